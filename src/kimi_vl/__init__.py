@@ -1,0 +1,31 @@
+"""Kimi-VL, written from scratch: ask documents and pictures questions. `from kimi_vl import KimiVL`."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kimi_vl.errors import KimiVLError
+    from kimi_vl.llm import Answer, KimiVL, Piece, Usage
+
+__version__ = "0.1.0"
+
+# Public names and the modules that define them, imported on first use: torch alone takes over a second.
+_HOMES = {
+    "Answer": "kimi_vl.llm",
+    "KimiVL": "kimi_vl.llm",
+    "KimiVLError": "kimi_vl.errors",
+    "Piece": "kimi_vl.llm",
+    "Usage": "kimi_vl.llm",
+}
+
+__all__ = ["Answer", "KimiVL", "KimiVLError", "Piece", "Usage", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kimi_vl' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,58 @@
+"""What can go wrong, as one tree.
+
+    KimiVLError
+    ├── ConfigError (ValueError)          a config.json with a bad, missing or unknown key
+    ├── CheckpointError (RuntimeError)    weights that are missing, unexpected, misshapen or unsafe to read
+    ├── InputError (ValueError)           the caller's messages, parameters or files
+    │   ├── PromptTooLong                 carries num_tokens and limit
+    │   └── MediaError                    unreadable, unsupported or too large a picture
+    ├── ShapeError (ValueError)           tensors that break an operation's contract
+    ├── ImplementationUnavailable (RuntimeError)   an implementation asked for by name cannot run here
+    └── CapacityError (RuntimeError)      it can never fit, as opposed to "wait"
+
+Each refines a standard error, so callers need not import this module to catch them. A message says what is wrong,
+which value was met, what would be right and, where there is one, the next step. This module imports nothing.
+"""
+
+
+class KimiVLError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(KimiVLError, ValueError):
+    """A configuration with a bad, missing or unknown key."""
+
+
+class CheckpointError(KimiVLError, RuntimeError):
+    """Weights that are missing, unexpected, misshapen or not safe to read."""
+
+
+class InputError(KimiVLError, ValueError):
+    """Something the caller passed in: messages, sampling parameters, files."""
+
+
+class PromptTooLong(InputError):
+    """The prompt does not fit the model's context."""
+
+    def __init__(self, num_tokens: int, limit: int) -> None:
+        super().__init__(
+            f"the prompt has {num_tokens:,} tokens and this model takes {limit:,}; shorten the text or pass fewer or smaller images"
+        )
+        self.num_tokens = num_tokens
+        self.limit = limit
+
+
+class MediaError(InputError):
+    """A file that is unreadable, of an unsupported kind, or larger than the limits."""
+
+
+class ShapeError(KimiVLError, ValueError):
+    """Tensors that break an operation's contract."""
+
+
+class ImplementationUnavailable(KimiVLError, RuntimeError):
+    """An implementation the caller named cannot run here; the message carries the reason."""
+
+
+class CapacityError(KimiVLError, RuntimeError):
+    """The request or model can never fit on this machine."""

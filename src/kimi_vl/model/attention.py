@@ -1,0 +1,77 @@
+"""Multi-head latent attention (MODEL_SPEC §4), in expanded form for prefill and training and in absorbed form over the cache.
+
+Letters: T tokens, S cached tokens, D decoder width, H heads, N / R / V nope, rope and value widths, L latent rank, Z = L + R.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kimi_vl.config import TextConfig
+from kimi_vl.model.cache import LatentCache
+from kimi_vl.model.layers import RMSNorm
+from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops import Operations, rotate_pairs
+
+LATENT_NORM_EPS = 1e-6  # the official class default, whatever rms_norm_eps says (MODEL_SPEC §1.2)
+
+
+class LatentAttention(nn.Module):
+    def __init__(self, config: TextConfig, layer: int, **factory) -> None:
+        super().__init__()
+        self.layer = layer
+        self.num_heads = config.num_attention_heads
+        self.nope, self.rope, self.value = config.qk_nope_head_dim, config.qk_rope_head_dim, config.v_head_dim
+        self.rank = config.kv_lora_rank
+        self.scale = config.qk_head_dim**-0.5
+        self.q_proj = nn.Linear(config.hidden_size, self.num_heads * config.qk_head_dim, bias=False, **factory)
+        self.kv_a_proj_with_mqa = nn.Linear(config.hidden_size, config.latent_dim, bias=False, **factory)
+        self.kv_a_layernorm = RMSNorm(self.rank, LATENT_NORM_EPS, **factory)
+        self.kv_b_proj = nn.Linear(self.rank, self.num_heads * (self.nope + self.value), bias=False, **factory)
+        self.o_proj = nn.Linear(self.num_heads * self.value, config.hidden_size, bias=False, **factory)
+
+    def forward(
+        self,
+        x_TD: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        tokens: TokenLayout,
+        ops: Operations,
+        cache: LatentCache | None,
+    ) -> torch.Tensor:
+        """cos and sin are [T, R/2] in x's dtype. With a cache, the T tokens continue its sequence."""
+        q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
+        q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
+        latent_TL, k_rope_TR = self.kv_a_proj_with_mqa(x_TD).split([self.rank, self.rope], dim=-1)
+        latent_TL = self.kv_a_layernorm(latent_TL)
+        q_rope_THR = rotate_pairs(q_rope_THR, cos, sin)
+        k_rope_TR = rotate_pairs(k_rope_TR[:, None], cos, sin)[:, 0]
+        if cache is not None:
+            cache_SZ = cache.write(self.layer, torch.cat((latent_TL, k_rope_TR), dim=-1))
+            if cache.length > 0:
+                return self.o_proj(self.absorbed(q_nope_THN, q_rope_THR, cache_SZ, ops).flatten(1))
+        return self.o_proj(self.expanded(q_nope_THN, q_rope_THR, latent_TL, k_rope_TR, tokens, ops).flatten(1))
+
+    def expanded(
+        self,
+        q_nope_THN: torch.Tensor,
+        q_rope_THR: torch.Tensor,
+        latent_TL: torch.Tensor,
+        k_rope_TR: torch.Tensor,
+        tokens: TokenLayout,
+        ops: Operations,
+    ) -> torch.Tensor:
+        """Keys and values of every head materialised: fewest operations when there are as many queries as keys. [T, H, V]."""
+        kv_THW = self.kv_b_proj(latent_TL).unflatten(-1, (self.num_heads, -1))
+        k_nope_THN, v_THV = kv_THW.split([self.nope, self.value], dim=-1)
+        k_rope_THR = k_rope_TR[:, None].expand(-1, self.num_heads, -1)
+        q_THQ, k_THQ = torch.cat((q_nope_THN, q_rope_THR), dim=-1), torch.cat((k_nope_THN, k_rope_THR), dim=-1)
+        return ops.varlen_attention(q_THQ, k_THQ, v_THV.contiguous(), tokens.cu_seqlens, tokens.max_seqlen, causal=True, scale=self.scale)
+
+    def absorbed(self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache_SZ: torch.Tensor, ops: Operations) -> torch.Tensor:
+        """The key and value maps folded into query and output, so that only the latents are read. [T, H, V]."""
+        key_up_HNL, value_up_HVL = self.kv_b_proj.weight.unflatten(0, (self.num_heads, -1)).split([self.nope, self.value], dim=1)
+        q_latent_THL = torch.einsum("THN,HNL->THL", q_nope_THN, key_up_HNL)
+        attended_THL = ops.latent_attention(q_latent_THL, q_rope_THR, cache_SZ, scale=self.scale)
+        return torch.einsum("THL,HVL->THV", attended_THL, value_up_HVL)

@@ -1,0 +1,78 @@
+"""The Moonlight decoder: latent attention and mixture-of-experts layers (MODEL_SPEC §4)."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kimi_vl.config import TextConfig
+from kimi_vl.model.attention import LatentAttention
+from kimi_vl.model.cache import LatentCache
+from kimi_vl.model.experts import MixtureOfExperts
+from kimi_vl.model.layers import GatedMLP, RMSNorm
+from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops import Operations, rotary_angles
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, config: TextConfig, layer: int, **factory) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
+        self.self_attn = LatentAttention(config, layer, **factory)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
+        self.mlp = (
+            GatedMLP(config.hidden_size, config.intermediate_size, **factory)
+            if layer < config.first_k_dense_replace
+            else MixtureOfExperts(config, **factory)
+        )
+
+    def forward(
+        self,
+        x_TD: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        tokens: TokenLayout,
+        ops: Operations,
+        cache: LatentCache | None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Returns (hidden [T, D], chosen experts [T, K]; None in a dense layer)."""
+        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), cos, sin, tokens, ops, cache)
+        normed_TD = self.post_attention_layernorm(x_TD)
+        if isinstance(self.mlp, GatedMLP):
+            return x_TD + self.mlp(normed_TD), None
+        y_TD, indices_TK = self.mlp(normed_TD, ops)
+        return x_TD + y_TD, indices_TK
+
+
+class Decoder(nn.Module):
+    def __init__(self, config: TextConfig, **factory) -> None:
+        super().__init__()
+        self.rope_width, self.rope_theta = config.qk_rope_head_dim, config.rope_theta
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, **factory)
+        self.layers = nn.ModuleList(DecoderLayer(config, layer, **factory) for layer in range(config.num_hidden_layers))
+        self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
+
+    def forward(
+        self, embeddings_TD: torch.Tensor, tokens: TokenLayout, ops: Operations, cache: LatentCache | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Hidden states after the final norm [T, D], and the experts chosen in each mixture layer [T, K]."""
+        angles = rotary_angles(tokens.positions_T, self.rope_width, self.rope_theta)
+        # Rounded to the activation dtype before use, like the official code: exact in fp32, visible in bf16 (MODEL_SPEC §4).
+        cos, sin = angles.cos().to(embeddings_TD.dtype), angles.sin().to(embeddings_TD.dtype)
+        x_TD, chosen = embeddings_TD, []
+        for layer in self.layers:
+            x_TD, indices_TK = layer(x_TD, cos, sin, tokens, ops, cache)
+            if indices_TK is not None:
+                chosen.append(indices_TK)
+        if cache is not None:
+            cache.advance(x_TD.shape[0])
+        return self.norm(x_TD), chosen
+
+
+class LanguageModel(nn.Module):
+    """Decoder and output matrix, under the checkpoint's names `language_model.model` and `language_model.lm_head`."""
+
+    def __init__(self, config: TextConfig, **factory) -> None:
+        super().__init__()
+        self.model = Decoder(config, **factory)
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False, **factory)

@@ -1,0 +1,61 @@
+"""The mixture-of-experts layer (MODEL_SPEC §4): a router that chooses, routed experts that are weighted, shared experts that always run."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from kimi_vl.config import TextConfig
+from kimi_vl.model.layers import GatedMLP
+from kimi_vl.ops import Operations
+from kimi_vl.ops.experts import route
+
+
+class Router(nn.Module):
+    """Sigmoid scores of the experts. Its weights stay fp32 in every model: rounding them flips near-ties between experts."""
+
+    def __init__(self, config: TextConfig, device: torch.device | str | None = None) -> None:
+        super().__init__()
+        self.top_k, self.renormalise, self.scaling_factor = (
+            config.num_experts_per_tok,
+            config.norm_topk_prob,
+            config.routed_scaling_factor,
+        )
+        self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size, dtype=torch.float32, device=device))
+        self.e_score_correction_bias = nn.Parameter(torch.empty(config.n_routed_experts, dtype=torch.float32, device=device))
+
+    def forward(self, x_TD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(indices [T, K], weights [T, K] fp32)."""
+        # The bias is moved by load counts while training, never by a gradient.
+        bias_E = self.e_score_correction_bias.detach()
+        return route(x_TD, self.weight, bias_E, self.top_k, renormalise=self.renormalise, scaling_factor=self.scaling_factor)
+
+
+class RoutedExperts(nn.Module):
+    """All experts of a layer in two tensors; the checkpoint's one-tensor-per-expert names are stacked when loading."""
+
+    def __init__(self, config: TextConfig, **factory) -> None:
+        super().__init__()
+        experts, width, inner = config.n_routed_experts, config.hidden_size, config.moe_intermediate_size
+        self.gate_up_proj = nn.Parameter(torch.empty(experts, 2 * inner, width, **factory))
+        self.down_proj = nn.Parameter(torch.empty(experts, width, inner, **factory))
+
+
+class MixtureOfExperts(nn.Module):
+    def __init__(self, config: TextConfig, **factory) -> None:
+        super().__init__()
+        self.gate = Router(config, device=factory.get("device"))
+        self.experts = RoutedExperts(config, **factory)
+        self.shared_experts = (
+            GatedMLP(config.hidden_size, config.n_shared_experts * config.moe_intermediate_size, **factory)
+            if config.n_shared_experts
+            else None
+        )
+
+    def forward(self, x_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns (output [T, D], chosen experts [T, K])."""
+        indices_TK, weights_TK = self.gate(x_TD)
+        y_TD = ops.routed_experts(x_TD, self.experts.gate_up_proj, self.experts.down_proj, indices_TK, weights_TK)
+        if self.shared_experts is not None:
+            y_TD = y_TD + self.shared_experts(x_TD)
+        return y_TD, indices_TK

@@ -1,0 +1,95 @@
+"""Where every patch of a batch of packed images stands: the integer side of the vision tower.
+
+Images of different sizes lie one after another, without padding. Everything that depends on an image's size alone (rows, columns,
+position-table taps, 2x2 merge order) is computed here once per size, so that the network itself has no loop over images.
+Letters: P patches of all images, M merged tokens (P / 4), I images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from kimi_vl.errors import ShapeError
+
+MAX_GRID = 512  # rows and columns of the rotary table (MODEL_SPEC §3, step 3)
+CUBIC = -0.75  # coefficient of torch's bicubic interpolation
+
+
+@dataclass(frozen=True)
+class GridLayout:
+    """One image of h x w patches. Arrays are numpy, shared between calls, and must not be written to."""
+
+    rows_P: np.ndarray  # int64
+    columns_P: np.ndarray  # int64
+    tap_index_P16: np.ndarray  # int64, into the flattened position table
+    tap_weight_P16: np.ndarray  # float32
+    merge_index_M4: np.ndarray  # int64, the patches of a cell: top-left, top-right, bottom-left, bottom-right
+
+
+@lru_cache(maxsize=512)
+def grid_layout(height: int, width: int, table_height: int, table_width: int) -> GridLayout:
+    """Layout of an image of height x width patches against a position table (MODEL_SPEC §3, steps 2, 3 and 5).
+
+    Raises: ShapeError if a side is odd, empty or beyond the rotary table.
+    """
+    if height < 2 or width < 2 or height % 2 or width % 2 or max(height, width) > MAX_GRID:
+        raise ShapeError(f"an image grid of {height} x {width} patches; both sides must be even and between 2 and {MAX_GRID}")
+    rows_P, columns_P = (x.ravel() for x in np.mgrid[:height, :width])
+    row_index, row_weight = _cubic_taps(height, table_height)
+    column_index, column_weight = _cubic_taps(width, table_width)
+    tap_index = row_index[:, None, :, None] * table_width + column_index[None, :, None, :]
+    tap_weight = row_weight[:, None, :, None] * column_weight[None, :, None, :]
+    cells = np.arange(height * width).reshape(height // 2, 2, width // 2, 2).transpose(0, 2, 1, 3)
+    return GridLayout(rows_P, columns_P, tap_index.reshape(-1, 16), tap_weight.reshape(-1, 16).astype(np.float32), cells.reshape(-1, 4))
+
+
+def _cubic_taps(size: int, table_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Four source indices and weights per output position: torch's bicubic, align_corners=False, no antialias, edges clamped."""
+    source = (np.arange(size) + 0.5) * (table_size / size) - 0.5
+    base = np.floor(source)
+    t = (source - base)[:, None]
+    distance = np.concatenate((t + 1, t, 1 - t, 2 - t), axis=1)
+    near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1
+    far = ((CUBIC * distance - 5 * CUBIC) * distance + 8 * CUBIC) * distance - 4 * CUBIC
+    index = np.clip(base[:, None].astype(np.int64) + np.arange(-1, 3), 0, table_size - 1)
+    return index, np.where(distance <= 1, near, far)
+
+
+@dataclass(frozen=True)
+class PatchLayout:
+    """The layouts of several images, packed; tensors on the model's device."""
+
+    rows_P: torch.Tensor
+    columns_P: torch.Tensor
+    tap_index_P16: torch.Tensor
+    tap_weight_P16: torch.Tensor
+    merge_index_M4: torch.Tensor
+    cu_seqlens: torch.Tensor  # int32 [I + 1]
+    max_seqlen: int
+
+    @classmethod
+    def of(cls, grid_hws: Sequence[tuple[int, int]], table_hw: tuple[int, int], device: torch.device | str = "cpu") -> PatchLayout:
+        """Pack the layouts of images with the given (rows, columns) in patches. Raises: ShapeError."""
+        if not grid_hws:
+            raise ShapeError("no image: a patch layout needs at least one grid")
+        layouts = [grid_layout(int(h), int(w), *table_hw) for h, w in grid_hws]
+        starts = np.cumsum([0] + [layout.rows_P.size for layout in layouts])
+        merge_index = np.concatenate([layout.merge_index_M4 + start for layout, start in zip(layouts, starts, strict=False)])
+
+        def packed(field: str) -> torch.Tensor:
+            return torch.from_numpy(np.concatenate([getattr(layout, field) for layout in layouts])).to(device)
+
+        return cls(
+            rows_P=packed("rows_P"),
+            columns_P=packed("columns_P"),
+            tap_index_P16=packed("tap_index_P16"),
+            tap_weight_P16=packed("tap_weight_P16"),
+            merge_index_M4=torch.from_numpy(merge_index).to(device),
+            cu_seqlens=torch.tensor(starts, dtype=torch.int32, device=device),
+            max_seqlen=int(np.diff(starts).max()),
+        )

@@ -1,0 +1,101 @@
+"""Attention over packed sequences, and latent attention over a cache.
+
+Letters: T query tokens, S cached tokens, H heads, Q query/key width, V value width, L latent rank, R rotary width, Z = L + R.
+"""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+
+
+def varlen_attention_reference(
+    q_THQ: torch.Tensor,
+    k_THQ: torch.Tensor,
+    v_THV: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    max_seqlen: int,
+    *,
+    causal: bool,
+    scale: float,
+) -> torch.Tensor:
+    """Softmax attention inside each of several sequences packed one after another.
+
+    `cu_seqlens` int32 [sequences + 1] holds the boundaries, first 0 and last T; `max_seqlen` the longest length. Tokens never see
+    another sequence. Scores and softmax in fp32, probabilities rounded to v's dtype. Returns [T, H, V].
+    """
+    out_THV = torch.empty_like(v_THV)
+    for start, stop in itertools.pairwise(cu_seqlens.tolist()):
+        q, k, v = q_THQ[start:stop], k_THQ[start:stop], v_THV[start:stop]
+        scores_HTS = torch.einsum("thq,shq->hts", q.float(), k.float()) * scale
+        if causal:
+            future = torch.ones(stop - start, stop - start, dtype=torch.bool, device=q.device).triu(1)
+            scores_HTS = scores_HTS.masked_fill(future, float("-inf"))
+        out_THV[start:stop] = torch.einsum("hts,shv->thv", scores_HTS.softmax(-1).to(v.dtype), v)
+    return out_THV
+
+
+def varlen_attention_sdpa(
+    q_THQ: torch.Tensor,
+    k_THQ: torch.Tensor,
+    v_THV: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    max_seqlen: int,
+    *,
+    causal: bool,
+    scale: float,
+) -> torch.Tensor:
+    """The same, one call of torch's fused attention per sequence: no T x T matrix is kept. Contract of the reference."""
+    out_THV = torch.empty_like(v_THV)
+    for start, stop in itertools.pairwise(cu_seqlens.tolist()):  # host sync on a GPU; the flash path has none
+        q, k, v = (x[start:stop].transpose(0, 1)[None] for x in (q_THQ, k_THQ, v_THV))
+        out = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
+        out_THV[start:stop] = out[0].transpose(0, 1)
+    return out_THV
+
+
+def varlen_attention_flash(
+    q_THQ: torch.Tensor,
+    k_THQ: torch.Tensor,
+    v_THV: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    max_seqlen: int,
+    *,
+    causal: bool,
+    scale: float,
+) -> torch.Tensor:
+    """The same as one kernel (torch's FlashAttention-2), without host synchronisation. Contract of the reference.
+
+    The kernel wants equal widths that are multiples of 8, so narrower values are padded with zero columns and cut off again.
+    """
+    from torch.nn.attention.varlen import varlen_attn
+
+    width, value_width = q_THQ.shape[-1], v_THV.shape[-1]
+    padded = -(-max(width, value_width) // 8) * 8
+    q, k, v = (F.pad(x, (0, padded - x.shape[-1])) if x.shape[-1] != padded else x for x in (q_THQ, k_THQ, v_THV))
+    window = (-1, 0) if causal else (-1, -1)
+    out: torch.Tensor = varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, scale=scale, window_size=window)
+    return out[..., :value_width]
+
+
+def latent_attention_reference(
+    q_latent_THL: torch.Tensor,
+    q_rope_THR: torch.Tensor,
+    cache_SZ: torch.Tensor,
+    *,
+    scale: float,
+) -> torch.Tensor:
+    """Latent attention in absorbed form: T new tokens of one sequence over the S cached rows, of which the last T are their own.
+
+    `q_latent` is the query already multiplied into latent space (q_nope · W_UK, [T, H, L]), `q_rope` the rotated rest. Each cached
+    row is [latent, rotated key]. Token t sees rows 0 .. S - T + t. Softmax in fp32. Returns the attended latents [T, H, L], which
+    the caller multiplies by W_UV (MODEL_SPEC §4, absorbed form).
+    """
+    rank = q_latent_THL.shape[-1]
+    num_new, num_cached = q_latent_THL.shape[0], cache_SZ.shape[0]
+    latent_SL, k_rope_SR = cache_SZ.split([rank, cache_SZ.shape[-1] - rank], dim=-1)
+    scores_THS = (q_latent_THL @ latent_SL.T + q_rope_THR @ k_rope_SR.T).float() * scale
+    if num_new > 1:
+        visible_TS = torch.ones(num_new, num_cached, dtype=torch.bool, device=cache_SZ.device).tril(num_cached - num_new)
+        scores_THS = scores_THS.masked_fill(~visible_TS[:, None], float("-inf"))
+    return scores_THS.softmax(-1).to(cache_SZ.dtype) @ latent_SL

@@ -1,0 +1,105 @@
+"""Which implementation of each operation runs on which device.
+
+`select` is called once per loaded model. An implementation named by the caller is a promise: if it cannot run here, that is an
+error; only the automatic choice may fall back. `explain` tells, for `kimi-vl doctor`, what was chosen and why the rest was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import torch
+
+from kimi_vl.errors import ImplementationUnavailable
+from kimi_vl.ops import attention, experts
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The chosen implementation of every operation that has several; passed down through a forward."""
+
+    varlen_attention: Callable[..., torch.Tensor]
+    latent_attention: Callable[..., torch.Tensor]
+    routed_experts: Callable[..., torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One way to compute an operation. `refuses` returns the reason why it cannot run on (device, dtype), or None."""
+
+    operation: str
+    name: str
+    function: Callable[..., torch.Tensor]
+    refuses: Callable[[torch.device, torch.dtype], str | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of `explain`."""
+
+    operation: str
+    name: str
+    chosen: bool
+    reason: str
+
+
+def _anywhere(device: torch.device, dtype: torch.dtype) -> str | None:
+    return None
+
+
+def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
+    if device.type != "cuda":
+        return f"needs an NVIDIA GPU, the device is {device.type}"
+    if dtype not in (torch.bfloat16, torch.float16):
+        return f"needs bfloat16 or float16 weights, these are {str(dtype).removeprefix('torch.')}"
+    if find_spec("torch.nn.attention.varlen") is None:
+        return f"needs torch.nn.attention.varlen, which torch {torch.__version__} lacks"
+    return None
+
+
+# In order of preference: the first that can run is the automatic choice.
+IMPLEMENTATIONS = (
+    Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
+    Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
+    Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
+    Implementation("latent_attention", "reference", attention.latent_attention_reference, _anywhere),
+    Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
+    Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
+)
+
+
+def explain(device: torch.device, dtype: torch.dtype) -> Iterable[Verdict]:
+    """Every implementation with the automatic choice marked and the reason beside it."""
+    settled: set[str] = set()
+    for implementation in IMPLEMENTATIONS:
+        refusal = implementation.refuses(device, dtype)
+        chosen = refusal is None and implementation.operation not in settled
+        if chosen:
+            settled.add(implementation.operation)
+        reason = refusal or ("first that can run here" if chosen else "able, but a preferred one runs")
+        yield Verdict(implementation.operation, implementation.name, chosen, reason)
+
+
+def select(device: torch.device, dtype: torch.dtype, choices: Mapping[str, str] | None = None) -> Operations:
+    """Resolve every operation for a device and weight dtype. `choices` maps an operation to the name of an implementation.
+
+    Raises: ImplementationUnavailable if a named one does not exist or cannot run here.
+    """
+    choices = dict(choices or {})
+    resolved: dict[str, Callable[..., torch.Tensor]] = {}
+    for implementation in IMPLEMENTATIONS:
+        operation, wanted = implementation.operation, choices.get(implementation.operation)
+        refusal = implementation.refuses(device, dtype)
+        if wanted == implementation.name:
+            if refusal is not None:
+                raise ImplementationUnavailable(f"{operation} was to run as {wanted!r}, which {refusal}")
+            resolved[operation] = implementation.function
+        elif wanted is None and refusal is None:
+            resolved.setdefault(operation, implementation.function)
+    for operation, wanted in choices.items():
+        if operation not in resolved:
+            names = sorted(f"{i.operation}={i.name}" for i in IMPLEMENTATIONS)
+            raise ImplementationUnavailable(f"no implementation {operation}={wanted}; there are {', '.join(names)}")
+    return Operations(**resolved)
