@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from kimi_vl.checkpoint.load import load_model
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import ShapeError
 from kimi_vl.model.cache import LatentCache
@@ -50,13 +51,15 @@ class KimiVLForConditionalGeneration(nn.Module):
     def image_features(self, pixel_values: torch.Tensor, image_grid_hws: GridHWs) -> torch.Tensor:
         """Encode packed images. pixel_values [P, 3, patch, patch], grids [images, 2] as (rows, columns) -> [P/4, D], images in order.
 
-        Raises: ShapeError if the grids do not account for the patches.
+        Raises: ShapeError if the grids are not integer pairs or do not account for the patches, or the pixels are not normalised floats.
         """
-        grids = [(int(h), int(w)) for h, w in image_grid_hws]
+        grids = _as_pairs(image_grid_hws)
         expected = sum(h * w for h, w in grids)
         patch = self.config.vision_config.patch_size
         if tuple(pixel_values.shape) != (expected, 3, patch, patch):
             raise ShapeError(f"pixel_values is {list(pixel_values.shape)}; the grids {grids} need [{expected}, 3, {patch}, {patch}]")
+        if not pixel_values.is_floating_point():
+            raise ShapeError(f"pixel_values are {pixel_values.dtype}; the network takes normalised floats, as Processor.images gives them")
         layout = PatchLayout.of(grids, self.vision_tower.table_hw, self.device)
         patches_PC = self.vision_tower(pixel_values.to(self.device), layout, self.ops)
         return self.multi_modal_projector(patches_PC, layout.merge_index_M4)
@@ -79,9 +82,15 @@ class KimiVLForConditionalGeneration(nn.Module):
     def forward(
         self, input_ids: torch.Tensor, pixel_values: torch.Tensor | None = None, image_grid_hws: GridHWs | None = None
     ) -> torch.Tensor:
-        """Logits of every position, fp32 [..., W]. input_ids [T], or [B, T] for B sequences of one length; images flattened in order."""
+        """Logits of every position, fp32 [..., W]. input_ids [T], or [B, T] for B sequences of one length; images flattened in order.
+
+        Raises: ShapeError for ids that are not integers of the vocabulary in one of these shapes, or that do not match the images.
+        """
         if input_ids.ndim not in (1, 2) or input_ids.numel() == 0:
             raise ShapeError(f"input_ids is {list(input_ids.shape)}; it must be [T] or [B, T] and not empty")
+        vocab_size = self.config.text_config.vocab_size
+        if input_ids.dtype not in (torch.int64, torch.int32) or input_ids.min() < 0 or input_ids.max() >= vocab_size:
+            raise ShapeError(f"input_ids ({input_ids.dtype}) must be integers from 0 to {vocab_size - 1}, the vocabulary of this model")
         input_ids = input_ids.to(self.device)
         rows = input_ids.reshape(-1, input_ids.shape[-1])
         features = None
@@ -89,6 +98,8 @@ class KimiVLForConditionalGeneration(nn.Module):
             if image_grid_hws is None:
                 raise ShapeError("pixel_values came without image_grid_hws; pass the (rows, columns) of every image")
             features = self.image_features(pixel_values, image_grid_hws)
+        elif image_grid_hws is not None:
+            raise ShapeError("image_grid_hws came without pixel_values; pass the patches of the images, or neither")
         tokens = TokenLayout.of([rows.shape[1]] * rows.shape[0], self.device)
         hidden_TD, _ = self.language_model.model(self.embed(rows.flatten(), features), tokens, self.ops)
         return self.language_model.lm_head(hidden_TD).float().unflatten(0, input_ids.shape)
@@ -101,7 +112,10 @@ class KimiVLForConditionalGeneration(nn.Module):
         """Prefill or decode: run the next tokens of the cache's sequence and return the logits after the last one, fp32 [W].
 
         Into an empty cache attention runs in expanded form, behind kept tokens in absorbed form. Mutates the cache.
+        Raises: ShapeError unless the ids are [T] and match the features; CapacityError, before anything is kept, if the cache is full.
         """
+        if input_ids_T.ndim != 1 or input_ids_T.numel() == 0:
+            raise ShapeError(f"input_ids is {list(input_ids_T.shape)}; a step takes the next tokens of one sequence, [T] and not empty")
         input_ids_T = input_ids_T.to(self.device)
         tokens = TokenLayout.of([input_ids_T.shape[0]], self.device, start=cache.length)
         hidden_TD, _ = self.language_model.model(self.embed(input_ids_T, features_MD), tokens, self.ops, cache)
@@ -111,5 +125,19 @@ class KimiVLForConditionalGeneration(nn.Module):
     def from_pretrained(
         cls, folder: str | Path, *, dtype: torch.dtype | str = "auto", device: torch.device | str = "cpu"
     ) -> KimiVLForConditionalGeneration:
-        """Load a checkpoint in the official layout. Raises: ConfigError, CheckpointError, CapacityError."""
-        raise NotImplementedError
+        """Load a checkpoint in the official layout; "auto" is the dtype the files are in (see `checkpoint.load_model`).
+
+        Raises: ConfigError, CheckpointError, CapacityError if it does not fit the device's memory.
+        """
+        model, _ = load_model(folder, cls, dtype=dtype, device=device)
+        model.choose_implementations()
+        return model
+
+
+def _as_pairs(image_grid_hws: GridHWs) -> list[tuple[int, int]]:
+    grids = torch.as_tensor(image_grid_hws)
+    if grids.ndim != 2 or grids.shape[1] != 2 or grids.is_floating_point():
+        raise ShapeError(
+            f"image_grid_hws is {list(grids.shape)} of {grids.dtype}; it must be integers [images, 2], (rows, columns) of each image"
+        )
+    return [(height, width) for height, width in grids.tolist()]
