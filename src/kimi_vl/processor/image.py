@@ -1,0 +1,176 @@
+"""Pictures to patches: MODEL_SPEC §5.1, bit for bit.
+
+Letters: P patches (packed over images), I images. Knows nothing of files or text.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from PIL import Image
+
+from kimi_vl.errors import ConfigError, InputError, MediaError
+from kimi_vl.media import load_image
+
+MAX_PATCHES_PER_SIDE = 512  # rotary positions of MoonViT are tabulated for fewer than 512 rows and columns
+
+# Keys of a preprocessor_config.json that change nothing: code pointers, and a pooling length that the official code never reads.
+BOOKKEEPING_KEYS = frozenset({"auto_map", "image_processor_type", "feature_extractor_type", "processor_class", "num_pooled_tokens"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageProcessorConfig:
+    """`preprocessor_config.json` (MODEL_SPEC §1.5). Facts: the official class defaults are wrong for these models, so there are none.
+
+    `in_token_limit` counts patches before the 2×2 merge; an image beyond it is scaled down.
+    """
+
+    in_token_limit: int
+    patch_size: int
+    merge_kernel_size: tuple[int, int]
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+    pad_input: bool
+
+    def __post_init__(self) -> None:
+        for name in ("in_token_limit", "patch_size"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= 1 << 20:
+                raise ConfigError(f"{name} is {value!r}; it must be an integer from 1 to {1 << 20:,}")
+        if self.merge_kernel_size != (2, 2):
+            raise ConfigError(f"merge_kernel_size is {self.merge_kernel_size!r}; only [2, 2] is supported")
+        if self.pad_input is not True:
+            raise ConfigError(f"pad_input is {self.pad_input!r}; only true is supported, as in every released Kimi-VL checkpoint")
+        for name in ("image_mean", "image_std"):
+            value = getattr(self, name)
+            if not (isinstance(value, tuple) and len(value) == 3 and all(type(v) is float and math.isfinite(v) for v in value)):
+                raise ConfigError(f"{name} is {value!r}; it must be three finite numbers, one per colour")
+        if min(self.image_std) <= 0:
+            raise ConfigError(f"image_std is {list(self.image_std)}; a standard deviation must be positive")
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> Self:
+        """Read a `preprocessor_config.json`. Raises: ConfigError naming the file, the key and what would be right."""
+        path = Path(path)
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path} does not exist; a checkpoint folder needs a preprocessor_config.json") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise ConfigError(f"{path} is not readable JSON: {error}") from None
+        try:
+            return cls.from_dict(values)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from None
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Build from the contents of a `preprocessor_config.json`. Raises: ConfigError."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"a preprocessor config must be a JSON object, not {type(values).__name__}")
+        names = [f.name for f in fields(cls)]
+        for key in values:
+            if key not in names and key not in BOOKKEEPING_KEYS:
+                near = difflib.get_close_matches(key, names, n=1)
+                raise ConfigError(f"unknown key {key!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+        facts = {"merge_kernel_size": [2, 2], **values}  # Thinking-2506 may leave this one out (§1.5)
+        for name in names:
+            if name not in facts:
+                raise ConfigError(f"{name} is missing; it is a fact of the checkpoint and has no default")
+        facts = {name: _tuple(facts[name]) if name.startswith("image_") else facts[name] for name in names}
+        merge = facts["merge_kernel_size"]
+        return cls(**{**facts, "merge_kernel_size": tuple(merge) if isinstance(merge, list) else merge})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The contents of a `preprocessor_config.json` that `from_dict` reads back to an equal object."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _tuple(value: Any) -> Any:
+    """A JSON list of numbers as a tuple of floats; anything else as it is, for `__post_init__` to refuse."""
+    if isinstance(value, (list, tuple)) and all(type(v) in (int, float) for v in value):
+        return tuple(float(v) for v in value)
+    return value
+
+
+class ImageProcessor:
+    """Scales, pads, normalises and cuts pictures into patches, exactly as the official processor does for RGB input.
+
+    Other modes become RGB on white *before* the resize. The official code resizes in the original mode and converts later, which
+    for palette images interpolates indices' nearest colours and for RGBA drops the alpha channel and lets hidden colours through;
+    its own evaluation code composites on white first, and so do we, always.
+    """
+
+    def __init__(self, config: ImageProcessorConfig) -> None:
+        self.config = config
+        self.mean = torch.tensor(config.image_mean).view(3, 1, 1)
+        self.std = torch.tensor(config.image_std).view(3, 1, 1)
+
+    def resized_size(self, width: int, height: int) -> tuple[int, int]:
+        """Size (width, height) in pixels of the picture's content after scaling, before padding. Never larger than given."""
+        patch, limit = self.config.patch_size, self.config.in_token_limit
+        num_patches = (width // patch) * (height // patch)
+        if num_patches > limit:
+            scale = math.sqrt(limit / num_patches)
+            return int(width * scale), int(height * scale)
+        return width, height
+
+    def grid_hw(self, width: int, height: int) -> tuple[int, int]:
+        """Patch rows and columns of a width × height picture, after scaling and padding to whole merged tokens.
+
+        Raises: MediaError for a picture so elongated that a side vanishes or has 512 patches or more ("Exceed pos emb").
+        """
+        resized = self.resized_size(width, height)
+        columns, rows = (2 * -(-side // (2 * self.config.patch_size)) for side in resized)
+        if min(resized) < 1 or max(rows, columns) >= MAX_PATCHES_PER_SIDE:
+            ratio = max(width, height) / max(1, min(width, height))
+            raise MediaError(
+                f"a picture of {width}×{height} pixels is too elongated (aspect ratio {ratio:,.0f}:1): scaled, it has {rows}×{columns} "
+                f"patches, and a side must have fewer than {MAX_PATCHES_PER_SIDE} (Exceed pos emb). Cut it into parts"
+            )
+        return rows, columns
+
+    def token_count(self, width: int, height: int) -> int:
+        """Merged tokens that a width × height picture takes in the prompt. Raises: MediaError as `grid_hw`."""
+        rows, columns = self.grid_hw(width, height)
+        return rows * columns // 4
+
+    def __call__(self, images: Iterable[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (pixel_values fp32 [P, 3, 14, 14], image_grid_hws int64 [I, 2]), images one after another, rows first.
+
+        An iterator is consumed one picture at a time, so only scaled pictures are held. Raises: MediaError, as `grid_hw` and
+        `kimi_vl.media.load_image`.
+        """
+        canvases = [self._canvas(image) for image in images]
+        patch = self.config.patch_size
+        grids = [(canvas.shape[0] // patch, canvas.shape[1] // patch) for canvas in canvases]
+        pixel_values = torch.empty(sum(h * w for h, w in grids), 3, patch, patch)
+        start = 0
+        for canvas, (h, w) in zip(canvases, grids, strict=True):
+            patches = pixel_values[start : start + h * w].view(h, w, 3, patch, patch)
+            patches.copy_(canvas.view(h, patch, w, patch, 3).permute(0, 2, 4, 1, 3))
+            start += h * w
+        pixel_values.div_(255).sub_(self.mean).div_(self.std)
+        return pixel_values, torch.tensor(grids, dtype=torch.int64).view(-1, 2)
+
+    def _canvas(self, image: Image.Image) -> torch.Tensor:
+        """The scaled picture, padded right and bottom with black: uint8 [height, width, 3]."""
+        if not isinstance(image, Image.Image):
+            raise InputError(f"ImageProcessor takes PIL images, not {type(image).__name__}; use Processor.images for files and bytes")
+        image = load_image(image)
+        rows, columns = self.grid_hw(*image.size)
+        resized = self.resized_size(*image.size)
+        if resized != image.size:
+            image = image.resize(resized, Image.Resampling.BICUBIC)
+        canvas = torch.zeros(rows * self.config.patch_size, columns * self.config.patch_size, 3, dtype=torch.uint8)
+        canvas[: image.height, : image.width] = torch.from_numpy(np.array(image))
+        return canvas
