@@ -1,0 +1,89 @@
+"""The arguments that `ask` and `chat` share, and what they become."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from kimi_vl.cli.console import Console
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from kimi_vl.llm import Answer, KimiVL
+
+OFFICIAL = "moonshotai/Kimi-VL-A3B-Thinking-2506"
+NOTICE = f"nano is a small demonstration model for printed English documents; the official model: --model {OFFICIAL}"
+
+# The sampling arguments, under the names that KimiVL.ask gives them.
+SAMPLING = ("thinking", "max_thinking_tokens", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "schema")
+
+PROGRESS_AFTER_S = 1.0  # nano is loaded by then, and a line that flashes up helps nobody
+
+
+def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("model")
+    group.add_argument("--model", metavar="NAME", help=f"a folder, or a hub id such as {OFFICIAL}; default: the embedded nano")
+    group.add_argument("--device", default="auto", help="cpu, cuda or cuda:N; default: cuda where there is one")
+    group.add_argument("--dtype", default="auto", help="float32, bfloat16 or float16; default: what suits weights and device")
+    group.add_argument("--quantize", metavar="SCHEME", help="not supported yet: weights run as they are stored")
+
+
+def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("answer", "Where nothing is said, the settings are those the model's makers recommend.")
+    group.add_argument("--thinking", choices=("auto", "on", "off"), help="default: auto, the model decides")
+    group.add_argument("--max-thinking-tokens", type=int, metavar="N", help="close the thinking after N tokens, and answer")
+    group.add_argument("--max-tokens", type=int, metavar="N", help="end after N tokens, thinking included")
+    group.add_argument("--temperature", type=float, metavar="T", help="from 0, always the likeliest token, to 2")
+    group.add_argument("--top-p", type=float, metavar="P", help="draw from the likeliest tokens that together reach P")
+    group.add_argument("--top-k", type=int, metavar="K", help="draw from the K likeliest tokens; 0 for all")
+    group.add_argument("--min-p", type=float, metavar="P", help="draw from tokens at least P times as likely as the likeliest")
+    group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
+    group.add_argument("--stop", action="append", metavar="TEXT", help="end the answer before TEXT; can be given four times")
+    group.add_argument("--schema", metavar="FILE", help="not supported yet: answers are free text")
+
+
+def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options for KimiVL that the command line gave, checked before anything slow happens. Raises: InputError."""
+    from kimi_vl.llm import DEFAULT_PARAMS, resolve_options
+
+    options = {name: getattr(args, name) for name in SAMPLING if getattr(args, name) is not None}
+    resolve_options(DEFAULT_PARAMS, **options)
+    return options
+
+
+def load_images(paths: list[str]) -> list[Image]:
+    """Read picture files, before the model is loaded: a wrong name should not cost a minute. Raises: MediaError."""
+    from kimi_vl.media import load_image
+
+    return [load_image(path) for path in paths]
+
+
+def open_model(args: argparse.Namespace, console: Console) -> KimiVL:
+    """Load the model of the arguments, with progress on a terminal and a line about nano. Raises: KimiVLError."""
+    from kimi_vl.llm import KimiVL
+
+    started = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        if time.monotonic() - started > PROGRESS_AFTER_S:
+            console.status(f"loading {args.model}: {done / total:.0%} of {total / 1e9:.1f} GB")
+
+    try:
+        llm = KimiVL.load(args.model, device=args.device, dtype=args.dtype, quantize=args.quantize, progress=progress)
+    finally:
+        console.status("")
+    if llm.name == "nano":
+        console.note(NOTICE)
+    return llm
+
+
+def explain_length(answer: Answer, console: Console) -> None:
+    """Say that an answer was cut short, and what would help."""
+    if answer.finish_reason != "length":
+        return
+    if answer.thinking and not answer.text:
+        console.note("all tokens went into thinking; raise --max-tokens, or set --max-thinking-tokens or --thinking off")
+    else:
+        console.note(f"the answer was cut after {answer.usage.completion_tokens:,} tokens; raise --max-tokens, if the context has room")

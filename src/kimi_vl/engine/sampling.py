@@ -1,0 +1,108 @@
+"""What a caller may ask of the sampler, and the sampler itself."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from kimi_vl.errors import CheckpointError, InputError
+from kimi_vl.ops.sampling import draw_token, token_probabilities
+
+MAX_TEMPERATURE = 2.0
+MAX_STOPS = 4
+MAX_STOP_CHARS = 256
+MAX_TOKENS = 1 << 24  # the largest context a configuration may declare
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplingParams:
+    """How one answer is generated. Numbers are checked for type, finiteness and range when it is built.
+
+    temperature 0 is greedy; `seed` None draws a fresh one. `max_tokens` counts every generated token, thinking and end token included.
+    `max_thinking_tokens` None leaves thinking unlimited. `stop` strings end the answer and are no part of it; thinking is not searched.
+    Raises: InputError naming the parameter, the value and the range.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    seed: int | None = None
+    max_tokens: int = 2048
+    max_thinking_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _check_number("temperature", self.temperature, 0.0, MAX_TEMPERATURE)
+        _check_number("top_p", self.top_p, 0.0, 1.0)
+        if self.top_p == 0:
+            raise InputError(
+                "top_p is 0, which leaves no token; it must be above 0 and at most 1 (for greedy answers set temperature to 0)"
+            )
+        _check_number("min_p", self.min_p, 0.0, 1.0)
+        _check_integer("top_k", self.top_k, 0, MAX_TOKENS)
+        _check_integer("max_tokens", self.max_tokens, 1, MAX_TOKENS)
+        if self.seed is not None:
+            _check_integer("seed", self.seed, 0, 2**64 - 1)
+        if self.max_thinking_tokens is not None:
+            _check_integer("max_thinking_tokens", self.max_thinking_tokens, 0, MAX_TOKENS)
+        _check_stops(self.stop)
+
+
+def _check_number(name: str, value: object, low: float, high: float) -> None:
+    # bool is an int to Python, and NaN compares false with everything.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+        raise InputError(f"{name} is {_shown(value)}; it must be a number from {low:g} to {high:g}")
+
+
+def _check_integer(name: str, value: object, low: int, high: int) -> None:
+    if type(value) is not int or not low <= value <= high:
+        raise InputError(f"{name} is {_shown(value)}; it must be a whole number from {low:,} to {high:,}")
+
+
+def _check_stops(stop: object) -> None:
+    if not isinstance(stop, tuple) or not all(isinstance(text, str) for text in stop):
+        raise InputError(f"stop is {_shown(stop)}; it must be a tuple of strings")
+    if len(stop) > MAX_STOPS:
+        raise InputError(f"stop has {len(stop)} strings; at most {MAX_STOPS} are allowed")
+    for text in stop:
+        if not 1 <= len(text) <= MAX_STOP_CHARS:
+            raise InputError(f"a stop string has {len(text):,} characters; it must have 1 to {MAX_STOP_CHARS}")
+
+
+def _shown(value: object) -> str:
+    """A value for a message: short, and safe from Python's refusal to print integers of more than 4,300 digits."""
+    if isinstance(value, int) and value.bit_length() > 128:
+        return f"an integer of {value.bit_length():,} bits"
+    text = ascii(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+class Sampler:
+    """Draws the tokens of one answer. Two samplers of equal parameters with a seed draw alike from equal logits."""
+
+    def __init__(self, params: SamplingParams) -> None:
+        self.params = params
+        self._generator = torch.Generator()
+        if params.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(params.seed)
+
+    def draw(self, logits_W: torch.Tensor) -> int:
+        """The next token after logits [W] of any float dtype and device (host sync).
+
+        Raises: CheckpointError for NaN or infinite logits, which only damaged weights or an overflowing dtype produce.
+        """
+        params = self.params
+        if not math.isfinite(peak := float(logits_W.max())):
+            raise CheckpointError(
+                f"the model's largest logit is {peak}; the weights are damaged, or overflow in their dtype: try dtype='float32'"
+            )
+        if params.temperature == 0:
+            return int(logits_W.argmax())
+        probs_W = token_probabilities(logits_W, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p)
+        uniform = float(torch.rand((), generator=self._generator, dtype=torch.float64))
+        return draw_token(probs_W, uniform)

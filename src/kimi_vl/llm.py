@@ -1,0 +1,284 @@
+"""KimiVL: what a Python user holds. Questions and media in, thinking and an answer out."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self, TypedDict, Unpack
+
+import torch
+from PIL import Image
+
+from kimi_vl.checkpoint import load_model, locate_checkpoint
+from kimi_vl.checkpoint.locate import NANO
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.engine import FinishReason, Generation, SamplingParams
+from kimi_vl.engine.memory import memory_limit
+from kimi_vl.errors import ConfigError, InputError
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.processor import THINK_CLOSE, THINK_OPEN, Processor
+from kimi_vl.processor.reply import Piece, Reply
+
+Thinking = Literal["auto", "on", "off"]
+Media = str | Path | bytes | Image.Image
+Message = Mapping[str, Any]
+
+
+class Options(TypedDict, total=False):
+    """What may be said about one answer; see `KimiVL`."""
+
+    thinking: Thinking
+    max_thinking_tokens: int | None
+    max_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    top_k: int | None
+    min_p: float | None
+    seed: int | None
+    stop: str | Sequence[str] | None
+    schema: object
+
+
+# What the answer begins with, as part of the prompt. For "off" it is a thought already finished, the way the official evaluation code
+# skips thinking (MODEL_SPEC §5.5); a checkpoint that never thinks answers the same with it.
+PREFIXES: dict[Thinking, str] = {"auto": "", "on": THINK_OPEN, "off": f"{THINK_OPEN}\n\n{THINK_CLOSE}"}
+
+# MODEL_SPEC §5.6, the most specific name first. Unknown checkpoints get the settings of the official demo.
+VARIANTS = {
+    "thinking-2506": SamplingParams(temperature=0.8, max_tokens=32_768),
+    "thinking": SamplingParams(temperature=0.6),
+    "instruct": SamplingParams(temperature=0.2),
+}
+DEFAULT_PARAMS = SamplingParams(temperature=0.6)
+
+# Keys of a generation_config.json that are read, and what they are called here; the others configure transformers.
+GENERATION_KEYS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top_k", "min_p": "min_p", "max_new_tokens": "max_tokens"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Usage:
+    """Tokens counted once each: completion = thinking (marks included) + answer (end token included). Images are part of the prompt."""
+
+    prompt_tokens: int
+    image_tokens: int
+    thinking_tokens: int
+    answer_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """A finished answer.
+
+    `finish_reason` is "stop" (the model ended, or a stop string) or "length" (max_tokens or the context is used up). An answer cut
+    inside its thinking has an empty `text`.
+    """
+
+    text: str
+    thinking: str
+    finish_reason: FinishReason
+    usage: Usage
+    model: str
+
+
+class AnswerStream(Iterator[Piece]):
+    """The pieces of an answer while it is written; `answer` is the whole of it once the pieces have ended."""
+
+    def __init__(self, generation: Generation, reply: Reply, model: str, prompt_tokens: int, image_tokens: int) -> None:
+        self._generation, self._reply = generation, reply
+        self._model, self._prompt_tokens, self._image_tokens = model, prompt_tokens, image_tokens
+        self._parts: dict[str, list[str]] = {"thinking": [], "text": []}
+        self._pieces = self._run()
+        self._answer: Answer | None = None
+
+    def __next__(self) -> Piece:
+        return next(self._pieces)
+
+    @property
+    def answer(self) -> Answer:
+        """Raises: InputError before the last piece has been taken."""
+        if self._answer is None:
+            raise InputError("the answer is not finished; take all pieces of the stream before asking for it")
+        return self._answer
+
+    def _run(self) -> Iterator[Piece]:
+        for token in self._generation:
+            yield from self._kept(self._reply.push(token))
+            if self._reply.stopped:
+                break
+            self._generation.force(self._reply.forced())
+        yield from self._kept(self._reply.finish())
+        self._answer = self._finished()
+
+    def _kept(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        for piece in pieces:
+            self._parts[piece.kind].append(piece.text)
+            yield piece
+
+    def _finished(self) -> Answer:
+        total, thinking = self._generation.num_tokens, self._reply.thinking_tokens
+        return Answer(
+            text="".join(self._parts["text"]),
+            thinking="".join(self._parts["thinking"]),
+            finish_reason=self._generation.finish_reason or "stop",
+            usage=Usage(
+                prompt_tokens=self._prompt_tokens,
+                image_tokens=self._image_tokens,
+                thinking_tokens=thinking,
+                answer_tokens=total - thinking,
+                completion_tokens=total,
+            ),
+            model=self._model,
+        )
+
+
+class KimiVL:
+    """A loaded model with its processor and its recommended settings. One request at a time.
+
+    Every method takes the same options: `thinking` ("auto": the model decides, "on", "off"), `max_thinking_tokens`, `max_tokens`,
+    `temperature`, `top_p`, `top_k`, `min_p`, `seed`, `stop` (up to four strings). None means what the checkpoint recommends. They
+    raise InputError for a value out of range, MediaError for a file that is no picture, PromptTooLong before any work is done.
+    """
+
+    def __init__(self, model: KimiVLForConditionalGeneration, processor: Processor, *, name: str, defaults: SamplingParams) -> None:
+        self.model = model
+        self.processor = processor
+        self.name = name
+        self.defaults = defaults
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path | None = None,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        quantize: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Load the embedded nano (None), a folder in the official layout, or a hub id.
+
+        device "auto" is the first GPU where there is one; dtype "auto" suits weights and device (see `checkpoint.load_model`);
+        `progress(done, total)` counts bytes. Raises: CheckpointError, ConfigError, CapacityError, InputError.
+        """
+        if quantize is not None:
+            raise InputError(f"quantize is {quantize!r}; quantising while loading is not supported yet, weights run as they are stored")
+        device = resolve_device(device)
+        folder = locate_checkpoint(name)
+        defaults = recommended_params(folder, name)
+        config = KimiVLConfig.from_file(folder / "config.json")
+        processor = Processor.from_pretrained(folder, config.text_config.vocab_size)
+        with memory_limit("loading the weights", "use a smaller dtype, a smaller model, or another device"):
+            model, _ = load_model(folder, KimiVLForConditionalGeneration, dtype=dtype, device=device, progress=progress)
+            model.choose_implementations()
+        return cls(model, processor, name=str(name or NANO), defaults=defaults)
+
+    def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> Answer:
+        """Answer one question about any number of pictures: paths, file bytes, data URLs or PIL images."""
+        return _drain(self.stream(question, media, **options))
+
+    def stream(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> AnswerStream:
+        """As `ask`, piece by piece. The prompt is checked here, the model runs as the pieces are taken."""
+        if not isinstance(question, str) or not question.strip():
+            raise InputError(f"question is {ascii(question)[:40]}; it must be a text")
+        items = [media] if isinstance(media, (str, Path, bytes, Image.Image)) else media
+        content = [*({"type": "image", "image": item} for item in items), {"type": "text", "text": question}]
+        return self.stream_chat([{"role": "user", "content": content}], **options)
+
+    def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Answer:
+        """Continue a conversation of OpenAI-style messages."""
+        return _drain(self.stream_chat(messages, **options))
+
+    def stream_chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> AnswerStream:
+        """As `chat`, piece by piece."""
+        thinking, params = resolve_options(self.defaults, **options)
+        prompt = self.processor.prompt(messages, PREFIXES[thinking])
+        tokenizer = self.processor.tokenizer
+        images = None
+        if prompt.pixel_values is not None and prompt.image_grid_hws is not None:
+            images = (prompt.pixel_values, prompt.image_grid_hws)
+        generation = Generation(self.model, prompt.input_ids, params, end_ids=tokenizer.end_ids, images=images)
+        reply = Reply(
+            tokenizer,
+            thinking_started=thinking == "on",
+            stop=params.stop,
+            max_thinking_tokens=0 if thinking == "off" else params.max_thinking_tokens,
+        )
+        return AnswerStream(generation, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens)
+
+
+def resolve_options(
+    defaults: SamplingParams,
+    *,
+    thinking: Thinking = "auto",
+    stop: str | Sequence[str] | None = None,
+    schema: object = None,
+    **values: Any,
+) -> tuple[Thinking, SamplingParams]:
+    """What the options of a request mean beside a checkpoint's defaults. Raises: InputError for an unknown one or a bad value."""
+    if schema is not None:
+        raise InputError("schema is not supported yet: answers are free text; leave it out and parse `text`")
+    if thinking not in tuple(PREFIXES):
+        raise InputError(f"thinking is {thinking!r}; it must be one of {', '.join(map(repr, PREFIXES))}")
+    known = [field.name for field in fields(SamplingParams)]
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, [*known, "thinking", "schema"], n=1)
+            raise InputError(
+                f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}")
+            )
+    if stop is not None:
+        values["stop"] = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else stop
+    return thinking, replace(defaults, **{name: value for name, value in values.items() if value is not None})
+
+
+def resolve_device(device: str | torch.device) -> torch.device:
+    """ "auto" is the first GPU, or the CPU where there is none. Raises: InputError for a device that this machine lacks."""
+    has_gpu = torch.cuda.is_available()
+    if device == "auto":
+        return torch.device("cuda" if has_gpu else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise InputError(f"device is {str(device)[:40]!r}; it must be 'auto', 'cpu', 'cuda' or 'cuda:N'") from None
+    if resolved.type not in ("cpu", "cuda"):
+        raise InputError(f"device is {str(device)!r}; this package runs on 'cpu' and on NVIDIA GPUs ('cuda', 'cuda:N')")
+    if resolved.type == "cuda" and not has_gpu:
+        raise InputError(f"device is {str(device)!r}, but torch {torch.__version__} sees no NVIDIA GPU here; `kimi-vl doctor` says more")
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device is {str(device)!r}, but the last GPU here is 'cuda:{torch.cuda.device_count() - 1}'")
+    return resolved
+
+
+def recommended_params(folder: Path, name: str | Path | None = None) -> SamplingParams:
+    """A checkpoint's own generation_config.json where it has one, else what its makers recommend for the variant of that name.
+
+    Raises: ConfigError for a generation_config.json that cannot be read or holds values out of range.
+    """
+    by_name = _recommended_for_variant(folder if name is None else Path(name))
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return by_name
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        given = {GENERATION_KEYS[key]: value for key, value in values.items() if key in GENERATION_KEYS}
+        return replace(by_name, **given)
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
+        raise ConfigError(f"{path} is not a usable generation config: {error}") from None
+
+
+def _recommended_for_variant(name: Path) -> SamplingParams:
+    for part in reversed(name.parts):
+        for variant, params in VARIANTS.items():
+            if variant in part.lower():
+                return params
+    return DEFAULT_PARAMS
+
+
+def _drain(stream: AnswerStream) -> Answer:
+    for _ in stream:
+        pass
+    return stream.answer
