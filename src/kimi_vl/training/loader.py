@@ -1,0 +1,89 @@
+"""Endless, reproducible batches: worker processes render, tokenise and pack while the device trains.
+
+Batch b of a rank is a pure function of (seed, rank, b): workers share nothing, and resuming is knowing one number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.processor.tokenizer import Tokenizer
+from kimi_vl.training.packing import Batch, Budget, Sample, SampleEncoder, pack
+from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.synth.world import render
+
+SAMPLES_PER_BATCH = 1 << 20  # index space of one batch; far more than any batch holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class SceneMix:
+    """What the samples are drawn from: shares of scene families, the data split, and how hard the pictures are spoilt."""
+
+    families: Mapping[str, float]
+    split: str
+    severity: float
+    seed: int
+
+
+class BatchStream(IterableDataset):
+    def __init__(
+        self,
+        mix: SceneMix,
+        config: KimiVLConfig,
+        budget: Budget,
+        checkpoint: Path,
+        data: Path | None,
+        *,
+        rank: int = 0,
+        first_batch: int = 0,
+    ) -> None:
+        self.mix, self.config, self.budget = mix, config, budget
+        self.checkpoint, self.data = checkpoint, data
+        self.rank, self.first_batch = rank, first_batch
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        step, offset = (worker.num_workers, worker.id) if worker else (1, 0)
+        pack_of_data = DataPack.load(self.data) if self.data else DataPack.builtin()
+        tokenizer = Tokenizer.from_files(self.checkpoint / "tiktoken.model", self.checkpoint / "tokenizer_config.json")
+        encoder = SampleEncoder(tokenizer)
+        number = self.first_batch + offset
+        while True:
+            yield pack(self._samples(number, encoder, pack_of_data), self.config, self.budget)[0]
+            number += step
+
+    def _samples(self, batch: int, encoder: SampleEncoder, data: DataPack) -> Iterator[Sample]:
+        names = list(self.mix.families)
+        shares = np.array([self.mix.families[name] for name in names], dtype=np.float64)
+        # The families of a batch are drawn by share of samples, from a generator of the batch's own.
+        rng = np.random.default_rng([self.mix.seed, self.rank, batch])
+        first_index = (self.rank << 48) + batch * SAMPLES_PER_BATCH
+        index = first_index
+        while True:
+            family = names[rng.choice(len(names), p=shares / shares.sum())]
+            scene = render(family, self.mix.split, self.mix.seed, index, data, severity=self.mix.severity)
+            index += 1
+            sample = encoder.encode(scene, self.budget.max_tokens)
+            if sample is not None and len(sample.patches) <= self.budget.max_patches:
+                yield sample
+
+
+def _quiet_worker(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+def batches(stream: BatchStream, *, workers: int, pin_memory: bool) -> Iterator[Batch]:
+    """Iterate a stream through worker processes, in order; with workers=0 in this process."""
+    if workers == 0:
+        return iter(stream)
+    loader = DataLoader(
+        stream, batch_size=None, num_workers=workers, prefetch_factor=2, pin_memory=pin_memory, worker_init_fn=_quiet_worker
+    )
+    return iter(loader)

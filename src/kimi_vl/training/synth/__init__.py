@@ -1,0 +1,1 @@
+"""Synthetic documents: the data pack they are drawn from, the renderers and the tasks."""

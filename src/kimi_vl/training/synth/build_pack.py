@@ -1,0 +1,228 @@
+"""Build the data pack: fetch packages, take faces and text out of them, split, check, write.
+
+    python -m kimi_vl.training.synth.build_pack .data/pack [--scratch FOLDER]
+
+Needs `npm`, `apt-get` and `dpkg` and a few minutes. Everything is sorted and seeded: the same package versions give the
+same pack, byte for byte, and pack.json records them.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import lzma
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from kimi_vl.training.synth import pack_fonts, pack_lists, pack_prose
+from kimi_vl.training.synth.pack import FORMAT, SPLITS, DataPack, contents_digest, text_file
+
+WORD_PACKAGE = "wamerican-huge"
+MAX_PROSE_BYTES = 4_000_000  # of one package, so that no single book sets the tone
+FAMILY_SHARES = (70, 10, 20)
+TEXT_SHARES = (80, 5, 15)
+_WORD = re.compile(r"[A-Za-z]{2,16}(?:'[a-z]{1,2})?")
+_SURNAME = re.compile(r"[A-Z][a-z]{3,10}")
+
+
+def split_of(key: str, shares: tuple[int, int, int]) -> str:
+    """train, val or test, in proportion to `shares` (percent), from the sha256 of `key` alone."""
+    percent = int.from_bytes(hashlib.sha256(f"kimi-vl pack:{key}".encode()).digest()[:8], "big") / 2**64 * 100
+    return SPLITS[0] if percent < shares[0] else SPLITS[1] if percent < shares[0] + shares[1] else SPLITS[2]
+
+
+def family_split(family: str) -> str:
+    """The split of a font family and of all its relatives (same first word, or one design under two names)."""
+    # 307 was searched for: with it every kind of face has two families or more in test and one or more in val.
+    return split_of(f"family 307 {pack_fonts.family_stem(family)}", FAMILY_SHARES)
+
+
+def build(folder: Path, scratch: Path) -> None:
+    """Write the pack into `folder` (replaced if it exists); downloads stay in `scratch`."""
+    staging = folder.with_name(folder.name + ".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    (staging / "fonts").mkdir(parents=True)
+    (staging / "text").mkdir()
+    text_packages = [WORD_PACKAGE, *sorted(pack_prose.DOCUMENTS)]
+    font_packages = sorted({package for package, _ in pack_fonts.DEBIAN_FACES})
+    unpacked = fetch_debian([*text_packages, *font_packages], scratch / "debian")
+    archives = fetch_npm(sorted(name for names in pack_fonts.NPM_FAMILIES.values() for name in names.split()), scratch / "npm")
+    faces, npm_sources = write_faces(staging, archives, {package: unpacked[package] for package in font_packages})
+    write_text(staging, unpacked)
+    write_index(staging, faces, npm_sources + [debian_source(package, unpacked[package]) for package in sorted(unpacked)])
+    check_disjoint(DataPack.load(staging))
+    shutil.rmtree(folder, ignore_errors=True)
+    staging.rename(folder)
+    report(folder)
+
+
+def fetch_debian(packages: list[str], folder: Path) -> dict[str, Path]:
+    """Download and unpack Debian packages (never installed); returns the folder of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [package for package in packages if not list(folder.glob(f"{package}_*.deb"))]
+    if missing:
+        subprocess.run(["apt-get", "download", "-qq", *missing], cwd=folder, check=True)
+    unpacked = {}
+    for package in packages:
+        unpacked[package] = folder / package
+        if not unpacked[package].is_dir():
+            subprocess.run(["dpkg", "-x", str(next(folder.glob(f"{package}_*.deb"))), str(unpacked[package])], check=True)
+    return unpacked
+
+
+def fetch_npm(names: list[str], folder: Path) -> dict[str, Path]:
+    """Download @fontsource packages, 20 per call; returns the archive of each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    missing = [name for name in names if not _archive(folder, name)]
+    for start in range(0, len(missing), 20):
+        specs = [f"@fontsource/{name}" for name in missing[start : start + 20]]
+        subprocess.run(["npm", "pack", "--silent", *specs], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return {name: archive for name in names if (archive := _archive(folder, name))}
+
+
+def _archive(folder: Path, name: str) -> Path | None:
+    found = [path for path in folder.glob(f"fontsource-{name}-*.tgz") if re.fullmatch(rf"fontsource-{name}-\d[\w.]*\.tgz", path.name)]
+    return max(found, default=None)
+
+
+def debian_source(package: str, unpacked: Path) -> dict[str, str]:
+    """Name, version and licence (as its copyright file names it) of a Debian package."""
+    archive = next(unpacked.parent.glob(f"{package}_*.deb"))
+    copyright_file = unpacked / "usr/share/doc" / package / "copyright"
+    text = copyright_file.read_text(encoding="utf-8", errors="replace") if copyright_file.is_file() else ""
+    licences = dict.fromkeys(line.strip() for line in re.findall(r"^License:(.+)$", text, re.MULTILINE))
+    licence = ", ".join(licences) or "see the package's copyright file"
+    return {"name": package, "registry": "debian", "version": archive.name.split("_")[1].replace("%3a", ":"), "licence": licence}
+
+
+def write_faces(staging: Path, archives: dict[str, Path], unpacked: dict[str, Path]) -> tuple[list[dict], list[dict]]:
+    """Subset, check and write every face; returns the faces' table and the npm sources."""
+    sources: list[dict] = []
+    collected: list[pack_fonts.SourceFace] = []
+    for kind, names in pack_fonts.NPM_FAMILIES.items():
+        for name in names.split():
+            with tarfile.open(archives[name]) as archive:
+                members = {
+                    member.name: file.read()
+                    for member in archive.getmembers()
+                    if re.search(r"-latin-\d+-\w+\.woff2$|(metadata|package)\.json$", member.name) and (file := archive.extractfile(member))
+                }
+            package = json.loads(members["package/package.json"])
+            family = json.loads(members["package/metadata.json"])["family"]
+            sources.append({"name": package["name"], "registry": "npm", "version": package["version"], "licence": package["license"]})
+            collected.extend(pack_fonts.npm_faces(members, name, family, kind))
+    for package in unpacked:
+        collected.extend(pack_fonts.debian_faces(unpacked[package], package))
+    faces = []
+    for face in collected:
+        data, ending = pack_fonts.subset_face(face.data)
+        if reason := pack_fonts.complaint(data):
+            print(f"left out {face.stem}: {reason}")
+            continue
+        name = f"fonts/{face.stem}.{ending}"
+        (staging / name).write_bytes(data)
+        split = family_split(face.family)
+        faces.append({"file": name, "family": face.family, "kind": face.kind, "weight": face.weight, "italic": face.italic, "split": split})
+    return sorted(faces, key=lambda face: face["file"]), sorted(sources, key=lambda source: source["name"])
+
+
+def write_text(staging: Path, unpacked: dict[str, Path]) -> None:
+    """Write words, prose, names and products of every split."""
+    prose = collect_prose(unpacked)
+    frequency = Counter(word for paragraph in prose["train"] for word in re.findall(r"[A-Za-z]+", paragraph))
+    listed = (unpacked[WORD_PACKAGE] / "usr/share/dict/american-english-huge").read_text(encoding="utf-8").split()
+    words = sorted({word for word in listed if _WORD.fullmatch(word)}, key=lambda word: (-frequency[word], word))
+    known = set(listed)
+    surnames = sorted({word for word in listed if _SURNAME.fullmatch(word) and word.lower() not in known})
+    for split in SPLITS:
+        # A word, its capitalised form and its possessive go together.
+        write_lines(staging, "words", split, (word for word in words if _text_split(word.lower().split("'")[0]) == split))
+        write_lines(staging, "prose", split, prose[split])
+        write_lines(staging, "names", split, pack_lists.names(split, _text_split, surnames, {"train": 20_000}.get(split, 3_000)))
+        write_lines(staging, "products", split, pack_lists.products(split, _text_split, {"train": 12_000}.get(split, 1_500)))
+
+
+def collect_prose(unpacked: dict[str, Path]) -> dict[str, list[str]]:
+    """Paragraphs by split. A document belongs to one split; a sentence met twice stays where it was met first, test before train."""
+    by_split: dict[str, list[tuple[str, list[str]]]] = {split: [] for split in SPLITS}
+    for package in sorted(pack_prose.DOCUMENTS):
+        for name, texts in pack_prose.documents(unpacked[package], package):
+            by_split[_text_split(name)].append((package, texts))
+    seen: set[str] = set()
+    size: Counter[str] = Counter()
+    prose: dict[str, list[str]] = {}
+    for split in reversed(SPLITS):
+        prose[split] = []
+        for package, texts in by_split[split]:
+            found = pack_prose.paragraphs(texts, seen)
+            if size[package] < MAX_PROSE_BYTES:
+                prose[split].extend(found)
+                size[package] += sum(map(len, found))
+    return prose
+
+
+def _text_split(key: str) -> str:
+    return split_of(key, TEXT_SHARES)
+
+
+def write_lines(staging: Path, name: str, split: str, lines: Iterable[str]) -> None:
+    """One entry a line, UTF-8, xz: 4 times smaller, which a pack that travels needs."""
+    data = "".join(f"{line}\n" for line in lines).encode()
+    (staging / text_file(name, split)).write_bytes(lzma.compress(data, preset=9))
+
+
+def write_index(staging: Path, faces: list[dict], sources: list[dict]) -> None:
+    """Write pack.json, which lists all the rest."""
+    paths = sorted(path for path in staging.rglob("*") if path.is_file())
+    files = {path.relative_to(staging).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
+    index = {"format": FORMAT, "digest": contents_digest(files, faces), "faces": faces, "sources": sources, "files": files}
+    (staging / "pack.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def check_disjoint(pack: DataPack) -> None:
+    """Raise ValueError if a family, word, sentence, name or article is in two splits."""
+    owner: dict[tuple[str, str], str] = {}
+    for split in SPLITS:
+        entries = {("family", pack_fonts.family_stem(face.family)) for face in pack.faces(split)}
+        entries |= {("word", word) for word in pack.words(split)}
+        entries |= {("sentence", sentence) for paragraph in pack.prose(split) for sentence in pack_prose.sentences(paragraph)}
+        entries |= {("name", name) for name in pack.names(split)}
+        entries |= {("article", product) for product in pack.products(split)}
+        for entry in entries:
+            if owner.setdefault(entry, split) != split:
+                raise ValueError(f"the {entry[0]} {entry[1]!r} is both in {owner[entry]} and in {split}; the splits leak")
+
+
+def report(folder: Path) -> None:
+    """Print what the pack holds."""
+    pack = DataPack.load(folder)
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    print(f"{folder}: {size / 1e6:.1f} MB, digest {pack.digest}")
+    for split in SPLITS:
+        faces = pack.faces(split)
+        kinds = Counter(face.kind for face in faces)
+        print(f"{split}: {len(faces)} faces of {len({face.family for face in faces})} families: {dict(sorted(kinds.items()))}")
+        characters = sum(map(len, pack.prose(split))) / 1e6
+        print(f"  {len(pack.words(split))} words, {len(pack.prose(split))} paragraphs of {characters:.1f} M characters,", end=" ")
+        print(f"{len(pack.names(split))} names, {len(pack.products(split))} articles")
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description="Build the data pack of fonts and text.")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--scratch", type=Path, help="keep the downloads here and use those already there")
+    arguments = parser.parse_args()
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of every table that a subset drops
+    with tempfile.TemporaryDirectory() as temporary:
+        build(arguments.folder.resolve(), (arguments.scratch or Path(temporary)).resolve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The data pack: fonts and words that synthetic documents are drawn from, already split into train, val and test.
+
+A pack is a folder made by `python -m kimi_vl.training.synth.build_pack FOLDER`:
+
+    pack.json                       faces, sources with versions and licences, sha256 of every file
+    fonts/*.ttf, fonts/*.otf        Latin-1 subsets without hinting and layout tables
+    text/{words,prose,names,products}.{train,val,test}.txt.xz     one entry a line, UTF-8
+
+No font family, word or sentence is in two splits, so a score on `test` measures reading and not memory.
+"""
+
+import hashlib
+import json
+import lzma
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from PIL import ImageFont
+
+from kimi_vl.errors import InputError
+
+SPLITS = ("train", "val", "test")
+KINDS = ("sans", "serif", "mono", "slab", "condensed", "hand", "display", "receipt")
+LISTS = ("words", "prose", "names", "products")
+FORMAT = "kimi-vl data pack 1"
+
+
+@dataclass(frozen=True)
+class Face:
+    """One style of one font family; `path` None means the font that Pillow carries in itself."""
+
+    path: Path | None
+    family: str
+    kind: str
+    weight: int
+    italic: bool
+
+    def font(self, size: float) -> ImageFont.FreeTypeFont:
+        """Open the face at `size` pixels per em, with the basic (one glyph after the other) layout."""
+        if self.path is not None:
+            return ImageFont.truetype(self.path, size, layout_engine=ImageFont.Layout.BASIC)
+        font = ImageFont.load_default(size)
+        assert isinstance(font, ImageFont.FreeTypeFont), "Pillow was built without FreeType"
+        return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+
+
+class DataPack:
+    """Faces and text by split. The lists are shared: do not change them.
+
+    `digest` is the sha256 (hex) over the contents; a checkpoint records it, so that training resumes on the same data.
+    """
+
+    def __init__(self, faces: Mapping[str, list[Face]], text: Mapping[tuple[str, str], list[str]], digest: str) -> None:
+        self._faces = faces
+        self._text = text
+        self.digest = digest
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read a pack folder (about 0.5 s, 100 MB of memory). Raises InputError when a file is missing or altered."""
+        folder = Path(folder)
+        index_path = folder / "pack.json"
+        if not index_path.is_file():
+            raise InputError(f"no data pack at {folder}; make one with: python -m kimi_vl.training.synth.build_pack {folder}")
+        index = json.loads(index_path.read_text(encoding="utf-8"))
+        if index.get("format") != FORMAT:
+            raise InputError(f"{index_path} has format {index.get('format')!r}, this version reads {FORMAT!r}; build the pack again")
+        for name, sha256 in index["files"].items():
+            _check_file(folder, name, sha256)
+        faces: dict[str, list[Face]] = {split: [] for split in SPLITS}
+        for entry in index["faces"]:
+            face = Face(folder / entry["file"], entry["family"], entry["kind"], entry["weight"], entry["italic"])
+            faces[entry["split"]].append(face)
+        text = {(name, split): _read_lines(folder / text_file(name, split)) for name in LISTS for split in SPLITS}
+        return cls(faces, text, contents_digest(index["files"], index["faces"]))
+
+    @classmethod
+    def builtin(cls) -> Self:
+        """A tiny pack that needs no file: Pillow's own font in every split, and disjoint word lists."""
+        face = Face(None, "Pillow", "sans", 400, False)
+        digest = hashlib.sha256(json.dumps(sorted(_BUILTIN.items()), ensure_ascii=False).encode()).hexdigest()
+        text = {(name, split): _BUILTIN[f"{name}.{split}"].split("|") for name in LISTS for split in SPLITS}
+        return cls({split: [face] for split in SPLITS}, text, digest)
+
+    def faces(self, split: str) -> list[Face]:
+        """Font faces; no family (nor a relative with the same first name) is in two splits of a built pack."""
+        return self._faces[_known(split)]
+
+    def words(self, split: str) -> list[str]:
+        """Single English words of letters and apostrophes."""
+        return self._text["words", _known(split)]
+
+    def prose(self, split: str) -> list[str]:
+        """Paragraphs of 1 to 6 sentences of plain English on one line, nearly all ASCII."""
+        return self._text["prose", _known(split)]
+
+    def names(self, split: str) -> list[str]:
+        """Names of people, companies and streets."""
+        return self._text["names", _known(split)]
+
+    def products(self, split: str) -> list[str]:
+        """Shop article names of 1 to 3 words."""
+        return self._text["products", _known(split)]
+
+
+def text_file(name: str, split: str) -> str:
+    """Where a list lives inside the pack folder."""
+    return f"text/{name}.{split}.txt.xz"
+
+
+def contents_digest(files: Mapping[str, str], faces: list[dict]) -> str:
+    """sha256 (hex) over what is drawn from: the files' own digests and the faces' table, in the order that is indexed."""
+    return hashlib.sha256(json.dumps([sorted(files.items()), faces], sort_keys=True).encode()).hexdigest()
+
+
+def _known(split: str) -> str:
+    if split not in SPLITS:
+        raise InputError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+    return split
+
+
+def _check_file(folder: Path, name: str, sha256: str) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise InputError(f"the data pack at {folder} lacks {name}; build or copy it again")
+    if hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        raise InputError(f"{path} is not the file that pack.json lists (sha256 differs); build or copy the pack again")
+
+
+def _read_lines(path: Path) -> list[str]:
+    return lzma.decompress(path.read_bytes()).decode("utf-8").splitlines()
+
+
+_BUILTIN = {
+    "words.train": "apple|river|paper|window|garden|yellow|market|silver|button|coffee|travel|number|letter|summer|picture|kitchen"
+    "|bridge|candle|doctor|engine|flower|guitar|hammer|island|jacket|ladder|mirror|needle|orange|pencil",
+    "words.val": "rocket|saddle|ticket|velvet|walnut|zipper|basket|carpet|dragon|forest|glacier|helmet",
+    "words.test": "anchor|bottle|camera|desert|eleven|fossil|gravel|harbor|insect|jungle|kettle|lantern",
+    "prose.train": "The shop opens at nine in the morning.|A letter arrived on Friday. Nobody had opened it before the summer."
+    "|Water boils when it is hot enough. It then turns into steam, which rises.|Please keep the paper for your records."
+    "|They walked along the river until the bridge. There was no one on the other side.|The garden is closed in winter.",
+    "prose.val": "The carpet was sold within a week. It had been far too large.|A forest of old trees covers the hill."
+    "|Every ticket has a number on its back. Show it at the door.",
+    "prose.test": "The camera stood in the harbor for a year. Its pictures are lost.|Gravel is sold by weight."
+    "|The kettle needs five minutes. Do not leave it alone.",
+    "names.train": "Anna Miller|Peter Stone|Maria Lopez|Northwind Ltd|Oak Street|Bluebird Trading|David Chen|Mill Lane|Clara Hoffmann",
+    "names.val": "Ruth Barker|Omar Haddad|Eastgate Foods|Chapel Road|Quarry Tools Inc",
+    "names.test": "Simon Fletcher|Ingrid Dahl|Westfield Supply|Castle Hill|Lena Novak",
+    "products.train": "Milk|Brown Bread|Butter|Green Tea|Tomatoes|Steel Screws|Paper Clips|Olive Oil|Red Apples|Cheese|Light Bulb|Soap",
+    "products.val": "Espresso|Wood Glue|Carrots|Sugar|Wall Paint|Honey",
+    "products.test": "Cappuccino|Copper Wire|Onions|Flour|Note Pad|Yogurt",
+}

@@ -1,0 +1,54 @@
+"""The one entry: `render` makes a training sample from a family, a split and two integers."""
+
+import random
+from collections.abc import Callable
+
+from kimi_vl.errors import InputError
+from kimi_vl.training.synth.augment import augment
+from kimi_vl.training.synth.blanks import blank
+from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.lines import line, lines
+from kimi_vl.training.synth.pack import SPLITS, DataPack
+from kimi_vl.training.synth.pages import page
+from kimi_vl.training.synth.paragraphs import paragraph
+from kimi_vl.training.synth.questions import Draft, Interview
+from kimi_vl.training.synth.receipt_turns import receipt
+from kimi_vl.training.synth.scene import Overfull, Scene
+
+BUILDERS: dict[str, Callable[[Content], Draft]] = {
+    "line": line,
+    "lines": lines,
+    "paragraph": paragraph,
+    "receipt": receipt,
+    "page": page,
+    "blank": blank,
+}
+FAMILIES = tuple(BUILDERS)
+MAX_PIXELS = 672 * 896
+DRAWS = 40  # one in three draws of a receipt is too long; forty in a row has never been seen
+
+
+def render(family: str, split: str, seed: int, index: int, pack: DataPack, *, severity: float = 1.0) -> Scene:
+    """Draw sample `index` of the endless sequence (family, split, seed): equal arguments give equal bytes.
+
+    The picture has at most 672x896 pixels, x-heights of 7 pixels or more, and 1 to 6 turns. Split "val" has held-out fonts and
+    words on the training layouts; "test" has held-out pieces of layout as well. `severity` scales degradation; 0 is clean.
+    Raises InputError for an unknown family or split.
+    """
+    if family not in BUILDERS:
+        raise InputError(f"no family {family!r}; there are {', '.join(FAMILIES)}")
+    if split not in SPLITS:
+        raise InputError(f"no split {split!r}; there are {', '.join(SPLITS)}")
+    rng = random.Random(f"{family}/{split}/{seed}/{index}")
+    content = Content(rng, pack, split)
+    for _ in range(DRAWS):
+        try:
+            draft = BUILDERS[family](content)
+            image, chars, text = draft.canvas.finish(draft.height)
+            turns = draft.ask(Interview(rng, text, image_only=family == "blank"))
+        except Overfull:
+            continue
+        assert image.shape[0] * image.shape[1] <= MAX_PIXELS, f"{family} is {image.shape[1]}x{image.shape[0]}"
+        image, chars = augment(rng, image, chars, x_height=draft.x_height, severity=severity)
+        return Scene(image, chars, turns, text)
+    raise RuntimeError(f"{DRAWS} draws of {family} {split}/{seed}/{index} did not fit; are the pack's texts unusually long?")
