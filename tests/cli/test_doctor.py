@@ -1,0 +1,73 @@
+"""`kimi-vl doctor` against what is really here."""
+
+import hashlib
+import json
+import platform
+
+import pytest
+import torch
+
+from kimi_vl.checkpoint import locate
+from kimi_vl.cli import doctor
+from kimi_vl.ops import explain
+from tests.tiny_checkpoint import write_tiny_checkpoint
+
+
+@pytest.fixture
+def nano(monkeypatch, tmp_path):
+    """A small checkpoint in nano's place."""
+    folder = write_tiny_checkpoint(tmp_path / "nano")
+    monkeypatch.setattr(locate, "_embedded", lambda: folder)
+    return folder
+
+
+def test_json_holds_versions_devices_implementations_and_nano(terminal, nano):
+    result = terminal.run("doctor", "--json")
+    report = json.loads(result.out)
+    assert (result.code, result.err, report["problems"]) == (0, "", [])
+    assert report["python"] == platform.python_version()
+    assert report["packages"]["torch"] == torch.__version__
+    cpu = report["devices"][0]
+    assert cpu["device"] == "cpu"
+    assert cpu["threads"] == torch.get_num_threads()
+    assert 1e8 < cpu["free_bytes"] < 1e14
+    assert report["nano"]["files"]["config.json"] == {
+        "bytes": (nano / "config.json").stat().st_size,
+        "sha256": hashlib.sha256((nano / "config.json").read_bytes()).hexdigest(),
+    }
+    assert report["nano"]["bytes"] == sum(path.stat().st_size for path in nano.iterdir())
+
+
+def test_the_implementations_are_those_that_would_be_chosen_with_every_reason(terminal, nano):
+    report = json.loads(terminal.run("doctor", "--json").out)
+    shown = {(e["operation"], e["implementation"]): (e["chosen"], e["reason"]) for e in report["implementations"] if e["device"] == "cpu"}
+    assert shown == {(v.operation, v.name): (v.chosen, v.reason) for v in explain(torch.device("cpu"), torch.float32)}
+    text = terminal.run("doctor").out
+    assert "  * varlen_attention   sdpa       first that can run here\n" in text
+    assert "    varlen_attention   flash      needs an NVIDIA GPU, the device is cpu\n" in text
+
+
+def test_the_report_shows_every_package_and_file(terminal, nano):
+    result = terminal.run("doctor")
+    assert result.code == 0
+    for name in (*doctor.REQUIRED, *doctor.OPTIONAL["train"], *(path.name for path in nano.iterdir())):
+        assert f"  {name} " in result.out
+
+
+def test_a_missing_nano_is_a_problem(terminal, monkeypatch, nano):
+    (nano / "model.safetensors").unlink()
+    result = terminal.run("doctor", "--json")
+    report = json.loads(result.out)
+    assert (result.code, report["nano"]) == (2, None)
+    assert len(report["problems"]) == 1
+    assert result.err == f"kimi-vl: {report['problems'][0]}\n"
+
+
+def test_a_missing_package_is_a_problem_and_an_optional_one_is_not(terminal, monkeypatch, nano):
+    monkeypatch.setattr(doctor, "REQUIRED", ("torch", "no-such-package"))
+    monkeypatch.setattr(doctor, "OPTIONAL", {"train": ("no-such-extra",)})
+    result = terminal.run("doctor")
+    assert result.code == 2
+    assert "  no-such-package          missing\n" in result.out
+    assert "  no-such-extra            not installed\n" in result.out
+    assert result.err == "kimi-vl: the package no-such-package is missing; run: pip install kimi-vl\n"

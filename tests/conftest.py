@@ -1,0 +1,26 @@
+"""What every test starts from: one thread, one seed, and the toy network the golden numbers belong to."""
+
+import pytest
+import torch
+
+from kimi_vl.model import KimiVLForConditionalGeneration
+from tests.parity.networks import Case, golden_case
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Case:
+    """Toy weights and inputs with two images, and the reference's answers."""
+    return golden_case()
+
+
+@pytest.fixture
+def tiny_model(golden: Case) -> KimiVLForConditionalGeneration:
+    """Our network with the golden weights, fp32, built anew for each test."""
+    return golden.model()

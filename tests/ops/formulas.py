@@ -1,0 +1,37 @@
+"""Each operation as its formula in fp64, one output at a time: what every implementation is compared with."""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+
+
+def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale):
+    q, k, v = q.double(), k.double(), v.double()
+    out = torch.zeros_like(v)
+    for start, stop in itertools.pairwise(cu_seqlens.tolist()):
+        for token in range(start, stop):
+            last = token + 1 if causal else stop
+            scores = torch.einsum("hd,shd->hs", q[token], k[start:last]) * scale
+            out[token] = torch.einsum("hs,shv->hv", scores.softmax(-1), v[start:last])
+    return out
+
+
+def latent_attention(q_latent, q_rope, cache, *, scale):
+    q = torch.cat((q_latent, q_rope), dim=-1).double()
+    cache, rank = cache.double(), q_latent.shape[-1]
+    out = torch.zeros(q_latent.shape, dtype=torch.float64, device=cache.device)
+    for token in range(q.shape[0]):
+        visible = cache[: cache.shape[0] - q.shape[0] + token + 1]
+        out[token] = (q[token] @ visible.T * scale).softmax(-1) @ visible[:, :rank]
+    return out
+
+
+def routed_experts(x, gate_up, down, indices, weights):
+    x, gate_up, down = x.double(), gate_up.double(), down.double()
+    out = torch.zeros_like(x)
+    for token in range(x.shape[0]):
+        for expert, weight in zip(indices[token].tolist(), weights[token].double(), strict=True):
+            gate, up = (gate_up[expert] @ x[token]).chunk(2)
+            out[token] = out[token] + weight * (down[expert] @ (F.silu(gate) * up))
+    return out

@@ -1,0 +1,156 @@
+"""Every implementation of every operation that can run on this machine, against the operation's formula in fp64.
+
+A new implementation is tested by standing in `ops.registry.IMPLEMENTATIONS`; a new operation needs its inputs in `CASES` and its
+formula in `formulas.py`.
+"""
+
+import dataclasses
+from functools import partial
+
+import pytest
+import torch
+
+from kimi_vl.ops.registry import IMPLEMENTATIONS, Operations
+from tests import tolerances
+from tests.ops import formulas
+
+DEVICES = [torch.device(name) for name in ("cpu", "cuda") if name == "cpu" or torch.cuda.is_available()]
+DTYPES = (torch.float32, torch.bfloat16)
+
+
+def packed(lengths, *, heads=3, width=24, value_width=20, causal=True, contiguous=True, dtype=torch.float32):
+    """Arguments of varlen_attention; when not contiguous, q, k and v are views of one fused projection."""
+    fused = torch.randn(sum(lengths), heads, 2 * width + value_width).to(dtype)
+    q, k, v = fused.split([width, width, value_width], dim=-1)
+    if contiguous:
+        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+    cu_seqlens = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32)
+    return (q, k, v, cu_seqlens, max(lengths)), {"causal": causal, "scale": width**-0.5}
+
+
+def cached(num_new, num_cached, *, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
+    """Arguments of latent_attention; the cache is a view of a longer buffer, as in the model."""
+    q_latent, q_rope = torch.randn(num_new, heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
+    if contiguous:
+        q_latent, q_rope = q_latent.contiguous(), q_rope.contiguous()
+    rows = torch.randn(num_cached + 5, rank + rope).to(dtype)[:num_cached]
+    return (q_latent, q_rope, rows), {"scale": (rank + rope) ** -0.5}
+
+
+def routed(tokens, *, experts=5, top_k=2, only=None, contiguous=True, dtype=torch.float32):
+    """Arguments of routed_experts; `only` names the experts that may be chosen, so that the others get no token."""
+    width, inner = 16, 8
+    allowed = torch.tensor(range(experts) if only is None else only)
+    chosen = [allowed[torch.randperm(len(allowed))[:top_k]] for _ in range(tokens)]
+    indices = torch.stack(chosen) if chosen else torch.empty(0, top_k, dtype=torch.int64)
+    x = torch.randn(tokens, width) if contiguous else torch.randn(width, tokens).T
+    gate_up, down = torch.randn(experts, 2 * inner, width) / 4, torch.randn(experts, width, inner) / 3
+    return (x.to(dtype), gate_up.to(dtype), down.to(dtype), indices, torch.rand(tokens, top_k) + 0.1), {}
+
+
+CASES = {
+    "varlen_attention": {
+        "one sequence": partial(packed, [13]),
+        "sequences of one token": partial(packed, [1, 1, 1]),
+        "long beside one token": partial(packed, [70, 1, 2, 33]),
+        "an empty sequence between two": partial(packed, [5, 0, 4]),
+        "both directions": partial(packed, [9, 1, 14], causal=False),
+        "one token, both directions": partial(packed, [1], causal=False),
+        "heads of 72 as in the tower": partial(packed, [12, 30], width=72, value_width=72, causal=False),
+        "heads of 192 and values of 128 as in the decoder": partial(packed, [21, 3], width=192, value_width=128),
+        "values wider than queries": partial(packed, [6, 7], width=12, value_width=40),
+        "views of a fused projection": partial(packed, [8, 11], contiguous=False),
+    },
+    "latent_attention": {
+        "the first token": partial(cached, 1, 1),
+        "one new token": partial(cached, 1, 40),
+        "several new tokens": partial(cached, 7, 40),
+        "every token new": partial(cached, 9, 9),
+        "views of the projection": partial(cached, 4, 12, contiguous=False),
+        "the official widths": partial(cached, 3, 20, heads=16, rank=512, rope=64),
+    },
+    "routed_experts": {
+        "one token": partial(routed, 1),
+        "many tokens": partial(routed, 40),
+        "experts without a token": partial(routed, 12, only=[1, 3]),
+        "all tokens to one expert": partial(routed, 9, top_k=1, only=[4]),
+        "every expert for every token": partial(routed, 7, top_k=5),
+        "columns of a transposed matrix": partial(routed, 11, contiguous=False),
+        "no token at all": partial(routed, 0),
+    },
+}
+# Training sends gradients through these; whatever else is registered may be for serving only.
+TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense"}}
+
+
+def title(implementation):
+    return f"{implementation.operation}={implementation.name}"
+
+
+def assert_near(actual, expected, tolerance):
+    """Within a share of the largest expected value."""
+    scale = expected.abs().max().item() if expected.numel() else 1.0
+    torch.testing.assert_close(actual.double().cpu(), expected.double().cpu(), rtol=0.0, atol=tolerance * scale)
+
+
+def every_run():
+    for implementation in IMPLEMENTATIONS:
+        for device in DEVICES:
+            for dtype in DTYPES:
+                if implementation.refuses(device, dtype) is None:
+                    for name, case in CASES[implementation.operation].items():
+                        kind = str(dtype).removeprefix("torch.")
+                        yield pytest.param(implementation, device, kind, case, id=f"{title(implementation)}-{device}-{kind}-{name}")
+
+
+@pytest.mark.parametrize(("implementation", "device", "kind", "case"), every_run())
+def test_implementation_computes_the_formula(implementation, device, kind, case):
+    args, options = case(dtype=getattr(torch, kind))
+    args = [a.to(device) if isinstance(a, torch.Tensor) else a for a in args]
+    originals = [(a, a.clone()) for a in args if isinstance(a, torch.Tensor)]
+    out = implementation.function(*args, **options)
+    expected = getattr(formulas, implementation.operation)(*args, **options)
+    assert out.dtype == args[0].dtype
+    assert out.shape == expected.shape
+    assert_near(out, expected, tolerances.OPERATION_RELATIVE[kind])
+    assert all(torch.equal(argument, original) for argument, original in originals), "an operation must not write into its arguments"
+
+
+TRAINED = [i for i in IMPLEMENTATIONS if i.name in TRAINABLE.get(i.operation, ())]
+
+
+@pytest.mark.parametrize("implementation", TRAINED, ids=title)
+def test_gradients_are_those_of_the_formula(implementation):
+    case = {"varlen_attention": partial(packed, [9, 1, 6]), "routed_experts": partial(routed, 12, only=[0, 1, 3])}
+    args, options = case[implementation.operation]()
+    differentiable = [a for a in args if isinstance(a, torch.Tensor) and a.is_floating_point()]
+    for operand in differentiable:
+        operand.requires_grad_()
+    direction = None
+    gradients = []
+    for function in (implementation.function, getattr(formulas, implementation.operation)):
+        out = function(*args, **options)
+        direction = torch.randn_like(out) if direction is None else direction.to(out.dtype)
+        gradients.append(torch.autograd.grad(out, differentiable, direction))
+    for actual, expected in zip(*gradients, strict=True):
+        assert_near(actual, expected, tolerances.GRADIENT_RELATIVE)
+
+
+def test_a_token_of_nan_stays_inside_its_own_sequence():
+    for implementation in IMPLEMENTATIONS:
+        if implementation.operation == "varlen_attention" and implementation.refuses(torch.device("cpu"), torch.float32) is None:
+            (q, k, v, cu_seqlens, longest), options = packed([6, 4, 5])
+            for operand in (q, k, v):
+                operand[7] = float("nan")
+            out = implementation.function(q, k, v, cu_seqlens, longest, **options)
+            assert out[6:10].isnan().any()
+            assert out[:6].isfinite().all()
+            assert out[10:].isfinite().all()
+
+
+def test_every_operation_has_cases_a_formula_and_a_reference_that_runs_anywhere():
+    for field in dataclasses.fields(Operations):
+        assert CASES[field.name]
+        assert callable(getattr(formulas, field.name))
+        able = [i for i in IMPLEMENTATIONS if i.operation == field.name and i.refuses(torch.device("cpu"), torch.float32) is None]
+        assert able, f"{field.name} cannot run on a CPU"

@@ -1,0 +1,101 @@
+"""token_probabilities against the definitions of its filters, written with Python lists; draw_token against the distribution."""
+
+import math
+
+import pytest
+import torch
+
+from kimi_vl.ops.sampling import draw_token, token_probabilities
+
+
+def expected_probabilities(logits, temperature, top_k, top_p, min_p):
+    """The contract once more: filter by filter over (token, probability) pairs, renormalised after each."""
+    peak = max(logits)
+    weights = [math.exp((x - peak) / temperature) for x in logits]
+    ranked = sorted(enumerate(w / sum(weights) for w in weights), key=lambda pair: -pair[1])
+    if top_k:
+        ranked = normalised(ranked[:top_k])
+    kept, mass = [], 0.0
+    for pair in ranked:
+        if mass < top_p or top_p == 1:
+            kept.append(pair)
+        mass += pair[1]
+    kept = normalised(kept)
+    kept = normalised([pair for pair in kept if pair[1] >= min_p * kept[0][1]])
+    return [dict(kept).get(token, 0.0) for token in range(len(logits))]
+
+
+def normalised(pairs):
+    total = sum(p for _, p in pairs)
+    return [(token, p / total) for token, p in pairs]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    ("temperature", "top_k", "top_p", "min_p"),
+    [
+        (1.0, 0, 1.0, 0.0),
+        (0.3, 0, 1.0, 0.0),
+        (2.0, 7, 1.0, 0.0),
+        (0.8, 0, 0.6, 0.0),
+        (0.8, 0, 1.0, 0.2),
+        (0.8, 12, 0.7, 0.1),
+        (1.0, 500, 1e-9, 1.0),
+    ],
+)
+def test_the_filters_agree_with_their_definitions(seed, temperature, top_k, top_p, min_p):
+    logits_W = torch.randn(200, generator=torch.Generator().manual_seed(seed)) * 3
+    probs_W = token_probabilities(logits_W, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+    expected = expected_probabilities(logits_W.tolist(), temperature, top_k, top_p, min_p)
+    assert probs_W.tolist() == pytest.approx(expected, rel=1e-9, abs=0)
+
+
+def test_the_order_is_top_k_then_top_p_then_min_p():
+    logits_W = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
+    # Of 0.4 and 0.3 the first is 0.57 of the mass and reaches 0.5 alone; without top-k before it, top-p would keep two.
+    assert token_probabilities(logits_W, temperature=1.0, top_k=2, top_p=0.5).tolist() == [1, 0, 0, 0]
+    assert token_probabilities(logits_W, temperature=1.0, top_p=0.5).count_nonzero() == 2
+    # min-p first would leave 0.57 and 0.43, of which top-p 0.55 keeps one; top-p first keeps two, and both pass min-p.
+    assert token_probabilities(logits_W, temperature=1.0, top_p=0.55, min_p=0.7).count_nonzero() == 2
+
+
+def test_equal_probabilities_are_cut_from_the_highest_token_down():
+    probs_W = token_probabilities(torch.zeros(5000), temperature=1.0, top_k=2)
+    assert probs_W.nonzero().flatten().tolist() == [0, 1]
+
+
+def test_excluded_tokens_get_no_mass():
+    probs_W = token_probabilities(torch.tensor([-math.inf, 0.0, -math.inf, 0.0]), temperature=0.5)
+    assert probs_W.tolist() == [0, 0.5, 0, 0.5]
+
+
+def test_the_result_is_float64_on_the_cpu_and_the_logits_are_left_alone():
+    logits_W = torch.tensor([1.0, 3.0, 2.0], dtype=torch.bfloat16)
+    probs_W = token_probabilities(logits_W, temperature=0.5, top_k=2)
+    assert (probs_W.dtype, probs_W.device.type) == (torch.float64, "cpu")
+    assert logits_W.tolist() == [1.0, 3.0, 2.0]
+    double_W = torch.tensor([1.0, 3.0, 2.0], dtype=torch.float64)
+    token_probabilities(double_W, temperature=0.5, top_k=1)
+    assert double_W.tolist() == [1.0, 3.0, 2.0]
+
+
+@pytest.mark.parametrize(("uniform", "token"), [(0.0, 1), (0.2499999, 1), (0.25, 3), (0.75, 4), (1 - 2**-53, 4)])
+def test_a_draw_lands_in_the_token_s_own_interval_and_never_on_mass_zero(uniform, token):
+    assert draw_token(torch.tensor([0.0, 0.25, 0.0, 0.5, 0.25, 0.0], dtype=torch.float64), uniform) == token
+
+
+def test_the_largest_uniform_number_lands_inside_whatever_the_rounding_of_the_sum():
+    for seed in range(200):
+        probs_W = torch.rand(1000, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        probs_W[-3:] = 0
+        assert draw_token(probs_W / probs_W.sum(), 1 - 2**-53) == 996
+
+
+def test_frequencies_follow_the_distribution():
+    probs_W = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    counts = [0] * 4
+    for uniform in torch.rand(4000, dtype=torch.float64).tolist():
+        counts[draw_token(probs_W, uniform)] += 1
+    # Four standard deviations of a binomial count with n = 4000.
+    for count, p in zip(counts, probs_W.tolist(), strict=True):
+        assert abs(count - 4000 * p) < 4 * math.sqrt(4000 * p * (1 - p))
