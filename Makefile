@@ -1,0 +1,42 @@
+# The only entry points; continuous integration uses the same ones.
+#   make demo    set up .venv and ask the embedded model about a document
+#   make test    set up .venv and run the tests
+#   make check   format, lint, types
+#   make bench   the benchmarks that need no GPU
+
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+RUN := $(VENV)/bin
+PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-gpu check bench
+
+demo: $(VENV)/.base
+	$(RUN)/kimi-vl ask examples/receipt.png "What do the rye bread and the cheddar cost together?"
+
+test: $(VENV)/.test
+	$(RUN)/python -m pytest -n 2 --dist loadfile
+
+test-gpu: $(VENV)/.test
+	$(RUN)/python -m pytest -m gpu
+
+check: $(VENV)/.test
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+
+bench: $(VENV)/.test
+	$(RUN)/python benchmarks/bench_nano.py
+	$(RUN)/python benchmarks/bench_reading.py
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "kimi-vl needs Python 3.11 or 3.12; neither python3, python3.12 nor python3.11 is one. Set PYTHON=/path/to/python." >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	$(PIP) --editable '.[test,train,dev]'
+	@touch $@
