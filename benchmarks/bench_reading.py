@@ -17,13 +17,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 from PIL import Image
 
-from kimi_vl import KimiVL
+from kimi_vl import KimiVL, __version__
 from kimi_vl.evaluation.reading import Document, Reading, examine, load_documents, parse_fields, score
 
 HERE = Path(__file__).resolve().parent
@@ -37,7 +36,7 @@ class Missing(Exception):
 
 def nano(documents: list[Document], options: argparse.Namespace) -> tuple[dict, Iterator[Reading]]:
     llm = KimiVL.load(options.model, device=options.device) if options.model else KimiVL.load(device=options.device)
-    versions = {"kimi-vl": version("kimi-vl"), "torch": torch.__version__, "device": options.device}
+    versions = {"kimi-vl": __version__, "torch": torch.__version__, "device": options.device}
     return versions, examine(llm, documents, temperature=0.0)
 
 
@@ -105,13 +104,14 @@ def as_png(path: Path, folder: Path, scale: int = 1) -> Path:
 
 def measure(tool: str, documents: list[Document], options: argparse.Namespace) -> tuple[dict, list[Reading]]:
     """Run one tool over all documents and say on stderr how far it is."""
+    busy = machine()
     versions, run = TOOLS[tool](documents, options)
     readings = []
     for reading in run:
         readings.append(reading)
         if len(readings) % 20 == 0:
             print(f"{tool}: {len(readings)} of {len(documents)}", file=sys.stderr)
-    return {"versions": versions, **score(readings, None if tool == "nano" else RULED)}, readings
+    return {"versions": versions, "machine": busy, "limit": options.limit, **score(readings, None if tool == "nano" else RULED)}, readings
 
 
 def percent(estimate: dict | None) -> str:
@@ -199,8 +199,7 @@ def main() -> None:
         predictions[tool] = [
             {"file": str(r.document.path.relative_to(SETS[options.set])), "text": r.text, "answers": r.answers} for r in readings
         ]
-        report = {"set": options.set, "limit": options.limit, "documents": len(documents), "machine": machine(), "results": results}
-        write(options.output, report)
+        write(options.output, {"set": options.set, "results": results})
         write(options.predictions, predictions)
     print(tables({tool: results[tool] for tool in TOOLS if tool in results}))
 

@@ -1,8 +1,8 @@
 """Kimi-VL, written from scratch: ask documents and pictures questions. `from kimi_vl import KimiVL`."""
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
+TYPE_CHECKING = False  # what type checkers take for True; importing it from typing would double the time of importing this package
 if TYPE_CHECKING:
     from kimi_vl.errors import KimiVLError
     from kimi_vl.llm import Answer, KimiVL, Piece, Usage

@@ -156,7 +156,7 @@ def test_answers_that_differ_are_not_equal(truth, answer):
     assert not same_answer(truth, answer)
 
 
-@pytest.mark.parametrize("text", ["32 March 2024", "2024-13-01", "1/2/3/4", "May", "12 may june", "99999-01-01", "18 Foo 2024"])
+@pytest.mark.parametrize("text", ["32 March 2024", "2024-13-01", "1/2/3/4", "May", "12 may june", "99999-1-1", "18 Foo 2024"])
 def test_what_only_looks_like_a_date_is_compared_as_text(text):
     assert normalise(text) == text.casefold()
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import os
 import re
 import sys
-from pathlib import Path
 
 from kimi_vl.cli.console import Console
 from kimi_vl.cli.options import (
@@ -34,6 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Answer, streamed to the terminal or as one JSON document. Raises: KimiVLError."""
+    import dataclasses  # takes as long to import as everything that --help needs
+
     *files, last = args.words
     question = read_question(last, files)
     images = load_images(files)
@@ -63,13 +64,6 @@ def read_question(last: str, files: list[str]) -> str:
         return question.strip()
     if not last.strip():
         raise InputError(f'the question is empty; write: kimi-vl ask {" ".join(files) or "receipt.png"} "What is the total?"')
-    if FILE_NAME.fullmatch(last) or (_exists(last) and not any(c.isspace() for c in last)):
+    if FILE_NAME.fullmatch(last) or (os.path.exists(last) and not any(c.isspace() for c in last)):
         raise InputError(f'the question is missing: the last argument, {last}, is a file; write: kimi-vl ask {last} "What is the total?"')
     return last
-
-
-def _exists(name: str) -> bool:
-    try:
-        return Path(name).exists()
-    except (OSError, ValueError):  # a question may be longer than any file name, or hold a NUL
-        return False

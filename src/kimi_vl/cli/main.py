@@ -18,7 +18,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import NoReturn
 
 from kimi_vl import __version__
@@ -101,7 +100,7 @@ def _overview() -> str:
 
 
 def _unknown(name: str) -> str:
-    if Path(name).exists():
+    if os.path.exists(name):
         return f'{name} is a file, not a command; write: kimi-vl ask {name} "your question"'
     near = difflib.get_close_matches(name, COMMANDS, n=1)
     hint = f"did you mean `kimi-vl {near[0]}`?" if near else f"there are {', '.join(COMMANDS)}"
