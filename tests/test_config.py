@@ -94,7 +94,7 @@ def test_an_unknown_key_is_refused_and_the_nearest_known_one_named(path, message
 
 @pytest.mark.parametrize("key", [*TextConfig.__dataclass_fields__])
 def test_every_fact_of_the_decoder_must_be_there(key):
-    refuses(changed("text_config", key, value=DELETE), rf"text_config\.({key}|num_key_value_heads)")
+    refuses(changed("text_config", key, value=DELETE), rf"text_config\.{key} is missing; it is a fact of the checkpoint")
 
 
 @pytest.mark.parametrize("key", [key for key in VisionConfig.__dataclass_fields__ if key != "merge_kernel_size"])
@@ -221,10 +221,11 @@ def test_a_config_that_is_no_object_is_refused(values):
         (b"{", "is not readable JSON"),
         (b"\xff\xfe\x00", "is not readable JSON"),
         (b"[" * 100_000, "is not readable JSON"),
+        (b'{"vocab_size": ' + b"1" * 5000 + b"}", "is not readable JSON"),
         (b"[]", "a config must be a JSON object, not list"),
         (b'{"vision_config": {}, "text_config": {}}', "vision_config.patch_size is missing"),
     ],
-    ids=["empty", "cut", "no UTF-8", "nested", "a list", "empty parts"],
+    ids=["empty", "cut", "no UTF-8", "nested", "a number of 5,000 digits", "a list", "empty parts"],
 )
 def test_a_file_that_is_no_config_is_refused_with_its_path(tmp_path, content, message):
     path = tmp_path / "config.json"
@@ -245,3 +246,12 @@ def test_configs_are_frozen():
     config = KimiVLConfig.from_dict(TINY)
     with pytest.raises(AttributeError):
         config.text_config.hidden_size = 3
+
+
+def test_an_integer_too_large_for_a_real_number_is_infinite():
+    refuses(changed("text_config", "rope_theta", value=10**400), "rope_theta is inf; it must be a finite positive number")
+
+
+def test_a_path_that_no_file_can_have_is_refused():
+    with pytest.raises(ConfigError, match="is not readable JSON: embedded null byte"):
+        KimiVLConfig.from_file("config\0.json")

@@ -151,7 +151,7 @@ class KimiVLConfig:
             values = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ConfigError(f"{path} does not exist; a checkpoint folder needs a config.json") from None
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise ConfigError(f"{path} is not readable JSON: {error}") from None
         try:
             return cls.from_dict(values)
@@ -178,7 +178,7 @@ class KimiVLConfig:
             if key in text and text.pop(key) != required:
                 raise ConfigError(f"text_config.{key} is {values['text_config'][key]!r}; only {required!r} is supported")
         heads = text.get("num_attention_heads")
-        if text.pop("num_key_value_heads", heads) != heads:
+        if text.pop("num_key_value_heads", heads) != heads and heads is not None:
             raise ConfigError(
                 "text_config.num_key_value_heads differs from num_attention_heads; latent attention has one latent for all heads"
             )
@@ -236,7 +236,7 @@ def _typed(values: dict[str, Any], key: str, kind: str, where: str) -> Any:
             raise ConfigError(f"{where}.{key} is {value!r}; it must be a list of two integers")
         return tuple(value)
     if kind == "float" and type(value) is int:
-        value = float(value)
+        value = float(value) if abs(value) < 1 << 1000 else math.inf  # refused below like any other infinity
     expected = {"int": int, "float": float, "bool": bool}[kind]
     if type(value) is not expected:
         raise ConfigError(f"{where}.{key} is {value!r}; it must be of type {kind}")
