@@ -1,7 +1,8 @@
 """How well a model reads: documents with known text and known answers, what was said about them, and the scores.
 
 A reading set is a folder with pictures and a `documents.json`: a list of {file, sha256, family, text, questions}, where a
-question is {question, answer, task} and an answer of null means that the document does not tell.
+question is {question, answer, task} and an answer of null means that the document does not tell. A family such as "receipt/plain"
+is a kind of receipt: it is scored by itself and among all receipts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kimi_vl.errors import InputError
-from kimi_vl.evaluation.metrics import character_error_rate, money_f1, printed_amounts, same_answer, share, word_error_rate
+from kimi_vl.evaluation.metrics import character_error_rate, money_f1, printed_amounts, same_answer, share, word_error_rate, words_found
 
 READ = "Read the text."
 REFUSAL = "i cannot tell"  # how a refusal begins, in lower case
@@ -145,7 +146,8 @@ def score(readings: list[Reading], tasks: frozenset[str] | None = None) -> dict[
     families: dict[str, list[Reading]] = defaultdict(list)
     for reading in readings:
         if reading.document.text:
-            families[reading.document.family].append(reading)
+            for name in dict.fromkeys((reading.document.family.split("/")[0], reading.document.family)):
+                families[name].append(reading)
     asked = [(q, a) for r in readings for q, a in zip(r.document.questions, r.answers, strict=True) if tasks is None or q.task in tasks]
     return {
         "reading": {family: _score_texts(group) for family, group in families.items()},
@@ -163,6 +165,7 @@ def _score_texts(readings: list[Reading]) -> dict[str, Any]:
         "cer_raw": asdict(character_error_rate([(r.document.text, r.text) for r in readings], "raw")),
         "cer_without_spaces": asdict(character_error_rate(pairs, "ignore")),
         "wer": asdict(word_error_rate(pairs)),
+        "words_found": asdict(words_found(pairs)),
         "money": money_f1(pairs),
         "seconds_per_image": sum(r.seconds for r in readings) / len(readings),
         "cpu_seconds_per_image": sum(r.cpu_seconds for r in readings) / len(readings),

@@ -22,7 +22,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from kimi_vl.errors import InputError, MediaError
 
@@ -112,9 +112,9 @@ def load_image(source: str | Path | bytes | Image.Image, *, limits: ImageLimits 
     """Return `source` as an 8-bit RGB picture without metadata, upright, on white where it was transparent.
 
     `source` is a path, the bytes of a file, a base64 `data:` URL (its declared type is ignored, the bytes decide) or a Pillow
-    image, which is left unchanged. PNG, JPEG, WEBP, GIF, BMP and plain TIFF are read; of an animation or a multi-page file the
-    first frame. EXIF orientation is applied and damaged metadata ignored; ICC profiles are not applied. 16-bit gray is scaled
-    to 8 bits rather than clipped.
+    image, which is left unchanged and returned itself where nothing is to be done. PNG, JPEG, WEBP, GIF, BMP and plain TIFF are
+    read; of an animation or a multi-page file the first frame. EXIF orientation is applied and damaged metadata ignored; ICC
+    profiles are not applied. 16-bit gray is scaled to 8 bits rather than clipped.
 
     Raises: MediaError naming the file, what it is and what to do, for anything unreadable, truncated, unsupported or larger than
     `limits`; InputError for a source of another type.
@@ -232,7 +232,9 @@ def _decode(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
 
 
 def _damaged(name: str, picture_format: str, error: BaseException) -> MediaError:
-    return MediaError(f"{name} is a damaged or truncated {picture_format} picture ({str(error)[:120]}); save or download it again")
+    # Pillow's own words for an unreadable header quote the address of a buffer, which is nobody's business.
+    reason = "its header is unreadable" if isinstance(error, UnidentifiedImageError) else str(error)[:120]
+    return MediaError(f"{name} is a damaged or truncated {picture_format} picture ({reason}); save or download it again")
 
 
 def _finish(image: Image.Image, name: str, limits: ImageLimits) -> Image.Image:

@@ -74,7 +74,8 @@ def varlen_attention_flash(
     padded = -(-max(width, value_width) // 8) * 8
     q, k, v = (F.pad(x, (0, padded - x.shape[-1])) if x.shape[-1] != padded else x for x in (q_THQ, k_THQ, v_THV))
     window = (-1, 0) if causal else (-1, -1)
-    out: torch.Tensor = varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, scale=scale, window_size=window)
+    out = varlen_attn(q, k, v, cu_seqlens, cu_seqlens, max_seqlen, max_seqlen, scale=scale, window_size=window)
+    assert isinstance(out, torch.Tensor)  # a pair only where the log-sum-exp is asked for
     return out[..., :value_width]
 
 
@@ -88,13 +89,13 @@ def latent_attention_reference(
     """Latent attention in absorbed form: T new tokens of one sequence over the S cached rows, of which the last T are their own.
 
     `q_latent` is the query already multiplied into latent space (q_nope · W_UK, [T, H, L]), `q_rope` the rotated rest. Each cached
-    row is [latent, rotated key]. Token t sees rows 0 .. S - T + t. Softmax in fp32. Returns the attended latents [T, H, L], which
+    row is [latent, rotated key]. Token t sees rows 0 .. S - T + t. Scores and softmax in fp32. Returns the attended latents [T, H, L], which
     the caller multiplies by W_UV (MODEL_SPEC §4, absorbed form).
     """
     rank = q_latent_THL.shape[-1]
     num_new, num_cached = q_latent_THL.shape[0], cache_SZ.shape[0]
     latent_SL, k_rope_SR = cache_SZ.split([rank, cache_SZ.shape[-1] - rank], dim=-1)
-    scores_THS = (q_latent_THL @ latent_SL.T + q_rope_THR @ k_rope_SR.T).float() * scale
+    scores_THS = (q_latent_THL.float() @ latent_SL.float().T + q_rope_THR.float() @ k_rope_SR.float().T) * scale
     if num_new > 1:
         visible_TS = torch.ones(num_new, num_cached, dtype=torch.bool, device=cache_SZ.device).tril(num_cached - num_new)
         scores_THS = scores_THS.masked_fill(~visible_TS[:, None], float("-inf"))

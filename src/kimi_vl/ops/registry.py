@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 
 import torch
 
@@ -54,8 +53,8 @@ def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
         return f"needs an NVIDIA GPU, the device is {device.type}"
     if dtype not in (torch.bfloat16, torch.float16):
         return f"needs bfloat16 or float16 weights, these are {str(dtype).removeprefix('torch.')}"
-    if find_spec("torch.nn.attention.varlen") is None:
-        return f"needs torch.nn.attention.varlen, which torch {torch.__version__} lacks"
+    if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11):
+        return f"needs torch 2.11 or newer for its windowed varlen kernel, this is {torch.__version__}"
     return None
 
 

@@ -32,7 +32,6 @@ class Losses:
     task_count: torch.Tensor  # [tasks]
     glyph_right: torch.Tensor  # share of written cells' characters named rightly
     expert_load: torch.Tensor  # [mixture layers, E] tokens sent to each expert
-    gradient_norm: torch.Tensor | None = None  # before clipping, set by the trainer
 
 
 class TrainedNetwork(nn.Module):
@@ -67,7 +66,8 @@ class TrainedNetwork(nn.Module):
             for total, values in zip(sums, (loss_N * real_N, right_N * real_N, real_N), strict=True):
                 total.index_add_(0, batch.tasks_N, values)
             load = self._expert_load(chosen, batch)
-        return Losses(text + glyph_weight * glyph, text.detach(), glyph.detach(), *sums, glyph_right, load)
+        task_loss, task_right, task_count = sums
+        return Losses(text + glyph_weight * glyph, text.detach(), glyph.detach(), task_loss, task_right, task_count, glyph_right, load)
 
     def _image_features(self, batch: Batch) -> torch.Tensor:
         layout = PatchLayout(

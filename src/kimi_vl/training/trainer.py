@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 
 from kimi_vl.config import KimiVLConfig
+from kimi_vl.model.experts import Router
 from kimi_vl.training.network import Losses, TrainedNetwork
 from kimi_vl.training.optim import MuonAdamW
 from kimi_vl.training.packing import TASKS, Batch
@@ -51,7 +52,7 @@ class Trainer:
         self.optimizer = MuonAdamW(network.named_parameters(), weight_decay=weight_decay)
         self.step = 0
         self.log = log
-        self.routers = [m for m in network.modules() if hasattr(m, "e_score_correction_bias")]
+        self.routers = [m for m in network.modules() if isinstance(m, Router)]
 
     def train(
         self,
@@ -75,8 +76,8 @@ class Trainer:
             waiting = time.monotonic()
             batch = next(stream).to(self.ranks.device)
             meter.waited += time.monotonic() - waiting
-            losses = self.update(batch, stage, stage.lr_at(done, total_steps))
-            meter.add(losses, batch)
+            losses, gradient_norm = self.update(batch, stage, stage.lr_at(done, total_steps))
+            meter.add(losses, gradient_norm, batch)
             done += 1
             if done % LOG_EVERY == 0 or done == total_steps:
                 elapsed = time.monotonic() - started
@@ -91,13 +92,13 @@ class Trainer:
         save()
         return done
 
-    def update(self, batch: Batch, stage: Stage, lr: float) -> Losses:
-        """One optimiser step on one batch per rank."""
+    def update(self, batch: Batch, stage: Stage, lr: float) -> tuple[Losses, torch.Tensor]:
+        """One optimiser step on one batch per rank; the losses, and the gradient's norm before clipping."""
         losses = self.network(batch, stage.glyph_weight)
         losses.total.backward()
         losses.total = losses.total.detach()
         names = list(self.optimizer.masters)
-        flat = torch.cat([self.optimizer.parameters[n].grad.flatten().float() for n in names])
+        flat = torch.cat([self._gradient(name) for name in names])
         self.network.zero_grad(set_to_none=True)
         self.ranks.mean(flat)
         norm = flat.norm()
@@ -108,9 +109,13 @@ class Trainer:
         self.optimizer.weight_decay = stage.weight_decay
         self.optimizer.step(lr, {n: p.view_as(self.optimizer.masters[n]) for n, p in zip(names, pieces, strict=True)})
         self._balance(losses.expert_load, stage.balance_rate)
-        losses.gradient_norm = norm
         self.step += 1
-        return losses
+        return losses, norm
+
+    def _gradient(self, name: str) -> torch.Tensor:
+        """The flat fp32 gradient of a parameter; zero where the loss did not reach it."""
+        gradient = self.optimizer.parameters[name].grad
+        return torch.zeros_like(self.optimizer.masters[name]).flatten() if gradient is None else gradient.flatten().float()
 
     def _balance(self, load_LE: torch.Tensor, rate: float) -> None:
         """Moonlight's aux-free balancing: experts with less than the mean load gain bias, the others lose it, without drift."""
@@ -181,11 +186,13 @@ class Meter:
 
     def reset(self) -> None:
         self.losses: list[Losses] = []
+        self.norms: list[torch.Tensor] = []
         self.counts: list[torch.Tensor] = []
         self.waited = 0.0
 
-    def add(self, losses: Losses, batch: Batch) -> None:
+    def add(self, losses: Losses, gradient_norm: torch.Tensor, batch: Batch) -> None:
         self.losses.append(losses)
+        self.norms.append(gradient_norm)
         self.counts.append(torch.stack((batch.num_samples, batch.real_patches, batch.real_tokens)))
 
     def flush(self, ranks: Ranks, stage: Stage, step: int, done: int, elapsed: float) -> dict[str, Any]:
@@ -193,7 +200,8 @@ class Meter:
         n = len(self.losses)
         seconds = max(1e-9, elapsed - self.last_elapsed)
         self.last_elapsed = elapsed
-        scalars = torch.stack([torch.stack((x.text, x.glyph, x.glyph_right, x.gradient_norm)) for x in self.losses]).mean(0)
+        columns = [[x.text for x in self.losses], [x.glyph for x in self.losses], [x.glyph_right for x in self.losses], self.norms]
+        scalars = torch.stack([torch.stack(column).mean() for column in columns])
         tasks = torch.stack([torch.stack((x.task_loss, x.task_right, x.task_count)) for x in self.losses]).sum(0)
         text, glyph, glyph_right, norm = ranks.mean(scalars).tolist()
         loss, right, count = ranks.mean(tasks).tolist()
