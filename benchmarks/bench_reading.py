@@ -7,6 +7,7 @@ See benchmarks/README.md for how the peers are installed. A peer that is missing
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -16,13 +17,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from PIL import Image
 
 from kimi_vl import KimiVL, __version__
+from kimi_vl.checkpoint import locate_checkpoint
 from kimi_vl.evaluation.reading import Document, Reading, examine, load_documents, parse_fields, score
 
 HERE = Path(__file__).resolve().parent
@@ -30,58 +33,67 @@ SETS = {"reading": HERE / "reading", "examples": HERE.parent / "examples"}
 RULED = frozenset({"total", "date"})  # questions that fixed rules answer from a transcription (kimi_vl.evaluation.reading)
 
 
+# A tool that is ready: its versions, and what turns documents into readings.
+Tool = tuple[dict, Callable[[list[Document]], Iterator[Reading]]]
+
+
 class Missing(Exception):
     """A tool that is not installed here; the message says how to install it."""
 
 
-def nano(documents: list[Document], options: argparse.Namespace) -> tuple[dict, Iterator[Reading]]:
-    llm = KimiVL.load(options.model, device=options.device) if options.model else KimiVL.load(device=options.device)
-    versions = {"kimi-vl": __version__, "torch": torch.__version__, "device": options.device}
-    return versions, examine(llm, documents, temperature=0.0)
+def nano(options: argparse.Namespace) -> Tool:
+    folder = locate_checkpoint(options.model or None)
+    weights = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(folder.glob("*.safetensors")))).hexdigest()
+    torch.set_num_threads(options.threads)
+    llm = KimiVL.load(folder, device=options.device)
+    versions = {"kimi-vl": __version__, "weights": weights[:12], "torch": torch.__version__, "device": options.device}
+    return versions, lambda documents: examine(llm, documents, temperature=0.0)
 
 
-def tesseract(documents: list[Document], options: argparse.Namespace, scale: int = 1) -> tuple[dict, Iterator[Reading]]:
+def tesseract(options: argparse.Namespace, scale: int = 1) -> Tool:
     """`--psm 7` for lines and 6 (one block) for everything else; `scale` enlarges the picture first, as its manual advises."""
     if not shutil.which("tesseract"):
         raise Missing("tesseract is not installed: apt-get install tesseract-ocr")
     about = subprocess.run(["tesseract", "--version"], capture_output=True, text=True, check=True).stdout.split()
+    limited = {**os.environ, "OMP_THREAD_LIMIT": str(options.threads)}
 
-    def read() -> Iterator[Reading]:
+    def read(documents: list[Document]) -> Iterator[Reading]:
         with tempfile.TemporaryDirectory() as folder:
             for document in documents:
                 picture = as_png(document.path, Path(folder), scale)
                 command = ["tesseract", picture, "-", "--psm", "7" if document.family == "line" else "6"]
                 wall, cpu = time.perf_counter(), child_seconds()
-                text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-                yield parse_fields(Reading(document, text, time.perf_counter() - wall, child_seconds() - cpu))
+                text = subprocess.run(command, capture_output=True, text=True, check=True, env=limited).stdout
+                yield Reading(document, text, time.perf_counter() - wall, child_seconds() - cpu)
 
-    return {"tesseract": about[1], "scale": scale}, read()
-
-
-def tesseract_2x(documents: list[Document], options: argparse.Namespace) -> tuple[dict, Iterator[Reading]]:
-    return tesseract(documents, options, scale=2)
+    return {"tesseract": about[1], "scale": scale}, read
 
 
-def rapidocr(documents: list[Document], options: argparse.Namespace) -> tuple[dict, Iterator[Reading]]:
+def tesseract_2x(options: argparse.Namespace) -> Tool:
+    return tesseract(options, scale=2)
+
+
+def rapidocr(options: argparse.Namespace) -> Tool:
     if not options.peers_python.exists():
         raise Missing(
             f"{options.peers_python} does not exist: python -m venv .venv-peers && .venv-peers/bin/pip install rapidocr onnxruntime"
         )
-    peer = subprocess.Popen([options.peers_python, HERE / "peers.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [options.peers_python, HERE / "peers.py", str(options.threads)]
+    peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert peer.stdin is not None
     assert peer.stdout is not None
     greeting = peer.stdout.readline()
     if not greeting:
         raise Missing(f"{options.peers_python} cannot run RapidOCR; its complaint is above")
 
-    def read() -> Iterator[Reading]:
+    def read(documents: list[Document]) -> Iterator[Reading]:
         with peer, tempfile.TemporaryDirectory() as folder:
             for document in documents:
-                print(json.dumps({"path": str(as_png(document.path, Path(folder)))}), file=peer.stdin, flush=True)
-                reply = json.loads(peer.stdout.readline())
-                yield parse_fields(Reading(document, **reply))
+                picture = as_png(document.path, Path(folder))
+                print(json.dumps({"path": str(picture), "line": document.family == "line"}), file=peer.stdin, flush=True)
+                yield Reading(document, **json.loads(peer.stdout.readline()))
 
-    return json.loads(greeting)["versions"], read()
+    return json.loads(greeting)["versions"], read
 
 
 TOOLS = {"nano": nano, "tesseract": tesseract, "tesseract-2x": tesseract_2x, "rapidocr": rapidocr}
@@ -102,16 +114,29 @@ def as_png(path: Path, folder: Path, scale: int = 1) -> Path:
     return target
 
 
-def measure(tool: str, documents: list[Document], options: argparse.Namespace) -> tuple[dict, list[Reading]]:
-    """Run one tool over all documents and say on stderr how far it is."""
-    busy = machine()
-    versions, run = TOOLS[tool](documents, options)
-    readings = []
-    for reading in run:
+def measure(tool: str, documents: list[Document], options: argparse.Namespace) -> dict:
+    """Run one tool over all documents that its journal does not hold yet, and score everything."""
+    about = {"machine": machine(), "limit": options.limit}
+    versions, read = TOOLS[tool](options)
+    names = {d.path: f"{options.set}/{d.path.relative_to(SETS[options.set])}" for d in documents}
+    key = {"tool": tool, "versions": versions}
+    known = {line["document"]: line for line in journal(options.journal) if all(line[k] == v for k, v in key.items())}
+    readings = [Reading(d, **known[names[d.path]]["reading"]) for d in documents if names[d.path] in known]
+    for reading in read([d for d in documents if names[d.path] not in known]):
         readings.append(reading)
+        values = {k: v for k, v in asdict(reading).items() if k != "document"}
+        if options.journal:
+            with options.journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**key, "document": names[reading.document.path], "reading": values}, ensure_ascii=False) + "\n")
         if len(readings) % 20 == 0:
             print(f"{tool}: {len(readings)} of {len(documents)}", file=sys.stderr)
-    return {"versions": versions, "machine": busy, "limit": options.limit, **score(readings, None if tool == "nano" else RULED)}, readings
+    if tool != "nano":
+        readings = [parse_fields(reading) for reading in readings]
+    return {**about, "versions": versions, **score(readings, None if tool == "nano" else RULED)}
+
+
+def journal(path: Path | None) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path and path.exists() else []
 
 
 def percent(estimate: dict | None) -> str:
@@ -124,14 +149,14 @@ def percent(estimate: dict | None) -> str:
 def tables(results: dict[str, dict]) -> str:
     """Two markdown tables, reading and answers, with 95 % intervals."""
     lines = [
-        "| family | tool | documents | CER | CER without spaces | WER | money F1 | CPU s per image |",
+        "| family | tool | documents | CER | CER without spaces | words found | money F1 | CPU s per image |",
         "|---|---|---|---|---|---|---|---|",
     ]
     families = dict.fromkeys(family for result in results.values() for family in result["reading"])
     for family in families:
         for tool, result in results.items():
             if row := result["reading"].get(family):
-                scores = " | ".join(percent(row[key]) for key in ("cer", "cer_without_spaces", "wer"))
+                scores = " | ".join(percent(row[key]) for key in ("cer", "cer_without_spaces", "words_found"))
                 lines.append(
                     f"| {family} | {tool} | {row['documents']} | {scores} | {row['money']['f1']:.3f} | {row['cpu_seconds_per_image']:.2f} |"
                 )
@@ -168,7 +193,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", help="where the model runs (default: %(default)s)")
     parser.add_argument("--peers-python", type=Path, default=HERE.parent / ".venv-peers/bin/python", help="Python with rapidocr installed")
     parser.add_argument("--output", type=Path, help="JSON file for the scores; tools it already has and that do not run now are kept")
-    parser.add_argument("--predictions", type=Path, help="JSON file for every transcription and answer")
+    parser.add_argument("--threads", type=int, default=2, help="threads for each tool (default: %(default)s)")
+    parser.add_argument("--journal", type=Path, help="JSON lines of all readings; what it holds of the same versions is not run again")
     return parser.parse_args()
 
 
@@ -179,7 +205,7 @@ def choose(options: argparse.Namespace) -> list[Document]:
     chosen = []
     for document in documents:
         seen[document.family] = seen.get(document.family, 0) + 1
-        if (not wanted or document.family in wanted) and (not options.limit or seen[document.family] <= options.limit):
+        if (not wanted or document.family.split("/")[0] in wanted) and (not options.limit or seen[document.family] <= options.limit):
             chosen.append(document)
     return chosen
 
@@ -187,27 +213,17 @@ def choose(options: argparse.Namespace) -> list[Document]:
 def main() -> None:
     options = parse()
     documents = choose(options)
-    kept = json.loads(options.output.read_text())["results"] if options.output and options.output.exists() else {}
-    results, predictions = dict(kept), {}
+    results = json.loads(options.output.read_text())["results"] if options.output and options.output.exists() else {}
     for tool in options.tools.split(","):
-        relevant = documents if tool == "nano" else [d for d in documents if d.text]
         try:
-            results[tool], readings = measure(tool, relevant, options)
+            results[tool] = measure(tool, documents if tool == "nano" else [d for d in documents if d.text], options)
         except Missing as missing:
             print(f"{tool} left out: {missing}", file=sys.stderr)
             continue
-        predictions[tool] = [
-            {"file": str(r.document.path.relative_to(SETS[options.set])), "text": r.text, "answers": r.answers} for r in readings
-        ]
-        write(options.output, {"set": options.set, "results": results})
-        write(options.predictions, predictions)
+        if options.output:
+            options.output.parent.mkdir(parents=True, exist_ok=True)
+            options.output.write_text(json.dumps({"set": options.set, "results": results}, indent=1) + "\n", encoding="utf-8")
     print(tables({tool: results[tool] for tool in TOOLS if tool in results}))
-
-
-def write(path: Path | None, values: dict) -> None:
-    if path:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """RapidOCR behind JSON lines, run by the Python of its own environment: paths in, text in reading order and seconds out.
 
-First a line {"tool", "versions"}, then for each input line {"path"} one line {"text", "seconds", "cpu_seconds"}.
+    .venv-peers/bin/python benchmarks/peers.py THREADS
+
+First a line {"tool", "versions"}, then for each input line {"path", "line"} one line {"text", "seconds", "cpu_seconds"}. `line` says that
+the picture is a single line of text, which is then recognised as it is, without looking for text first: that suits it better.
 """
 
 import json
@@ -38,14 +41,16 @@ def main() -> None:
     from rapidocr import RapidOCR  # here, so that `rows` can be used and tested where the library is not installed
 
     replies, sys.stdout = sys.stdout, sys.stderr  # the library reports on stdout, which is ours for replies
-    engine = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": 2, "Global.log_level": "error"})
+    engine = RapidOCR(params={"EngineConfig.onnxruntime.intra_op_num_threads": int(sys.argv[1]), "Global.log_level": "error"})
     versions = {name: version(name) for name in ("rapidocr", "onnxruntime")}
     print(json.dumps({"tool": "RapidOCR", "versions": versions}), file=replies, flush=True)
     for request in sys.stdin:
         wall, cpu = time.perf_counter(), time.process_time()
-        result = engine(json.loads(request)["path"])
-        found = result.boxes is not None and len(result.boxes) > 0
-        text = rows(np.asarray(result.boxes, float), list(result.txts)) if found else ""
+        asked = json.loads(request)
+        result = engine(asked["path"], use_det=not asked["line"], use_cls=not asked["line"])  # said each time: it remembers
+        texts = list(result.txts or ())
+        placed = getattr(result, "boxes", None)  # absent where the whole picture was taken for one line
+        text = rows(np.asarray(placed, float), texts) if placed is not None and len(texts) > 1 else " ".join(texts)
         reply = {"text": text, "seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
         print(json.dumps(reply), file=replies, flush=True)
 

@@ -69,8 +69,10 @@ def test_narrow_weights_are_quantised_as_their_float32_values(dtype):
     assert torch.equal(narrow[1], wide[1])
 
 
-def test_dequantising_into_bfloat16_rounds_once():
-    quantized, scale = quantize(weights(64, 32))
-    target = torch.empty(64, 32, dtype=torch.bfloat16)
-    dequantize(quantized, scale, out=target)
-    assert torch.equal(target, dequantize(quantized, scale).to(torch.bfloat16))
+@pytest.mark.parametrize("shape", [(64, 32), (3001, 700), (2, 3, 14, 14)])  # the second takes three blocks
+def test_dequantising_into_bfloat16_rounds_once(shape):
+    quantized, scale = quantize(weights(*shape))
+    target = torch.full(shape, torch.nan, dtype=torch.bfloat16)
+    assert dequantize(quantized, scale, out=target) is target
+    exact = quantized.double() * scale.double().view(-1, *[1] * (len(shape) - 1))
+    assert torch.equal(target, exact.to(torch.bfloat16))

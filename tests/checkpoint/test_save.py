@@ -1,5 +1,6 @@
 """Round trips, files that other readers open, and saves that are cut short."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -21,6 +22,10 @@ ROUTER = ("gate.weight", "e_score_correction_bias")
 def loaded(folder, **options):
     model, config = load_model(folder, KimiVLForConditionalGeneration, **options)
     return model.state_dict(), config
+
+
+def replaced_text(**values):
+    return dataclasses.replace(TINY_CONFIG, text_config=dataclasses.replace(TINY_CONFIG.text_config, **values))
 
 
 def digests(folder):
@@ -84,7 +89,8 @@ def test_the_safetensors_library_reads_the_same_names_and_values(tmp_path, optio
 
 
 def test_tensors_are_aligned_to_their_dtype_for_readers_that_map_files(tmp_path):
-    save_checkpoint(STATE, TINY_CONFIG, tmp_path, quantize="int8")
+    odd = replaced_text(hidden_size=63, moe_intermediate_size=23)  # int8 experts of 1,449 bytes
+    save_checkpoint(random_state(odd), odd, tmp_path, quantize="int8")
     with CheckpointReader(tmp_path) as reader:
         assert all(stored.start % stored.dtype.itemsize == 0 for stored in reader._tensors.values())
 
@@ -126,6 +132,9 @@ def test_a_new_save_replaces_the_old_weights_and_leaves_other_files_alone(tmp_pa
     assert all(torch.equal(value, STATE[name]) for name, value in loaded(tmp_path)[0].items())
 
 
+NEW_CONFIG = replaced_text(rope_theta=10_000.0)  # of the same shapes: nothing but the order of renames keeps it from the old weights
+
+
 class PowerCut(BaseException):
     """Not an Exception: nothing may catch it, as nothing catches a power cut."""
 
@@ -140,11 +149,18 @@ def test_a_save_cut_short_anywhere_leaves_the_old_checkpoint_or_one_that_refuses
         if before != "nothing":
             save_checkpoint(STATE, TINY_CONFIG, folder, max_shard_bytes=10**9 if before == "one file" else 600_000)
         survived = interrupted_save(monkeypatch, new, folder, after, crash_at)
-        outcomes.add(state_of(folder, {"old": STATE, "new": new}))
+        outcomes.add(state_of(folder, {"old": (STATE, TINY_CONFIG), "new": (new, NEW_CONFIG)}))
         if survived:
             break
     assert survived
     assert outcomes == {"new", "refused"} | ({"old"} if before != "nothing" else set())
+
+
+def test_the_next_save_clears_away_what_an_interrupted_one_left(tmp_path, monkeypatch):
+    assert not interrupted_save(monkeypatch, STATE, tmp_path, 200_000, crash_at=7)
+    assert len(list(tmp_path.glob("*.part"))) > 2
+    save_checkpoint(STATE, TINY_CONFIG, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "config.json"}
 
 
 def interrupted_save(monkeypatch, state, folder, max_shard_bytes, crash_at):
@@ -165,7 +181,7 @@ def interrupted_save(monkeypatch, state, folder, max_shard_bytes, crash_at):
         patch.setattr(os, "unlink", crashing(os.unlink))
         patch.setattr(save, "_write_tensors", crashing(save._write_tensors))
         try:
-            save_checkpoint(state, TINY_CONFIG, folder, max_shard_bytes=max_shard_bytes)
+            save_checkpoint(state, NEW_CONFIG, folder, max_shard_bytes=max_shard_bytes)
         except PowerCut:
             return False
     return True
@@ -173,11 +189,13 @@ def interrupted_save(monkeypatch, state, folder, max_shard_bytes, crash_at):
 
 def state_of(folder, known):
     try:
-        state, _ = loaded(folder)
+        state, config = loaded(folder)
     except (CheckpointError, ConfigError):
         return "refused"
-    [name] = [name for name, expected in known.items() if all(torch.equal(state[key], expected[key]) for key in expected)]
-    return name
+    for name, (expected, expected_config) in known.items():
+        if config == expected_config and all(torch.equal(state[key], expected[key]) for key in expected):
+            return name
+    return "a mixture"
 
 
 def test_a_full_disk_is_one_sentence_and_the_old_checkpoint_stays(tmp_path, monkeypatch):

@@ -147,6 +147,12 @@ def test_a_history_that_cannot_be_written_is_told_once_and_costs_nothing_else(tm
     assert "lines are not remembered" in err.getvalue()
 
 
+def test_the_history_is_private_from_the_start(tmp_path):
+    path = tmp_path / "kimi-vl" / "history"
+    History(path, Console(FakeTerminal(), FakeTerminal(), color=False))
+    assert path.stat().st_mode & 0o077 == 0
+
+
 class PseudoTerminal:
     """A program in a terminal of its own."""
 

@@ -16,6 +16,14 @@ from tests.tiny_checkpoint import scripted_llm, tokens_of
 PROGRAM = [sys.executable, "-c", "import sys; from kimi_vl.cli.main import main; sys.exit(main())"]
 
 
+def start(*arguments, **options):
+    """Run `kimi-vl` as a process, buffered as a user's would be, and return its exit code and stderr."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment = {**inherited, "OMP_NUM_THREADS": "1", **options.pop("environment", {})}
+    done = subprocess.run([*PROGRAM, *arguments], stderr=subprocess.PIPE, text=True, env=environment, **options)
+    return done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
 def test_the_overview_names_every_command(arguments, terminal):
     result = terminal.run(*arguments)
@@ -125,20 +133,17 @@ def test_help_imports_nothing_heavy():
 def test_a_reader_that_goes_away_ends_the_command_quietly(tiny_folder):
     read_end, write_end = os.pipe()
     os.close(read_end)
-    arguments = ["ask", "hi", "--model", str(tiny_folder), "--max-tokens", "5", "--json"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([*PROGRAM, *arguments], stdout=write_end, stderr=subprocess.PIPE, text=True, env=environment)
+    arguments = ["ask", "hi", "--model", str(tiny_folder), "--max-tokens", "5"]
+    for more in ([], ["--json"]):
+        assert start(*arguments, *more, stdout=write_end) == (141, "")
     os.close(write_end)
-    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_a_full_disk_under_stdout_is_one_line():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([*PROGRAM, "--help"], stdout=full, stderr=subprocess.PIPE, text=True)
-    assert (done.returncode, done.stderr) == (2, "kimi-vl: [Errno 28] No space left on device\n")
+        assert start("--help", stdout=full) == (2, "kimi-vl: [Errno 28] No space left on device\n")
 
 
 def test_a_terminal_that_is_not_unicode_gets_an_escape_and_not_a_crash():
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    done = subprocess.run([*PROGRAM, "ask", "Ä.png", "?"], capture_output=True, text=True, env=environment)
-    assert (done.returncode, done.stderr) == (2, "kimi-vl: \\xc4.png does not exist\n")
+    code, err = start("ask", "Ä.png", "?", environment={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert (code, err) == (2, "kimi-vl: \\xc4.png does not exist\n")

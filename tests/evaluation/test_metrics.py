@@ -19,6 +19,7 @@ from kimi_vl.evaluation.metrics import (
     same_answer,
     share,
     word_error_rate,
+    words_found,
 )
 
 
@@ -83,10 +84,17 @@ def test_word_error_rate_counts_words():
     assert word_error_rate([("the cat sat", "the cut sat down")]).value == pytest.approx(2 / 3)
 
 
+def test_words_found_counts_each_printed_word_once_and_forgives_additions():
+    estimate = words_found([("a b b c", "x b a y"), ("d", "D")])
+    assert (estimate.value, estimate.n) == (pytest.approx(2 / 5), 2)
+    assert (estimate.low, estimate.high) == pytest.approx((0, 1 / 2))
+
+
 @pytest.mark.parametrize("pairs", [[], [("", "noise")], [("  \n", "")]])
 def test_an_error_rate_without_a_reference_is_refused(pairs):
-    with pytest.raises(InputError, match="at least one reference"):
-        character_error_rate(pairs)
+    for rate in (character_error_rate, word_error_rate, words_found):
+        with pytest.raises(InputError, match="at least one reference"):
+            rate(pairs)
 
 
 def test_an_unknown_treatment_of_spaces_is_refused():

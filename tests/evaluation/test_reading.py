@@ -23,7 +23,7 @@ from kimi_vl.evaluation.reading import (
 )
 
 ROOT = Path(__file__).resolve().parents[2]
-READING_SET = "1f8801e51db55ade8d66df4dc5e3fbece0b33a8816393bdf54369374c3f1a1dc"
+READING_SET = "5bde6199c80ff594b1162fd1c9cfe55a2b6415dd47bc48fb538a4c752f6d5bc6"
 
 
 def document(text="", *questions, family="line", name="a.png"):
@@ -47,7 +47,13 @@ def test_the_committed_reading_set_is_the_pinned_one():
     assert hashlib.sha256((folder / "documents.json").read_bytes()).hexdigest() == READING_SET
     documents = load_documents(folder)  # checks the sha256 of every picture
     families = [d.family for d in documents]
-    assert {f: families.count(f) for f in families} == {"line": 300, "paragraph": 60, "receipt": 100, "blank": 20}
+    assert {f: families.count(f) for f in families} == {
+        "line": 300,
+        "paragraph": 60,
+        "receipt/plain": 34,
+        "receipt/dot leaders": 66,
+        "blank": 20,
+    }
     assert sum(len(d.questions) for d in documents) == 593
     assert {d.path for d in documents} == set(folder.glob("*/*"))
     assert sum(path.stat().st_size for path in folder.rglob("*")) < 4_100_000
@@ -174,6 +180,7 @@ def test_scores_are_those_counted_by_hand():
     assert line["cer_raw"]["value"] == pytest.approx(8 / 20)
     assert line["cer_without_spaces"]["value"] == pytest.approx(2 / 13)
     assert line["wer"]["value"] == pytest.approx(2 / 3)
+    assert line["words_found"]["value"] == pytest.approx(1 / 3)  # of "Total 1.50 abcd" the amount
     assert line["money"]["f1"] == 1.0
     assert (line["documents"], line["characters"]) == (2, 20)
     assert (line["seconds_per_image"], line["cpu_seconds_per_image"]) == (2.0, 3.0)
@@ -184,6 +191,15 @@ def test_scores_are_those_counted_by_hand():
         "total": (1.0, 1),
     }
     assert (scores["refusal"]["precision"]["value"], scores["refusal"]["recall"]["value"]) == (0.5, 0.5)
+
+
+def test_a_family_is_scored_as_a_whole_and_by_its_kinds():
+    readings = [
+        Reading(document("abcd", family="receipt/plain"), "abcd", 1.0, 1.0),
+        Reading(document("abcd", family="receipt/dot leaders"), "ab", 1.0, 1.0),
+    ]
+    cer = {family: row["cer"]["value"] for family, row in score(readings)["reading"].items()}
+    assert cer == {"receipt": 0.25, "receipt/plain": 0.0, "receipt/dot leaders": 0.5}
 
 
 def test_a_tool_with_rules_is_scored_on_the_tasks_it_has_rules_for():

@@ -89,8 +89,8 @@ def latent_attention_reference(
     """Latent attention in absorbed form: T new tokens of one sequence over the S cached rows, of which the last T are their own.
 
     `q_latent` is the query already multiplied into latent space (q_nope · W_UK, [T, H, L]), `q_rope` the rotated rest. Each cached
-    row is [latent, rotated key]. Token t sees rows 0 .. S - T + t. Scores and softmax in fp32. Returns the attended latents [T, H, L], which
-    the caller multiplies by W_UV (MODEL_SPEC §4, absorbed form).
+    row is [latent, rotated key]. Token t sees rows 0 .. S - T + t. Scores and softmax in fp32. Returns the attended latents
+    [T, H, L], which the caller multiplies by W_UV (MODEL_SPEC §4, absorbed form).
     """
     rank = q_latent_THL.shape[-1]
     num_new, num_cached = q_latent_THL.shape[0], cache_SZ.shape[0]
