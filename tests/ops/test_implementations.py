@@ -100,7 +100,10 @@ def every_run():
                 if implementation.refuses(device, dtype) is None:
                     for name, case in CASES[implementation.operation].items():
                         kind = str(dtype).removeprefix("torch.")
-                        yield pytest.param(implementation, device, kind, case, id=f"{title(implementation)}-{device}-{kind}-{name}")
+                        marks = [pytest.mark.gpu] if device.type == "cuda" else []
+                        yield pytest.param(
+                            implementation, device, kind, case, id=f"{title(implementation)}-{device}-{kind}-{name}", marks=marks
+                        )
 
 
 @pytest.mark.parametrize(("implementation", "device", "kind", "case"), every_run())
