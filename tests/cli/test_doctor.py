@@ -26,7 +26,8 @@ def test_json_holds_versions_devices_implementations_and_nano(terminal, nano):
     report = json.loads(result.out)
     assert (result.code, result.err, report["problems"]) == (0, "", [])
     assert report["python"] == platform.python_version()
-    assert report["packages"]["torch"] == torch.__version__
+    # An installed wheel may leave out the local part of its version, as in 2.13.0+cu130.
+    assert torch.__version__.startswith(report["packages"]["torch"])
     cpu = report["devices"][0]
     assert cpu["device"] == "cpu"
     assert cpu["threads"] == torch.get_num_threads()

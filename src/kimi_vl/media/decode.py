@@ -22,7 +22,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from kimi_vl.errors import InputError, MediaError
 
@@ -267,9 +267,6 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         return image
     if image.mode.startswith("I") or image.mode == "F":
         rgb = _gray_to_8_bits(image).convert("RGB")
-    elif image.mode == "LAB":
-        transform = ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB")
-        rgb = transform.apply(image)
     elif image.has_transparency_data:
         straight = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
         canvas = Image.new("RGBA", image.size, "white")
