@@ -6,7 +6,6 @@ Letters: P patches (packed over images), I images. Knows nothing of files or tex
 from __future__ import annotations
 
 import difflib
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from kimi_vl.config import read_json_object
 from kimi_vl.errors import ConfigError, InputError, MediaError
 from kimi_vl.media import load_image
 
@@ -59,13 +59,7 @@ class ImageProcessorConfig:
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
         """Read a `preprocessor_config.json`. Raises: ConfigError naming the file, the key and what would be right."""
-        path = Path(path)
-        try:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path} does not exist; a checkpoint folder needs a preprocessor_config.json") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise ConfigError(f"{path} is not readable JSON: {error}") from None
+        values = read_json_object(Path(path))
         try:
             return cls.from_dict(values)
         except ConfigError as error:
