@@ -236,8 +236,8 @@ def test_a_file_that_is_no_config_is_refused_with_its_path(tmp_path, content, me
 
 
 def test_a_missing_file_and_a_folder_are_refused_with_their_path(tmp_path):
-    with pytest.raises(ConfigError, match=r"nowhere.json does not exist; a checkpoint folder needs a config\.json"):
-        KimiVLConfig.from_file(tmp_path / "nowhere.json")
+    with pytest.raises(ConfigError, match=r"config\.json does not exist; a checkpoint folder needs a config\.json"):
+        KimiVLConfig.from_file(tmp_path / "nowhere" / "config.json")
     with pytest.raises(ConfigError, match="is not readable JSON"):
         KimiVLConfig.from_file(tmp_path)
 

@@ -146,7 +146,7 @@ class KimiVLConfig:
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
         """Read a `config.json`. Raises: ConfigError naming the file, the key and what would be right."""
-        values = read_json_object(Path(path))
+        values = read_json(Path(path))
         try:
             return cls.from_dict(values)
         except ConfigError as error:
@@ -206,17 +206,14 @@ class KimiVLConfig:
         return values
 
 
-def read_json_object(path: Path) -> dict[str, Any]:
-    """The object in one of a checkpoint's JSON files. Raises: ConfigError naming the file and what is wrong with it."""
+def read_json(path: Path) -> Any:
+    """The value in one of a checkpoint's JSON files. Raises: ConfigError naming the file and what is wrong with it."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; a checkpoint folder needs a {path.name}") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is not readable JSON: {error}") from None
-    if not isinstance(values, dict):
-        raise ConfigError(f"{path} must hold a JSON object, not {type(values).__name__}")
-    return values
 
 
 def _quantization(values: Any) -> str | None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from kimi_vl.config import read_json_object
+from kimi_vl.config import read_json
 from kimi_vl.errors import ConfigError, InputError, MediaError
 from kimi_vl.media import load_image
 
@@ -59,7 +59,7 @@ class ImageProcessorConfig:
     @classmethod
     def from_file(cls, path: str | Path) -> Self:
         """Read a `preprocessor_config.json`. Raises: ConfigError naming the file, the key and what would be right."""
-        values = read_json_object(Path(path))
+        values = read_json(Path(path))
         try:
             return cls.from_dict(values)
         except ConfigError as error:
