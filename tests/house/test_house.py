@@ -105,6 +105,17 @@ def test_files_have_names_that_say_something():
     assert [path for path in FILES if path.stem in vague] == []
 
 
+def test_the_package_ships_code_stages_and_nano_and_nothing_else():
+    strange = [
+        path
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and path.suffix not in (".py", ".pyc", ".toml") and path.parent != PACKAGE / "checkpoint" / "nano"
+    ]
+    assert strange == []
+    nano = {path.suffix for path in (PACKAGE / "checkpoint" / "nano").iterdir()}
+    assert nano <= {".json", ".safetensors", ".model", ".md"}
+
+
 def test_importing_the_package_and_printing_help_load_no_torch():
     for code in ("import kimi_vl", "from kimi_vl.cli.main import main\ntry:\n    main(['--help'])\nexcept SystemExit:\n    pass"):
         script = f"{code}\nimport sys\nassert 'torch' not in sys.modules and 'numpy' not in sys.modules"
