@@ -4,11 +4,14 @@ import math
 import os
 import subprocess
 import sys
+from argparse import Namespace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from kimi_vl.evaluation.reading import Reading, load_documents
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 
@@ -35,6 +38,31 @@ def test_detected_pieces_become_rows_however_the_page_is_tilted(degrees):
 
 def test_a_single_piece_is_a_row():
     assert load("peers").rows(boxes((5, 5, 20)), ["alone"]) == "alone"
+
+
+def test_a_journal_spares_what_the_same_versions_have_read(tmp_path):
+    bench = load("bench_reading")
+    options = Namespace(set="examples", limit=0, journal=tmp_path / "readings.jsonl")
+    documents = [d for d in load_documents(bench.SETS["examples"]) if d.text]
+    seen = []
+
+    def tool(versions):
+        def read(documents):
+            for document in documents:
+                seen.append(document.path.name)
+                yield Reading(document, document.text, 1.0, 2.0)
+
+        return lambda options: (versions, read)
+
+    bench.TOOLS["perfect"] = tool({"version": "1"})
+    bench.measure("perfect", documents[:2], options)
+    result = bench.measure("perfect", documents, options)
+    assert seen == [d.path.name for d in documents]
+    assert [row["cer"]["value"] for row in result["reading"].values()] == [0.0] * 4
+    assert result["answers"]["all"]["value"] == 1.0  # the rules find totals and dates in perfect text
+    bench.TOOLS["perfect"] = tool({"version": "2"})
+    bench.measure("perfect", documents[:1], options)
+    assert len(seen) == 5
 
 
 def test_missing_peers_are_named_with_the_way_to_install_them_and_left_out(tmp_path):
