@@ -7,7 +7,7 @@
 PYTHON ?= $(shell for p in python3 python3.12 python3.11; do $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 RUN := $(VENV)/bin
-PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-gpu check bench
 
@@ -33,10 +33,13 @@ $(VENV)/bin/python:
 	@test -n "$(PYTHON)" || { echo "kimi-vl needs Python 3.11 or 3.12; neither python3, python3.12 nor python3.11 is one. Set PYTHON=/path/to/python." >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.base: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable .
+# Everything but torch is checked against the hashes in requirements/ (tools/lock.sh writes them); torch's right build depends on the machine.
+$(VENV)/.base: pyproject.toml constraints.txt requirements/base.lock | $(VENV)/bin/python
+	$(PIP) --require-hashes --requirement requirements/base.lock
+	$(PIP) --constraint constraints.txt torch
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.base
-	$(PIP) --editable '.[test,train,dev]'
+$(VENV)/.test: $(VENV)/.base requirements/dev.lock
+	$(PIP) --require-hashes --requirement requirements/dev.lock
 	@touch $@

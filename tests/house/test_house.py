@@ -1,6 +1,7 @@
 """What the repository must keep to (RELIABILITY group T): no dangerous calls, no stray files, quick imports, true commands."""
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -128,6 +129,18 @@ def test_no_installed_package_runs_code_at_interpreter_start():
     site = Path(next(p for p in sys.path if p.endswith("site-packages")))
     strange = [p.name for p in site.glob("*.pth") if p.name not in allowed and not p.name.startswith("__editable__")]
     assert strange == []
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("base", ("build",)), ("dev", ("build", "test", "train", "dev"))])
+def test_every_requirement_but_torch_is_locked_to_hashes(lock, extras):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *(r for extra in extras for r in project["optional-dependencies"][extra])]
+    names = {re.split(r"[\[>=]", requirement)[0].replace("_", "-") for requirement in wanted} - {"torch"}
+    entries = re.split(r"\n(?=\S)", (ROOT / "requirements" / f"{lock}.lock").read_text(encoding="utf-8").strip())
+    locked = {entry.split("==")[0]: entry.count("--hash=sha256:") for entry in entries if "==" in entry.splitlines()[0]}
+    assert names <= locked.keys()
+    assert min(locked.values()) >= 1
+    assert not any(name.startswith(("torch", "nvidia", "triton")) for name in locked)
 
 
 def test_versions_below_known_vulnerabilities_are_excluded():
