@@ -1,31 +1,41 @@
 """Train a checkpoint through one or more stages: `python -m kimi_vl.training.run --help`, or under torchrun for several GPUs.
 
-Resumes from `--state` if there is a finished one, else from the weights in `--weights`, else from random weights. The state is
-written whole and renamed, so a process killed at any moment leaves the previous one.
+Resumes from `--state` if there is a state, else from the weights in `--weights`, else from random weights. Killed at any moment and
+started again with the same command, a run without deadlines ends with the very weights it would have had (tests/training/test_resume.py).
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
 import os
+import signal
+import sys
+import threading
 import time
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import safetensors.torch
 import torch
 import torch.distributed as dist
 
 from kimi_vl.checkpoint.save import save_checkpoint
 from kimi_vl.config import KimiVLConfig
+from kimi_vl.errors import ConfigError, KimiVLError
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.training.loader import BatchStream, SceneMix, batches
 from kimi_vl.training.network import TrainedNetwork, initialise
 from kimi_vl.training.packing import Batch
 from kimi_vl.training.stage import Stage
-from kimi_vl.training.trainer import Ranks, Trainer
+from kimi_vl.training.state import Progress, StateFolder
+from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.trainer import SAVE_EVERY, Ranks, Trainer
 
 STAGES = Path(__file__).parent / "stages"
+STOPPED = 75  # EX_TEMPFAIL: come back and start the same command again
 VALIDATION_BATCHES = 1  # per family and rank: 64 pages or several hundred lines each
 
 
@@ -41,45 +51,102 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder for log and int8 checkpoint")
     parser.add_argument("--workers", type=int, default=0, help="rendering processes per rank")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save-every", type=int, default=SAVE_EVERY, metavar="STEPS")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--force", action="store_true", help="resume although the settings have changed")
     return parser.parse_args()
 
 
-def main() -> None:
-    started = time.monotonic()
+def main() -> int:
+    """Exit code: 0 finished, 2 refused (with the reason), 75 stopped by SIGTERM with everything saved."""
     args = arguments()
+    try:
+        with StateFolder(args.state) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
+            return run(args)
+    except KimiVLError as error:
+        print(f"training: {error}", file=sys.stderr)
+        return 2
+
+
+def run(args: argparse.Namespace) -> int:
+    began = time.monotonic()
+    asked = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: asked.set())
     ranks = start_ranks()
     config = dataclasses.replace(KimiVLConfig.from_file(args.checkpoint / "config.json"), quantization=None)
-    plan = [stage_and_deadline(text, started) for text in args.stages]
+    plan = [stage_and_deadline(text, began) for text in args.stages]
+    trainer = new_trainer(plan[0][0], config, args, ranks)
+    states = StateFolder(args.state)
+    progress = resume(trainer, states, args, [stage for stage, _ in plan])
+    if ranks.device.type == "cuda" and not args.no_compile:
+        trainer.network.compile_blocks()
+
+    def keep(progress: Progress, stage_step: int = 0) -> None:
+        if ranks.rank == 0:
+            states.save(trainer.step, trainer.state(), dataclasses.replace(progress, stage_step=stage_step))
+            export(trainer, config, args.out / "checkpoint")
+
+    for stage, deadline in plan:
+        if stage.name in progress.finished:
+            continue
+        start = progress.stage_step if progress.stage == stage.name else 0
+        current = Progress(finished=progress.finished, stage=stage.name, stage_settings=settings_of(stage, args), world_size=ranks.count)
+        trainer.network.budget = stage.budget
+        stream = batch_stream(stage, stage.mix, config, args, ranks, first_batch=trainer.step)
+        over = trainer.train(
+            stage,
+            batches(stream, workers=args.workers, pin_memory=ranks.device.type == "cuda"),
+            start=start,
+            deadline=deadline,
+            validation=validation_batches(stage, config, args, ranks),
+            save=partial(keep, current),
+            save_every=args.save_every,
+            stopping=asked.is_set,
+        )
+        if not over:
+            return STOPPED
+        progress = Progress(finished=(*progress.finished, stage.name), world_size=ranks.count)
+        keep(progress)
+    if ranks.count > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+    print(f"rank {ranks.rank}: finished after {time.monotonic() - began:.0f} s", flush=True)
+    return 0
+
+
+def new_trainer(first: Stage, config: KimiVLConfig, args: argparse.Namespace, ranks: Ranks) -> Trainer:
+    """Random weights from the seed, or those of `--weights`."""
     dtype = torch.bfloat16 if ranks.device.type == "cuda" else torch.float32
-    network = TrainedNetwork(config, device=ranks.device, dtype=dtype, budget=plan[0][0].budget)
+    network = TrainedNetwork(config, device=ranks.device, dtype=dtype, budget=first.budget)
     initialise(network, args.seed)
     if args.weights:
         start_from(network, args.weights)
     args.out.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(network, ranks, plan[0][0].weight_decay, args.out / "metrics.jsonl")
-    state = args.state / "state.safetensors"
-    if state.exists():
-        trainer.load_state(safetensors.torch.load_file(state, device=str(ranks.device)))
-        print(f"rank {ranks.rank}: resumed at step {trainer.step}", flush=True)
-    if ranks.device.type == "cuda" and not args.no_compile:
-        network.compile_blocks()
+    return Trainer(network, ranks, first.weight_decay, args.out / "metrics.jsonl")
 
-    def save() -> None:
-        if ranks.rank == 0:
-            write_state(trainer, state)
-            export(trainer, config, args.out / "checkpoint")
 
-    for stage, deadline in plan:
-        network.budget = stage.budget
-        stream = batch_stream(stage, stage.mix, config, args, ranks, first_batch=trainer.step)
-        validation = validation_batches(stage, config, args, ranks)
-        loader = batches(stream, workers=args.workers, pin_memory=dtype == torch.bfloat16)
-        trainer.train(stage, loader, deadline=deadline, validation=validation, save=save)
-    if ranks.count > 1:
-        dist.barrier()
-        dist.destroy_process_group()
-    print(f"rank {ranks.rank}: finished after {time.monotonic() - started:.0f} s", flush=True)
+def resume(trainer: Trainer, states: StateFolder, args: argparse.Namespace, plan: list[Stage]) -> Progress:
+    """Load the newest state, if there is one. Raises: ConfigError if its unfinished stage is not in the plan or has other settings."""
+    saved = states.newest()
+    if saved is None:
+        return Progress()
+    tensors, progress = saved
+    if progress.stage and not args.force:
+        stages = [stage for stage in plan if stage.name == progress.stage]
+        if not stages:
+            raise ConfigError(
+                f"the state is in the middle of stage {progress.stage}, which is not asked for; name it first, or pass --force"
+            )
+        progress.check_unchanged(settings_of(stages[0], args), trainer.ranks.count)
+    trainer.load_state({name: tensor.to(trainer.ranks.device) for name, tensor in tensors.items()})
+    print(f"rank {trainer.ranks.rank}: resumed at step {trainer.step}", flush=True)
+    return progress
+
+
+def settings_of(stage: Stage, args: argparse.Namespace) -> dict[str, Any]:
+    """All that a stage's outcome depends on beside the code, as it reads back from JSON."""
+    data = DataPack.load(args.data) if args.data else DataPack.builtin()
+    return json.loads(json.dumps({**dataclasses.asdict(stage), "data": data.digest, "seed": args.seed}))
 
 
 def start_ranks() -> Ranks:
@@ -123,13 +190,6 @@ def validation_batches(stage: Stage, config: KimiVLConfig, args: argparse.Namesp
     return result
 
 
-def write_state(trainer: Trainer, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    safetensors.torch.save_file({n: t.detach().cpu().contiguous() for n, t in trainer.state().items()}, part)
-    os.replace(part, path)
-
-
 def export(trainer: Trainer, config: KimiVLConfig, folder: Path) -> None:
     """The shipped form: int8 weights from the fp32 masters, without the glyph head."""
     masters = trainer.optimizer.masters
@@ -139,4 +199,4 @@ def export(trainer: Trainer, config: KimiVLConfig, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

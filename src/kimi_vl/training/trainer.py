@@ -59,19 +59,22 @@ class Trainer:
         stage: Stage,
         stream: Iterator[Batch],
         *,
-        deadline: float | None,
+        start: int = 0,
+        deadline: float | None = None,
         validation: dict[str, list[Batch]],
-        save: Callable[[], None] = lambda: None,
-    ) -> int:
-        """Run a stage to its last step or until rank 0's wall clock (time.monotonic) reaches `deadline`; returns the steps done.
+        save: Callable[[int], None] = lambda stage_step: None,
+        save_every: int = SAVE_EVERY,
+        stopping: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Run a stage from step `start` to its end; returns whether it is over, False when `stopping` asked to leave earlier.
 
-        With a deadline the schedule is bent to end there: the number of steps is estimated again at every log line from the speed
-        so far. Without one the run is a pure function of its inputs. `save` is called every 2,000 steps and at the end.
+        With a deadline (rank 0's time.monotonic) the schedule is bent to end there: the number of steps is estimated again at every log
+        line from the speed so far. Without one the run is a pure function of its inputs, wherever it was stopped and resumed.
+        `save(stage_step)` is called every `save_every` steps and before leaving.
         """
-        started = time.monotonic()
+        began = time.monotonic()
         meter = Meter(self.network.model.config)
-        total_steps = stage.steps
-        done = 0
+        total_steps, done = stage.steps, start
         while done < total_steps:
             waiting = time.monotonic()
             batch = next(stream).to(self.ranks.device)
@@ -80,17 +83,25 @@ class Trainer:
             meter.add(losses, gradient_norm, batch)
             done += 1
             if done % LOG_EVERY == 0 or done == total_steps:
-                elapsed = time.monotonic() - started
-                left = float("inf") if deadline is None else (deadline - started - elapsed) / (elapsed / done)
+                elapsed = time.monotonic() - began
+                left = float("inf") if deadline is None else (deadline - began - elapsed) / (elapsed / (done - start))
                 total_steps = self._agreed(int(min(stage.steps, done + max(0.0, left))))
                 self._write(meter.flush(self.ranks, stage, self.step, done, elapsed) | {"lr": stage.lr_at(done - 1, total_steps)})
             if done % VALIDATE_EVERY == 0:
                 self._write(self.validate(validation, stage))
-            if done % SAVE_EVERY == 0:
-                save()
+            if self._asked_to_stop(done, stopping):
+                save(done)
+                return False
+            if done % save_every == 0:
+                save(done)
         self._write(self.validate(validation, stage))
-        save()
-        return done
+        return True
+
+    def _asked_to_stop(self, done: int, stopping: Callable[[], bool]) -> bool:
+        """Alone at every step; several ranks ask rank 0 now and then, because asking waits for all of them."""
+        if self.ranks.count == 1:
+            return stopping()
+        return done % LOG_EVERY == 0 and bool(self._agreed(int(stopping())))
 
     def update(self, batch: Batch, stage: Stage, lr: float) -> tuple[Losses, torch.Tensor]:
         """One optimiser step on one batch per rank; the losses, and the gradient's norm before clipping."""
@@ -148,9 +159,9 @@ class Trainer:
         self.network.train()
         return result
 
-    def _agreed(self, total_steps: int) -> int:
+    def _agreed(self, number: int) -> int:
         """Rank 0's number: clocks and start times differ, and ranks that stop at different steps wait for each other for ever."""
-        agreed = torch.tensor(total_steps, device=self.ranks.device)
+        agreed = torch.tensor(number, device=self.ranks.device)
         if self.ranks.count > 1:
             dist.broadcast(agreed, 0)
         return int(agreed)
