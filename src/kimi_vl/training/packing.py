@@ -22,7 +22,28 @@ from kimi_vl.training.synth.scene import Scene, Turn
 GLYPH_SLOTS = 6  # characters a 28 x 28 pixel cell is asked for; 14-pixel text puts about that many into one
 GLYPH_CLASSES = 96  # 0 none, 1..94 printable ASCII, 95 any other character
 CELL = 28  # pixels a merged token covers
-TASKS = ("read", "line", "first", "title", "find", "field", "price", "item", "count", "sum", "check", "refuse", "other")
+TASKS = (
+    "read",
+    "line",
+    "first",
+    "title",
+    "find",
+    "field",
+    "price",
+    "item",
+    "count",
+    "sum",
+    "check",
+    "cell",
+    "markdown",
+    "trend",
+    "point",
+    "box",
+    "relation",
+    "state",
+    "refuse",
+    "other",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

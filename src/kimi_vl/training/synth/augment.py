@@ -14,18 +14,19 @@ TOUCHED = 0.62  # share of samples that enter the chain at severity 1; about 0.5
 
 
 def augment(
-    rng: random.Random, image: np.ndarray, chars: np.ndarray, *, x_height: float, severity: float = 1.0
+    rng: random.Random, image: np.ndarray, chars: np.ndarray, *, x_height: float, severity: float = 1.0, coloured: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Degrade uint8 [H, W, 3] and move chars [n, 3] along; returns both, the picture of the same size.
 
     `x_height` is the smallest text's, in pixels: no step brings it below MIN_X_HEIGHT. `severity` scales shares and strengths;
-    0 returns the arguments unchanged.
+    0 returns the arguments unchanged. A row of `chars` with code point 0 is a mere place, which may leave the picture.
+    `coloured` pictures keep their colours.
     """
     if rng.random() >= TOUCHED * severity:
         return image, chars
     s = min(severity, 1.5)
     chance = rng.random
-    if chance() < 0.15:
+    if chance() < 0.15 and not coloured:
         image = _grey(image)
     if chance() < 0.12:
         image = _fade(rng, image, s)
@@ -39,7 +40,7 @@ def augment(
         image = _resample(rng, image, x_height)
     if chance() < 0.28:
         image = _blur(rng, image, s, x_height)
-    if chance() < 0.05 * s and x_height >= 9:
+    if chance() < 0.05 * s and x_height >= 9 and not coloured:
         image = _two_tone(image)
     if chance() < 0.30:
         image = _noise(rng, image, s)
@@ -64,7 +65,7 @@ def _tilt(rng: random.Random, image: np.ndarray, chars: np.ndarray, s: float, x_
         matrix = _warp_matrix(width, height, angle, zoom, bend)
         moved = _move(chars, matrix)
         inside = (moved[:, 1] > 4) & (moved[:, 1] < width - 4) & (moved[:, 2] > 5) & (moved[:, 2] < height - 5)
-        if inside.all():
+        if (inside | (moved[:, 0] == 0)).all():
             if any(bend):
                 return cv2.warpPerspective(image, matrix, (width, height), borderMode=border, borderValue=ground), moved
             return cv2.warpAffine(image, matrix[:2], (width, height), borderMode=border, borderValue=ground), moved

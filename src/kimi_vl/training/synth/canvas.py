@@ -193,6 +193,23 @@ class Canvas:
             self._rows.append([text])
         return end
 
+    def write_up(self, x: int, bottom: int, text: str, font: Font, ink: Colour) -> int:
+        """Print `text` as a new row that runs upwards, its baseline in column `x` and its first pen at `bottom`; returns the pen's end."""
+        end = bottom - font.width(text)
+        if end < 1 or bottom > self.height - 1 or x - font.ascent < 0 or x + font.descent > self.width:
+            raise Overfull(f"{text!r} upwards from {x}, {bottom} leaves the canvas {self.width}x{self.height}")
+        half = font.x_height / 2
+        pen = float(bottom)
+        for char in text:
+            glyph = _turned(font[char], half)
+            # Centres are (pen + glyph.middle, baseline - half): the baseline is put where that is the middle of the character.
+            run = Run(char, [glyph], [x], round(pen - font[char].middle + half), font.x_height)
+            self._runs.setdefault((ink, self.paper), []).append(run)
+            self._read.append(run)
+            pen -= font[char].advance
+        self._rows.append([text])
+        return end
+
     def decorate(self, x: int, baseline: int, text: str, font: Font, ink: Colour) -> None:
         """Print signs that are no text, such as a row of dashes or dots; they are cut at the canvas' edge."""
         self._runs.setdefault((ink, self.paper), []).append(font.set(text, x, baseline))
@@ -237,6 +254,14 @@ class Canvas:
             if char != " "
         ]
         return np.array(found, np.float32).reshape(-1, 3)
+
+
+def _turned(glyph: Glyph, half: float) -> Glyph:
+    """The glyph turned left by 90 degrees about its pen; `half` is half the x-height (pixels)."""
+    ys = (glyph.offsets + PITCH * 1024 + PITCH // 2) // PITCH - 1024
+    xs = glyph.offsets - ys * PITCH
+    down = round(glyph.middle - half)  # from the run's baseline to where the pen was
+    return Glyph(((down - xs) * PITCH + ys).astype(np.int32), glyph.coverage, glyph.size, glyph.advance, -half)
 
 
 def _packed(colour: Colour) -> int:

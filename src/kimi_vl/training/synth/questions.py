@@ -1,8 +1,10 @@
 """Questions in many wordings, and the turns made of them: looked up, worked out, or refused."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.scene import MODES, REFUSAL, REFUSAL_IMAGE, Turn
@@ -82,9 +84,12 @@ class Interview:
 
 class Draft(NamedTuple):
     """A drawn document before its text is printed: the canvas, how much of its height is used, the smallest x-height
-    (pixels), and what asks about it once the transcription is known."""
+    (pixels), and what asks about it once the transcription is known. `outlines` are the places that turns name by number,
+    float32 [n, 2] each in pixels of the canvas; `coloured` says that questions are about colours, which must survive."""
 
     canvas: Canvas
     height: int
     x_height: float
     ask: Callable[[Interview], list[Turn]]
+    outlines: Sequence[np.ndarray] = ()
+    coloured: bool = False

@@ -69,6 +69,8 @@ class ReceiptTurns:
 
     def price(self) -> Turn | None:
         item = self.item()
+        if item.unit_text and item.quantity_text not in ("", "1"):
+            return None  # a row with a price each and an amount has two prices
         return self.interview.lookup("price", item.amount_text, item.row, "price", item=self.said(item.name))
 
     def quantity(self) -> Turn | None:

@@ -15,6 +15,7 @@ class Turn:
 
     `mode` says who decides about thinking: "auto" the model (`thinking` may be None), "on" the caller demands it
     (`thinking` is text), "off" the caller forbids it (`thinking` is None). `task` is a short tag for the loss table.
+    `box` is where the answered box or point lies: x0, y0, x1, y1 relative to the picture.
     """
 
     question: str
@@ -22,6 +23,7 @@ class Turn:
     thinking: str | None
     mode: str
     task: str
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,8 @@
 """How people ask. Every key has eight wordings or more, divided by bars; braces are filled in by `questions.Interview`."""
 
+from kimi_vl.training.synth.picture_wordings import PICTURE_WORDINGS
+from kimi_vl.training.synth.screen_wordings import SCREEN_WORDINGS
+
 EVIDENCE = tuple(('The line says "{row}".|The line says {row}.|It says: {row}|I see "{row}".|The document shows: {row}|{row}').split("|"))
 
 FOREIGN = tuple(
@@ -266,5 +269,267 @@ _WORDINGS = {
         'Does the word {word} appear?|Can you find "{word}"?|Is {word} mentioned?|Is there a "{word}" anywhere?|'
         "Does it say {word}?|Is {word} printed here?"
     ),
+    "row_with": (
+        "Which {subject} has the {column} {value}?|Which row has {value} as {column}?|What {subject} has {column} {value}?|"
+        "Which {subject} has {value} in the {column} column?|In which row is the {column} {value}?|"
+        "For which {subject} is the {column} {value}?|Find the {subject} with {column} {value}.|"
+        "Who or what has the {column} {value}?|Whose {column} is {value}?"
+    ),
+    "table_row": (
+        "Read the row of {row}.|What does the row of {row} say?|Read the row for {row}.|Read the table row with {row}.|"
+        "Give me the whole row of {row}.|What is in the row of {row}?|Copy the row of {row}.|Show the full row for {row}.|"
+        "Transcribe the row of {row}."
+    ),
+    "nth_row": (
+        "Read the {nth} row of the table.|What is in the {nth} row of the table?|What does the {nth} row below the head say?|"
+        "Read the {nth} entry of the table.|Give me the {nth} row below the head.|Copy the {nth} row of the table.|"
+        "Transcribe the {nth} table row.|Which values are in the {nth} row below the head?"
+    ),
+    "list_column": (
+        "List the {column} column.|List all values of the {column} column.|Read the {column} column.|"
+        "What is in the {column} column?|Which values does the {column} column have?|Give me the {column} column.|"
+        "Write down the {column} column from top to bottom.|Copy the {column} column."
+    ),
+    "column_names": (
+        "What are the column names?|Which columns does the table have?|Name the columns.|What are the headers?|"
+        "Read the column headers.|What are the columns called?|List the column names.|What are the headings of the columns?|"
+        "Which headers does the table have?"
+    ),
+    "count_columns": (
+        "How many columns does the table have?|How many columns are there?|Count the columns.|"
+        "What is the number of columns?|How many columns do you see?|How many columns are in the table?|"
+        "Count the columns of the table.|Of how many columns is the table made?"
+    ),
+    "printed_total": (
+        "What does the table give as the total of {column}?|What is in the last row for {column}?|"
+        "What total is printed for {column}?|Which total is given in the {column} column?|"
+        "What is the bottom value of the {column} column?|Read the total of the {column} column.|"
+        "What does the bottom row say for {column}?|What is printed as total {column}?"
+    ),
+    "to_markdown": (
+        "Convert the table to Markdown.|Write the table as Markdown.|Transcribe the table as Markdown.|"
+        "Give me the table in Markdown.|Turn the table into Markdown.|Markdown, please.|Extract the table as Markdown.|"
+        "Output the table in Markdown format.|Reproduce the table as a Markdown table.|Please convert this table into Markdown."
+    ),
+    "cells_sum": (
+        "What is the {column} of {a} and {b} together?|What is the sum of the {column} of {a} and {b}?|"
+        "Add the {column} of {a} and {b}.|How much is the {column} of {a} plus that of {b}?|"
+        "What do {a} and {b} have together as {column}?|What is the combined {column} of {a} and {b}?|"
+        "What is the total {column} of {a} and {b}?|Sum the {column} of {a} and {b}."
+    ),
+    "cells_difference": (
+        "What is the difference in {column} between {a} and {b}?|By how much is the {column} of {a} larger than that of {b}?|"
+        "How much higher is the {column} of {a} than that of {b}?|How much lower is the {column} of {b} than that of {a}?|"
+        "What is the {column} of {a} minus that of {b}?|How far apart are {a} and {b} in {column}?|"
+        "How much more {column} does {a} have than {b}?|Subtract the {column} of {b} from that of {a}."
+    ),
+    "row_sum": (
+        "What is the sum of the row of {row}?|Add up the row of {row}.|What does {row} add up to?|"
+        "What is the total for {row} over all columns?|What does the row of {row} add up to?|"
+        "How much is {row} over all columns?|Sum all values of {row}.|Calculate the sum of the values of {row}."
+    ),
+    "row_highest": (
+        "In which column is {row} highest?|Which column has the highest value of {row}?|Where is {row} at its highest?|"
+        "In which column does {row} have the largest value?|Which column is the largest for {row}?|"
+        "When or where is {row} highest?|What is the best column of {row}?|Which column has the maximum of {row}?"
+    ),
+    "row_lowest": (
+        "In which column is {row} lowest?|Which column has the lowest value of {row}?|Where is {row} at its lowest?|"
+        "In which column does {row} have the smallest value?|Which column is the smallest for {row}?|"
+        "When or where is {row} lowest?|What is the worst column of {row}?|Which column has the minimum of {row}?"
+    ),
+    "which_larger": (
+        "Which has the higher {column}, {a} or {b}?|Which has the larger {column}: {a} or {b}?|"
+        "Is the {column} larger for {a} or for {b}?|Which one has more {column}, {a} or {b}?|"
+        "Is the {column} of {a} or of {b} higher?|Of {a} and {b}, which has the higher {column}?|"
+        "Where is the {column} greater, {a} or {b}?|Compare {a} and {b}: which has the larger {column}?"
+    ),
+    "count_equal": (
+        "How many rows have {value} as {column}?|In how many rows is the {column} {value}?|"
+        "How many entries have the {column} {value}?|Count the rows where {column} is {value}.|"
+        "How many times does {value} occur in the {column} column?|For how many is the {column} {value}?|"
+        "How many have {column} {value}?|How often is the {column} {value}?"
+    ),
+    "count_above": (
+        "How many rows have a {column} above {value}?|How many have a {column} of more than {value}?|"
+        "Count the rows with a {column} greater than {value}.|In how many rows is the {column} higher than {value}?|"
+        "How many entries have a {column} over {value}?|How many rows have a {column} larger than {value}?|"
+        "For how many is the {column} above {value}?|How many exceed {value} in {column}?"
+    ),
+    "count_below": (
+        "How many rows have a {column} below {value}?|How many have a {column} of less than {value}?|"
+        "Count the rows with a {column} smaller than {value}.|In how many rows is the {column} lower than {value}?|"
+        "How many entries have a {column} under {value}?|How many rows have a {column} less than {value}?|"
+        "For how many is the {column} below {value}?|How many are under {value} in {column}?"
+    ),
+    "which_equal": (
+        "Which rows have {value} as {column}?|For which is the {column} {value}?|List those with {column} {value}.|"
+        "Which entries have the {column} {value}?|Name all with {column} {value}.|Which ones have {value} in the {column} column?|"
+        "Show the rows where {column} is {value}.|List everything whose {column} is {value}."
+    ),
+    "which_above": (
+        "Which have a {column} above {value}?|List those with a {column} of more than {value}.|"
+        "Which rows have a {column} greater than {value}?|Name all with a {column} over {value}.|"
+        "Which entries have a {column} higher than {value}?|For which is the {column} above {value}?|"
+        "Show the rows with a {column} larger than {value}.|Which ones exceed {value} in {column}?"
+    ),
+    "which_below": (
+        "Which have a {column} below {value}?|List those with a {column} of less than {value}.|"
+        "Which rows have a {column} smaller than {value}?|Name all with a {column} under {value}.|"
+        "Which entries have a {column} lower than {value}?|For which is the {column} below {value}?|"
+        "Show the rows with a {column} less than {value}.|Which ones are under {value} in {column}?"
+    ),
+    "chart_value": (
+        "What is the value of {item}?|What is the value for {item}?|How much is {item}?|What value does {item} have?|"
+        "Read the value of {item}.|What does the chart show for {item}?|What number does {item} reach?|"
+        "How high is {item}?|Which value belongs to {item}?|Value of {item}?|How large is {item} in the chart?"
+    ),
+    "chart_cell": (
+        "What is the value of {series} for {item}?|How much is {series} for {item}?|What is {series} at {item}?|"
+        "What value does {series} have at {item}?|Read the value of {series} for {item}.|"
+        "What does the chart show for {series} at {item}?|How high is {series} for {item}?|{series} for {item}?|"
+        "What is the {series} value of {item}?"
+    ),
+    "chart_share": (
+        "What is the share of {item}?|What percentage is {item}?|How many percent is {item}?|How large is the slice of {item}?|"
+        "What share does {item} have?|What part of the whole is {item}?|What percentage does {item} have?|"
+        "How big is the {item} slice?|Share of {item}?|What is the percentage of {item}?"
+    ),
+    "chart_which": (
+        "Which {subject} has the value {value}?|What has the value {value}?|Which one is at {value}?|"
+        "For which {subject} is the value {value}?|Which {subject} reaches {value}?|Where is the value {value}?|"
+        "Which {subject} shows {value}?|Name the {subject} with the value {value}."
+    ),
+    "x_label": (
+        "What is the label of the x axis?|What is the x-axis label?|What does the horizontal axis show?|"
+        "How is the x axis labelled?|What is on the x axis?|Read the label of the x axis.|What's the x axis called?|"
+        "What is the name of the horizontal axis?|Which label does the x-axis have?"
+    ),
+    "y_label": (
+        "What is the label of the y axis?|What is the y-axis label?|What does the vertical axis show?|"
+        "How is the y axis labelled?|What is on the y axis?|Read the label of the y axis.|What's the y axis called?|"
+        "What is the name of the vertical axis?|Which label does the y-axis have?"
+    ),
+    "list_series": (
+        "What does the legend say?|Which series are shown?|Read the legend.|Name the series.|What are the series called?|"
+        "Which entries does the legend have?|List the series in the legend.|What is in the legend?|What are the legend entries?"
+    ),
+    "list_slices": (
+        "What are the slices?|Which parts are shown?|Name the slices.|List the parts of the chart.|Which categories are there?|"
+        "What is the whole divided into?|List the categories.|Which slices does it have?"
+    ),
+    "count_series": (
+        "How many series are there?|How many series does the chart show?|Count the series.|What is the number of series?|"
+        "How many data series are plotted?|How many entries does the legend have?|How many different series do you see?|"
+        "How many series are in the legend?"
+    ),
+    "count_parts": (
+        "How many {parts} are there?|How many {parts} does the chart have?|Count the {parts}.|What is the number of {parts}?|"
+        "How many {parts} do you see?|How many {parts} are shown?|How many {parts} are in the chart?|"
+        "Count the {parts} in the chart."
+    ),
+    "chart_kind": (
+        "What kind of chart is this?|Which type of chart is it?|What type of chart is shown?|What sort of chart is this?|"
+        "What chart type is it?|What kind of diagram is this?|Is this a bar chart, a line chart or something else?|"
+        "Name the type of chart.|What's the chart type?"
+    ),
+    "chart_table": (
+        "Convert the chart to a table.|Write the chart as a table.|Give me the data of the chart as a table.|"
+        "Turn the chart into a Markdown table.|List the chart's data as a table.|Extract the data of the chart.|"
+        "Convert the chart to Markdown.|What data does the chart show? Answer with a table."
+    ),
+    "chart_highest": (
+        "Which {subject} has the highest value?|Which {subject} is the largest?|What is the highest in the chart?|"
+        "Which one is the highest?|Which {subject} has the largest value?|Where is the maximum?|Which is the biggest?|"
+        "Name the {subject} with the highest value.|Which {subject} is on top?"
+    ),
+    "chart_lowest": (
+        "Which {subject} has the lowest value?|Which {subject} is the smallest?|What is the lowest in the chart?|"
+        "Which one is the lowest?|Which {subject} has the smallest value?|Where is the minimum?|Which is the least?|"
+        "Name the {subject} with the lowest value.|Which {subject} is at the bottom?"
+    ),
+    "chart_highest_of": (
+        "Which {subject} has the highest {series}?|Where is {series} highest?|For which {subject} is {series} largest?|"
+        "In which {subject} does {series} reach its maximum?|When or where is {series} at its highest?|"
+        "Which {subject} has the largest value of {series}?|Where does {series} peak?|"
+        "Name the {subject} with the highest value of {series}."
+    ),
+    "chart_lowest_of": (
+        "Which {subject} has the lowest {series}?|Where is {series} lowest?|For which {subject} is {series} smallest?|"
+        "In which {subject} does {series} reach its minimum?|When or where is {series} at its lowest?|"
+        "Which {subject} has the smallest value of {series}?|Where is {series} least?|"
+        "Name the {subject} with the lowest value of {series}."
+    ),
+    "series_highest": (
+        "Which series is highest at {item}?|Which series has the largest value for {item}?|What leads at {item}?|"
+        "Which series is on top for {item}?|For {item}, which series is highest?|Which one is largest at {item}?|"
+        "Who or what is highest at {item}?|Which series has the highest value at {item}?"
+    ),
+    "series_lowest": (
+        "Which series is lowest at {item}?|Which series has the smallest value for {item}?|What is last at {item}?|"
+        "Which series is at the bottom for {item}?|For {item}, which series is lowest?|Which one is smallest at {item}?|"
+        "Who or what is lowest at {item}?|Which series has the lowest value at {item}?"
+    ),
+    "chart_larger": (
+        "Which is larger, {a} or {b}?|Which is higher, {a} or {b}?|Is {a} or {b} larger?|Which one is bigger: {a} or {b}?|"
+        "Does {a} or {b} have the higher value?|Compare {a} and {b}: which is larger?|Of {a} and {b}, which is higher?|"
+        "Which has more, {a} or {b}?"
+    ),
+    "chart_difference": (
+        "What is the difference between {a} and {b}?|How much more is {a} than {b}?|By how much is {a} higher than {b}?|"
+        "How much larger is {a} than {b}?|How far apart are {a} and {b}?|How much less is {b} than {a}?|"
+        "What is {a} minus {b}?|How much lower is {b} than {a}?"
+    ),
+    "series_difference": (
+        "What is the difference between {a} and {b} for {series}?|How much more is {series} at {a} than at {b}?|"
+        "By how much is {series} higher at {a} than at {b}?|How much larger is {series} at {a} than at {b}?|"
+        "How far apart are {a} and {b} in {series}?|How much less is {series} at {b} than at {a}?|"
+        "For {series}, what is {a} minus {b}?|How much lower is {series} at {b} than at {a}?"
+    ),
+    "chart_sum": (
+        "What is the sum of all values?|Add up all values.|What do all values add up to?|What is the total of the chart?|"
+        "What is the sum of the values in the chart?|How much is everything together?|Calculate the sum of all values.|"
+        "What do you get if you add all values?"
+    ),
+    "chart_sum_two": (
+        "What is the sum of {a} and {b}?|How much are {a} and {b} together?|Add {a} and {b}.|What do {a} and {b} add up to?|"
+        "What is {a} plus {b}?|How much do {a} and {b} make together?|What is the total of {a} and {b}?|"
+        "What are {a} and {b} combined?"
+    ),
+    "category_sum": (
+        "What is the total for {item}?|What is the sum over all series for {item}?|Add up all series at {item}.|"
+        "How much is {item} in total?|What do the series add up to at {item}?|What is the sum of all series for {item}?|"
+        "How much do all series make at {item}?|What is the whole of {item}?"
+    ),
+    "chart_trend": (
+        "What is the trend?|Is it rising or falling?|Does it rise or fall?|Which way does it go?|Are the values rising or falling?|"
+        "How do the values develop?|Is the trend rising or falling?|Do the values go up or down?|In which direction is it going?"
+    ),
+    "series_trend": (
+        "What is the trend of {series}?|Is {series} rising or falling?|Does {series} rise or fall?|Which way does {series} go?|"
+        "Are the values of {series} rising or falling?|How does {series} develop?|Is the trend of {series} rising or falling?|"
+        "Does {series} go up or down?"
+    ),
+    "chart_step": (
+        "Does it rise or fall from {a} to {b}?|What happens from {a} to {b}?|Does the value go up or down from {a} to {b}?|"
+        "Is there a rise or a fall between {a} and {b}?|How does it change from {a} to {b}?|"
+        "Between {a} and {b}, does it rise or fall?|Did it rise from {a} to {b}, or fall?|Which way does it go from {a} to {b}?"
+    ),
+    "series_step": (
+        "Does {series} rise or fall from {a} to {b}?|What happens to {series} from {a} to {b}?|"
+        "Does {series} go up or down from {a} to {b}?|Is there a rise or a fall of {series} between {a} and {b}?|"
+        "How does {series} change from {a} to {b}?|Between {a} and {b}, does {series} rise or fall?|"
+        "Did {series} rise from {a} to {b}, or fall?|Which way does {series} go from {a} to {b}?"
+    ),
+    "parts_above": (
+        "How many {parts} are above {value}?|How many {parts} are higher than {value}?|Count the {parts} above {value}.|"
+        "How many {parts} are larger than {value}?|How many {parts} exceed {value}?|How many of the {parts} are over {value}?|"
+        "How many {parts} have more than {value}?|For how many {parts} is the value greater than {value}?"
+    ),
+    "parts_below": (
+        "How many {parts} are below {value}?|How many {parts} are lower than {value}?|Count the {parts} below {value}.|"
+        "How many {parts} are smaller than {value}?|How many {parts} stay under {value}?|How many of the {parts} are under {value}?|"
+        "How many {parts} have less than {value}?|For how many {parts} is the value smaller than {value}?"
+    ),
 }
-WORDINGS = {key: tuple(wordings.split("|")) for key, wordings in _WORDINGS.items()}
+WORDINGS = {key: tuple(wordings.split("|")) for key, wordings in (_WORDINGS | PICTURE_WORDINGS | SCREEN_WORDINGS).items()}

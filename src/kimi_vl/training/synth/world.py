@@ -3,17 +3,24 @@
 import random
 from collections.abc import Callable
 
+import numpy as np
+
 from kimi_vl.errors import InputError
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.blanks import blank
+from kimi_vl.training.synth.chart_turns import chart
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.lines import line, lines
 from kimi_vl.training.synth.pack import SPLITS, DataPack
 from kimi_vl.training.synth.pages import page
 from kimi_vl.training.synth.paragraphs import paragraph
+from kimi_vl.training.synth.pictures import picture
+from kimi_vl.training.synth.places import settle
 from kimi_vl.training.synth.questions import Draft, Interview
 from kimi_vl.training.synth.receipt_turns import receipt
 from kimi_vl.training.synth.scene import Overfull, Scene
+from kimi_vl.training.synth.screens import screen
+from kimi_vl.training.synth.sheet_turns import table
 
 BUILDERS: dict[str, Callable[[Content], Draft]] = {
     "line": line,
@@ -21,8 +28,13 @@ BUILDERS: dict[str, Callable[[Content], Draft]] = {
     "paragraph": paragraph,
     "receipt": receipt,
     "page": page,
+    "table": table,
+    "chart": chart,
     "blank": blank,
+    "scene": picture,
+    "gui": screen,
 }
+WITHOUT_DOCUMENT = ("blank", "scene", "gui")  # refused as images, not as documents
 FAMILIES = tuple(BUILDERS)
 MAX_PIXELS = 672 * 896
 DRAWS = 40  # one in three draws of a receipt is too long; forty in a row has never been seen
@@ -45,10 +57,12 @@ def render(family: str, split: str, seed: int, index: int, pack: DataPack, *, se
         try:
             draft = BUILDERS[family](content)
             image, chars, text = draft.canvas.finish(draft.height)
-            turns = draft.ask(Interview(rng, text, image_only=family == "blank"))
+            turns = draft.ask(Interview(rng, text, image_only=family in WITHOUT_DOCUMENT))
         except Overfull:
             continue
         assert image.shape[0] * image.shape[1] <= MAX_PIXELS, f"{family} is {image.shape[1]}x{image.shape[0]}"
-        image, chars = augment(rng, image, chars, x_height=draft.x_height, severity=severity)
-        return Scene(image, chars, turns, text)
+        rows = np.concatenate([chars, *[np.insert(outline, 0, 0, axis=1) for outline in draft.outlines]])
+        image, rows = augment(rng, image, rows, x_height=draft.x_height, severity=severity, coloured=draft.coloured)
+        outlines = np.split(rows[len(chars) :, 1:], np.cumsum([len(outline) for outline in draft.outlines], dtype=int))[:-1]
+        return Scene(image, rows[: len(chars)], settle(turns, outlines, image.shape[1], image.shape[0]), text)
     raise RuntimeError(f"{DRAWS} draws of {family} {split}/{seed}/{index} did not fit; are the pack's texts unusually long?")

@@ -1,0 +1,293 @@
+"""What can be asked about a picture of shapes: counts, colours, relations, sizes, labels and places.
+
+Absent things: how many there are is "0", whether there is one is "No."; every other question about them is refused.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.places import box_at, point_at
+from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.scene import Turn
+from kimi_vl.training.synth.shapes import COLOURS, SHAPES, Shape, article, plural
+
+FEW = 4  # counted at a glance; more are listed
+LARGER = 1.3  # least ratio of sizes that are compared
+CLEAR = 0.1  # least distance of middles, relative to the longer side, on an axis that is asked about; tilting shifts less
+MOSTS = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
+SIDES = (("left of", "right of"), ("above", "below"))
+
+
+class Picture(NamedTuple):
+    """Facts of a drawn picture: its longer side (pixels), shapes, labels by shape, perhaps a title."""
+
+    side: int
+    shapes: tuple[Shape, ...]
+    labels: dict[int, str]
+    title: str
+
+
+class PictureTurns:
+    """Draws turns about one picture; each maker returns None when the picture does not allow its question."""
+
+    def __init__(self, content: Content, interview: Interview, picture: Picture) -> None:
+        self.content, self.rng = content, content.rng
+        self.interview, self.picture = interview, picture
+        self.shapes = picture.shapes
+        self.across = sorted(self.shapes, key=lambda shape: shape.x)
+        self.clear = CLEAR * picture.side
+
+    def draw(self, count: int) -> list[Turn]:
+        """`count` different turns, fewer when the picture is poor."""
+        makers: tuple[tuple[Callable[[], Turn | None], int], ...] = (
+            *((self.count_all, 9), (self.count_some, 14), (self.colour_of, 8), (self.shape_of, 7), (self.side, 11), (self.is_side, 8)),
+            *((self.most, 9), (self.extreme, 8), (self.larger, 8), (self.odd, 5), (self.exists, 6), (self.count_kinds, 5)),
+            *((self.describe, 6), (self.box, 12), (self.point, 10), (self.boxes, 4), (self.at_place, 5), (self.direction, 4)),
+            *((self.label_in, 12), (self.labelled, 7), (self.read, 6), (self.title, 3), (self.absent, 10), (self.interview.foreign, 2)),
+        )
+        turns: list[Turn] = []
+        seen: set[tuple[str, str]] = set()
+        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
+            if len(turns) == count:
+                break
+            turn = maker()
+            if turn and (turn.task, turn.answer) not in seen:
+                seen.add((turn.task, turn.answer))
+                turns.append(turn)
+        return turns or [self.interview.foreign()]
+
+    # Referring -------------------------------------------------------------------------------------------------------
+
+    def named(self, shape: Shape) -> str | None:
+        """Words that only this shape fits: "red star", "star" or "red shape"."""
+        options = [shape.called, shape.called] if self.alike(shape.called) == 1 else []
+        options += [shape.name] if self.alike(shape.name) == 1 else []
+        options += [f"{shape.colour} shape"] if self.alike(f"{shape.colour} shape") == 1 else []
+        return self.content.one(options) if options else None
+
+    def fitting(self, words: str) -> list[Shape]:
+        """Shapes that "red star", "star", "red shape" or "shape" fits, from left to right."""
+        asked = set(words.split(" ")) - {"shape"}
+        return [shape for shape in self.across if asked <= {shape.name, shape.colour}]
+
+    def alike(self, words: str) -> int:
+        return len(self.fitting(words))
+
+    def one(self) -> tuple[Shape, str] | None:
+        """A shape with words for it."""
+        shape = self.content.one(self.shapes)
+        words = self.named(shape)
+        return (shape, words) if words else None
+
+    def two(self) -> tuple[Shape, str, Shape, str] | None:
+        first, second = self.one(), self.one()
+        if first is None or second is None or first[0] is second[0]:
+            return None
+        return (*first, *second)
+
+    def missing(self) -> str | None:
+        """Words for something that is not there, though its colour or its shape may be."""
+        kind = self.rng.randrange(3)
+        names = [s.name for s in self.shapes] if kind == 0 else SHAPES
+        colours = [s.colour for s in self.shapes] if kind == 1 else tuple(COLOURS)
+        words = f"{self.content.one(colours)} {self.content.one(names)}" if self.rng.random() < 0.8 else self.content.one(SHAPES)
+        return None if self.alike(words) else words
+
+    def place(self, shape: Shape) -> int:
+        return self.shapes.index(shape)
+
+    # Counting --------------------------------------------------------------------------------------------------------
+
+    def count_all(self) -> Turn:
+        return self.counted("shape_count", self.across, "shape")
+
+    def count_some(self) -> Turn:
+        shape = self.content.one(self.shapes)
+        words = self.content.one((shape.name, shape.name, f"{shape.colour} shape", shape.called))
+        if self.rng.random() < 0.15:
+            words = self.missing() or words
+        return self.counted("shape_count_some", self.fitting(words), words, things=plural(words))
+
+    def counted(self, key: str, found: Sequence[Shape], words: str, /, **slots: str) -> Turn:
+        listed = "\n".join(f"{k}. {shape.called}" for k, shape in enumerate(found, 1)) or f"I see no {words}."
+        if len(found) > FEW:
+            return self.interview.work(key, str(len(found)), listed, "count", trivial=True, **slots)
+        return self.interview.glance(key, str(len(found)), listed, "count", **slots)
+
+    def count_kinds(self) -> Turn:
+        coloured = self.content.chance(0.6)
+        kinds = list(dict.fromkeys(shape.colour if coloured else shape.name for shape in self.across))
+        listed = "\n".join(f"{k}. {kind}" for k, kind in enumerate(kinds, 1))
+        return self.interview.glance("colour_count" if coloured else "kind_count", str(len(kinds)), listed, "count")
+
+    def exists(self) -> Turn | None:
+        words = self.content.one(self.shapes).called if self.content.chance(0.5) else self.missing()
+        if words is None:
+            return None
+        found = self.alike(words)
+        thought = f"I see {found} of them." if found else f"I see no {words}."
+        return self.interview.glance("shape_exists", "Yes." if found else "No.", thought, "find", thing=article(words))
+
+    # Looks -----------------------------------------------------------------------------------------------------------
+
+    def colour_of(self) -> Turn | None:
+        shape = self.content.one(self.shapes)
+        if self.alike(shape.name) != 1:
+            return None
+        return self.interview.glance("shape_colour", shape.colour, f"I see {article(shape.called)}.", "find", thing=shape.name)
+
+    def shape_of(self) -> Turn | None:
+        shape = self.content.one(self.shapes)
+        if self.alike(f"{shape.colour} shape") != 1:
+            return None
+        return self.interview.glance("shape_name", shape.name, f"I see {article(shape.called)}.", "find", colour=shape.colour)
+
+    def direction(self) -> Turn | None:
+        arrows = [s for s in self.shapes if s.direction and self.alike(s.called) == 1]
+        if not arrows:
+            return None
+        arrow = self.content.one(arrows)
+        words = "arrow" if self.alike("arrow") == 1 else arrow.called
+        return self.interview.glance("arrow_direction", arrow.direction, f"The tip of it is {arrow.direction}.", "relation", thing=words)
+
+    def odd(self) -> Turn | None:
+        """All but one have the same colour, or the same shape."""
+        if len(self.shapes) < 3:
+            return None
+        for trait in (lambda s: s.called, lambda s: s.colour, lambda s: s.name):
+            kinds = [trait(shape) for shape in self.across]
+            lonely = [kind for kind in kinds if kinds.count(kind) == 1]
+            if len(set(kinds)) == 2 and len(lonely) == 1:
+                shape = self.across[kinds.index(lonely[0])]
+                usual = next(kind for kind in kinds if kind != lonely[0])
+                return self.interview.glance("odd_one_out", shape.called, f"The others: {usual}.", "find")
+        return None
+
+    def describe(self) -> Turn:
+        """One sentence, from left to right."""
+        n = len(self.shapes)
+        said = [article(shape.called) for shape in self.across]
+        listed = said[0] if n == 1 else f"{', '.join(said[:-1])} and {said[-1]}"
+        start = "There is one shape" if n == 1 else f"There are {n} shapes from left to right"
+        return self.interview.glance("describe_shapes", f"{start}: {listed}.", f"I count {n}.", "other")
+
+    # Sizes and relations -----------------------------------------------------------------------------------------------
+
+    def extreme(self) -> Turn | None:
+        largest = self.content.chance(0.5)
+        ranked = sorted(self.shapes, key=lambda s: s.size, reverse=largest)
+        if len(ranked) < 2 or max(ranked[0].size, ranked[1].size) < LARGER * min(ranked[0].size, ranked[1].size):
+            return None
+        thought = f"The {ranked[0].called} is {'larger' if largest else 'smaller'} than the {ranked[1].called}."
+        return self.interview.glance("largest" if largest else "smallest", ranked[0].called, thought, "relation")
+
+    def larger(self) -> Turn | None:
+        if not (pair := self.two()):
+            return None
+        a, said_a, b, said_b = pair
+        if max(a.size, b.size) < LARGER * min(a.size, b.size):
+            return None
+        more = self.content.chance(0.5)
+        answer = said_a if (a.size > b.size) == more else said_b
+        thought = f"The {said_a if a.size > b.size else said_b} is larger."
+        return self.interview.glance("larger" if more else "smaller", answer, thought, "relation", a=said_a, b=said_b)
+
+    def relation(self) -> tuple[str, str, int, bool] | None:
+        """Words for two shapes, an axis, and whether the first comes first on it; clearly so."""
+        if not (pair := self.two()):
+            return None
+        a, said_a, b, said_b = pair
+        axis = self.rng.randrange(2)
+        distance = (b.x - a.x, b.y - a.y)[axis]
+        return (said_a, said_b, axis, distance > 0) if abs(distance) > self.clear else None
+
+    def side(self) -> Turn | None:
+        if not (found := self.relation()):
+            return None
+        a, b, axis, first = found
+        answer = SIDES[axis][not first]
+        return self.interview.glance("beside" if axis == 0 else "stacked", answer, f"The {a} is {answer} the {b}.", "relation", a=a, b=b)
+
+    def is_side(self) -> Turn | None:
+        if not (found := self.relation()):
+            return None
+        a, b, axis, first = found
+        asked = self.rng.randrange(2)
+        true = SIDES[axis][not first]
+        answer = "Yes." if SIDES[axis][asked] == true else "No."
+        return self.interview.glance("is_side", answer, f"The {a} is {true} the {b}.", "relation", a=a, b=b, side=SIDES[axis][asked])
+
+    def most(self) -> Turn | None:
+        word = self.content.one(list(MOSTS))
+        axis, sign = MOSTS[word]
+        ranked = sorted(self.shapes, key=lambda s: (s.x, s.y)[axis] * sign)
+        if len(ranked) < 2 or abs((ranked[1].x - ranked[0].x, ranked[1].y - ranked[0].y)[axis]) < self.clear:
+            return None
+        thought = f"After the {ranked[0].called} comes the {ranked[1].called}."
+        return self.interview.glance("outermost", ranked[0].called, thought, "relation", most=word)
+
+    # Places ------------------------------------------------------------------------------------------------------------
+
+    def box(self) -> Turn | None:
+        if not (found := self.one()):
+            return None
+        shape, words = found
+        return self.interview.glance("box_of", box_at(self.place(shape)), f"There is one {words}.", "box", thing=words)
+
+    def point(self) -> Turn | None:
+        if not (found := self.one()):
+            return None
+        shape, words = found
+        return self.interview.glance("point_of", point_at(self.place(shape)), f"There is one {words}.", "point", thing=words)
+
+    def boxes(self) -> Turn | None:
+        """Several of a kind, from left to right."""
+        shape = self.content.one(self.shapes)
+        words = self.content.one((shape.name, f"{shape.colour} shape"))
+        found = self.fitting(words)
+        if not 2 <= len(found) <= FEW:
+            return None
+        answer = "\n".join(box_at(self.place(s)) for s in found)
+        thought = "\n".join(f"{k}. {s.called}" for k, s in enumerate(found, 1))
+        return self.interview.glance("boxes_of", answer, thought, "box", things=plural(words))
+
+    def at_place(self) -> Turn:
+        shape = self.content.one(self.shapes)
+        where = self.content.one((box_at, point_at))(self.place(shape))
+        return self.interview.glance("what_at", shape.called, f"The {shape.called} is there.", "find", where=where)
+
+    # Text --------------------------------------------------------------------------------------------------------------
+
+    def read(self) -> Turn:
+        if self.interview.text:
+            return self.interview.read(self.interview.text)
+        return self.interview.refuse("read", "There is no text in this image.")
+
+    def title(self) -> Turn | None:
+        return self.interview.lookup("title", self.picture.title, self.picture.title) if self.picture.title else None
+
+    def label_in(self) -> Turn | None:
+        if not self.picture.labels or not (found := self.one()):
+            return None
+        shape, words = found
+        label = self.picture.labels.get(self.place(shape))
+        if label is None:
+            return self.interview.refuse("label_in", f"There is nothing in the {words}.", thing=words)
+        return self.interview.glance("label_in", label, f"The {words} says {label}.", "field", thing=words)
+
+    def labelled(self) -> Turn | None:
+        if not self.picture.labels:
+            return None
+        place = self.content.one(list(self.picture.labels))
+        shape, label = self.shapes[place], self.picture.labels[place]
+        if self.content.chance(0.4):
+            return self.interview.glance("box_labelled", box_at(place), f"It is the {shape.called}.", "box", label=label)
+        return self.interview.glance("labelled", shape.called, f"The {shape.called} says {label}.", "find", label=label)
+
+    def absent(self) -> Turn | None:
+        words = self.missing()
+        if words is None:
+            return None
+        key = self.content.one(("box_of", "point_of", "shape_colour" if " " not in words else "box_of", "label_in"))
+        return self.interview.refuse(key, f"I see no {words}.", thing=words)

@@ -1,0 +1,391 @@
+"""Charts: bars and points stand where their values say, and every answer is worked out again from the values."""
+
+import random
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from kimi_vl.training.synth.canvas import Canvas, open_font
+from kimi_vl.training.synth.chart_styles import APART, PALETTES, choose_style
+from kimi_vl.training.synth.chart_turns import NAMES_OF, ChartTurns
+from kimi_vl.training.synth.charts import Chart
+from kimi_vl.training.synth.content import Content, luminance
+from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.synth.plots import draw_chart
+from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
+from kimi_vl.training.synth.world import render
+
+PACK = DataPack.builtin()
+STEP = re.compile(r"^(?:Check: )?(-?[\d.,]+) ([+-]) (-?[\d.,]+) = (-?[\d.,]+)$")
+DIRECTIONS = {-1: "It falls.", 0: "It stays the same.", 1: "It rises."}
+
+
+class Recorder(Interview):
+    """An interview that remembers what it asked for last."""
+
+    def __init__(self, rng: random.Random, text: str) -> None:
+        super().__init__(rng, text)
+        self.key, self.slots = "", dict[str, str]()
+
+    def ask(self, key: str, /, **slots: str) -> str:
+        self.key, self.slots = key, slots
+        return super().ask(key, **slots)
+
+
+def digits(text: str) -> int:
+    """A printed number as an integer of its last digit."""
+    return int(re.sub(r"[^\d-]", "", text))
+
+
+def drawn(count: int, split: str = "train", first: int = 0) -> list[tuple[Chart, np.ndarray, np.ndarray, str, Content]]:
+    """Charts with picture, characters and transcription."""
+    found = []
+    for seed in range(first, first + count * 4):
+        content = Content(random.Random(seed), PACK, split)
+        try:
+            canvas, _, chart = draw_chart(content)
+            found.append((chart, *canvas.finish(), content))
+        except Overfull:
+            continue
+        if len(found) == count:
+            return found
+    raise AssertionError("most charts do not fit")
+
+
+CHARTS = drawn(500)
+
+
+def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
+    """Turns of every maker with the key and slots of their questions."""
+    found = []
+    for chart, _, _, text, content in CHARTS:
+        interview = Recorder(content.rng, text)
+        maker = ChartTurns(content, interview, chart)
+        draws = [maker.value, maker.extreme, maker.larger, maker.difference, maker.total, maker.trend, maker.step, maker.text, maker.legend]
+        for draw in (*draws, maker.count, maker.kind, maker.reverse, maker.above, maker.written_out, maker.refusal, maker.highest_series):
+            interview.key = ""
+            turn = draw()
+            if turn:
+                found.append((turn, interview.key, interview.slots, chart, text))
+    return found
+
+
+TURNS = turns()
+
+
+def place(chart: Chart, said: str) -> int:
+    """The category that somebody means."""
+    if chart.kind == "scatter":
+        said = said.split(" ")[-1]
+    (k,) = [k for k, name in enumerate(chart.categories) if name.casefold() == said.casefold()]
+    return k
+
+
+def row_of(chart: Chart, slots: dict[str, str]) -> list[int]:
+    return list(chart.values[chart.series.index(slots["series"]) if "series" in slots else 0])
+
+
+def numbers(key: str, slots: dict[str, str], chart: Chart) -> int | None:
+    """The answers that are numbers; None for another key."""
+    row = row_of(chart, slots)
+    if key in ("chart_value", "chart_cell", "chart_share"):
+        return row[place(chart, slots["item"])]
+    if key == "cell":
+        assert slots["column"] == chart.y_label.split(" (")[0].lower()
+        return row[place(chart, slots["row"])]
+    if key in ("chart_difference", "series_difference"):
+        return row[place(chart, slots["a"])] - row[place(chart, slots["b"])]
+    if key == "chart_sum_two":
+        return row[place(chart, slots["a"])] + row[place(chart, slots["b"])]
+    if key == "chart_sum":
+        return sum(row)
+    if key == "category_sum":
+        return sum(values[place(chart, slots["item"])] for values in chart.values)
+    return None
+
+
+def words(key: str, slots: dict[str, str], chart: Chart) -> str:
+    """The answers that are words or counts."""
+    row = row_of(chart, slots)
+    if "highest" in key or "lowest" in key:
+        best = max if "highest" in key else min
+        names = list(chart.categories)
+        if key.startswith("series_"):
+            row, names = [values[place(chart, slots["item"])] for values in chart.values], list(chart.series)
+        (found,) = [name for name, value in zip(names, row, strict=True) if value == best(row)]
+        return found
+    if key == "chart_larger":
+        return max((slots["a"], slots["b"]), key=lambda name: row[place(chart, name)])
+    if key == "chart_which":
+        (found,) = [name for name, value in zip(chart.categories, row, strict=True) if value == digits(slots["value"])]
+        return found
+    if key in ("parts_above", "parts_below"):
+        limit = digits(slots["value"])
+        return str(sum(v > limit if key == "parts_above" else v < limit for v in row))
+    if key.endswith("_step"):
+        a, b = row[place(chart, slots["a"])], row[place(chart, slots["b"])]
+        return DIRECTIONS[(b > a) - (b < a)]
+    if key.endswith("_trend"):
+        steps = np.diff(row)
+        assert (steps >= 0).all() or (steps <= 0).all()
+        return "Rising." if steps.sum() > 0 else "Falling."
+    return {
+        "title": chart.title,
+        "x_label": chart.x_label,
+        "y_label": chart.y_label,
+        "list_series": ", ".join(chart.series),
+        "list_slices": ", ".join(chart.categories),
+        "count_series": str(len(chart.series)),
+        "count_parts": str(len(chart.categories)),
+        "chart_kind": f"A {NAMES_OF[chart.kind]}.",
+    }[key]
+
+
+def test_every_answer_follows_from_the_values_of_the_chart():
+    seen = set()
+    for turn, key, slots, chart, _ in TURNS:
+        if turn.task == "refuse" or key == "chart_table":
+            continue
+        number = numbers(key, slots, chart)
+        if number is None:
+            assert turn.answer == words(key, slots, chart), (key, slots, chart)
+        else:
+            assert digits(turn.answer) == number, (key, slots, chart)
+        seen.add(key)
+    assert {
+        *("chart_value", "chart_cell", "chart_share", "cell", "chart_difference", "series_difference", "chart_sum", "chart_sum_two"),
+        *("category_sum", "chart_highest", "chart_lowest", "chart_highest_of", "series_highest", "chart_larger", "chart_which"),
+        *("parts_above", "parts_below", "chart_step", "series_step", "chart_trend", "series_trend", "title", "x_label", "y_label"),
+        *("list_series", "list_slices", "count_series", "count_parts", "chart_kind"),
+    } <= seen
+
+
+def test_every_kind_of_chart_is_drawn_and_about_half_print_their_values():
+    assert {chart.kind for chart, *_ in CHARTS} == {
+        *("bar", "horizontal bar", "grouped bar", "stacked bar", "line", "pie", "donut", "scatter"),
+    }
+    labelled = [chart.labelled for chart, *_ in CHARTS if chart.kind in ("bar", "horizontal bar", "line")]
+    assert 0.3 < np.mean(labelled) < 0.7
+
+
+def test_values_are_printed_or_lie_on_the_ticks_of_the_scale():
+    for chart, _, _, text, _ in CHARTS:
+        printed = text.split()
+        for values in chart.values:
+            for k, value in enumerate(values):
+                if chart.labelled:
+                    assert chart.notation.full(value) in printed, (chart, text)
+                elif chart.exact:
+                    assert value in chart.scale.ticks
+                if chart.exact and not chart.labelled:
+                    assert chart.notation.full(chart.scale.ticks[-1]) in printed
+                assert chart.categories[k] in text
+
+
+def test_questions_about_numbers_are_asked_only_where_they_can_be_read():
+    asked = [key for _, key, _, chart, _ in TURNS if not chart.exact]
+    assert asked
+    assert set(asked) <= {
+        "chart_highest",
+        "chart_lowest",
+        "chart_larger",
+        "title",
+        "list_slices",
+        "count_parts",
+        "chart_kind",
+        "chart_share",
+        "",
+    }
+    for turn, key, _, chart, _ in TURNS:
+        if key == "chart_share" and not chart.exact:
+            assert turn.answer == REFUSAL
+
+
+def tick_heights(chart: Chart, chars: np.ndarray, text: str) -> dict[int, float]:
+    """Where on the picture the numbers of an upright axis stand, by value."""
+    heights, at = {}, 0
+    for row in text.split("\n"):
+        count = len("".join(row.split()))
+        for value in chart.scale.ticks:
+            if row == chart.notation.full(value):
+                heights[value] = float(chars[at : at + count, 2].mean())
+        at += count
+    return heights
+
+
+def test_bars_end_at_the_height_that_the_axis_gives_their_values():
+    checked = 0
+    for chart, image, chars, text, _ in CHARTS:
+        heights = tick_heights(chart, chars, text)
+        if chart.kind != "bar" or len(heights) != len(chart.scale.ticks):
+            continue
+        low, high = heights[chart.scale.low], heights[chart.scale.high]
+        start = text.split("\n").index(" ".join(chart.categories))
+        at = len("".join("".join(text.split("\n")[:start]).split()))
+        for name, value in zip(chart.categories, chart.values[0], strict=True):
+            count = len("".join(name.split()))
+            x = int(chars[at : at + count, 1].mean())
+            at += count
+            top = round(low + (high - low) * (value - chart.scale.low) / (chart.scale.high - chart.scale.low))
+            inside, outside = image[top + 4, x - 3 : x + 4].astype(int), image[top - 4, x - 3 : x + 4].astype(int)
+            assert np.abs(inside - outside).sum() > 150, (chart.title, name, value)
+            checked += 1
+    assert checked > 150
+
+
+def test_lying_bars_end_where_the_axis_gives_their_values():
+    checked = 0
+    for chart, image, chars, text, _ in CHARTS:
+        ticks = " ".join(chart.notation.full(v) for v in chart.scale.ticks)
+        if chart.kind != "horizontal bar" or ticks not in text.split("\n"):
+            continue
+        rows, at, heights = text.split("\n"), 0, {}
+        for row in rows:
+            count = len("".join(row.split()))
+            heights[row], span = float(chars[at : at + count, 2].mean()), chars[at : at + count, 1]
+            at += count
+            if row == ticks:
+                widths = [len(t) for t in ticks.split(" ")]
+                low, high = float(span[: widths[0]].mean()), float(span[-widths[-1] :].mean())
+        for name, value in zip(chart.categories, chart.values[0], strict=True):
+            row = f"{name} {chart.notation.full(value)}" if chart.labelled else name
+            end = round(low + (high - low) * (value - chart.scale.low) / (chart.scale.high - chart.scale.low))
+            y = round(heights[row])
+            inside, outside = image[y - 1 : y + 2, end - 7].astype(int), image[y - 1 : y + 2, end + 3].astype(int)
+            assert np.abs(inside - outside).sum() > 60, (chart.title, name, value)
+            checked += 1
+    assert checked > 50
+
+
+def test_points_lie_where_the_axis_gives_their_values():
+    colours, checked = np.array([c for palette in PALETTES.seen for c in palette]), 0
+    for chart, image, chars, text, _ in CHARTS:
+        heights, rows = tick_heights(chart, chars, text), text.split("\n")
+        if chart.kind != "line" or len(heights) != len(chart.scale.ticks):
+            continue
+        at = len("".join("".join(rows[: rows.index(" ".join(chart.categories))]).split()))
+        for k, name in enumerate(chart.categories):
+            x = int(chars[at : at + len(name), 1].mean())
+            at += len(name)
+            for values in chart.values:
+                share = (values[k] - chart.scale.low) / (chart.scale.high - chart.scale.low)
+                y = round(heights[chart.scale.low] + (heights[chart.scale.high] - heights[chart.scale.low]) * share)
+                near = image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 1, 3).astype(int)
+                assert np.abs(near - colours).sum(2).min() < 90, (chart.title, name, values[k])
+                checked += 1
+    assert checked > 150
+
+
+def test_the_slices_of_a_pie_have_the_areas_of_their_shares():
+    checked = 0
+    for chart, image, _, _, _ in CHARTS:
+        if chart.kind != "pie" or chart.labelled:
+            continue
+        colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
+        known = {c for palette in PALETTES.seen for c in palette}
+        areas = sorted(int(n) for c, n in zip(colours, counts, strict=True) if tuple(c.tolist()) in known and n > 300)
+        shares = np.array(areas) / sum(areas) * 100
+        assert shares == pytest.approx(np.array(sorted(chart.values[0])), abs=3), chart
+        checked += 1
+    assert checked >= 3
+
+
+def test_shares_of_a_pie_add_up_to_a_hundred():
+    pies = [chart for chart, *_ in CHARTS if chart.circular]
+    assert pies
+    assert all(sum(chart.values[0]) == 100 and min(chart.values[0]) >= 8 for chart in pies)
+
+
+def test_series_that_share_an_axis_never_hide_one_anothers_points():
+    several = [c for c, *_ in CHARTS if c.kind in ("line", "scatter") and len(c.series) > 1]
+    assert several
+    for chart in several:
+        assert all(len(set(column)) == len(column) for column in zip(*chart.values, strict=True))
+
+
+def test_the_pieces_of_a_stacked_bar_stay_below_the_top_of_the_scale():
+    stacked = [c for c, *_ in CHARTS if c.kind == "stacked bar"]
+    assert stacked
+    assert all(sum(column) <= chart.scale.high for chart in stacked for column in zip(*chart.values, strict=True))
+
+
+def test_markdown_of_a_chart_parses_back_to_its_names_and_values():
+    tables = [(turn, chart) for turn, key, _, chart, _ in TURNS if key == "chart_table"]
+    assert len(tables) > 50
+    for turn, chart in tables:
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in turn.answer.split("\n")]
+        assert tuple(line[0] for line in lines[2:]) == chart.categories
+        for s, values in enumerate(chart.values):
+            assert [digits(line[s + 1]) for line in lines[2:]] == list(values)
+            assert not chart.series[s] or lines[0][s + 1] == chart.series[s]
+
+
+def test_every_step_of_a_sum_holds_and_the_last_one_is_the_answer():
+    steps = 0
+    for turn, *_ in TURNS:
+        if turn.task != "sum" or turn.thinking is None:
+            continue
+        found = [m for row in turn.thinking.split("\n") if (m := STEP.match(row))]
+        for match in found:
+            a, b, c = (digits(match[k]) for k in (1, 3, 4))
+            assert c == (a + b if match[2] == "+" else a - b), match[0]
+            steps += 1
+        assert digits([m for m in found if not m[0].startswith("Check: ")][-1][4]) == digits(turn.answer)
+    assert steps > 100
+
+
+def test_what_is_refused_is_not_on_the_chart():
+    kinds = set()
+    for turn, key, slots, chart, text in TURNS:
+        if turn.task != "refuse":
+            continue
+        assert turn.answer == REFUSAL
+        kinds.add(key)
+        if key in ("title", "x_label", "y_label"):
+            assert not getattr(chart, key)
+        elif key:
+            assert slots["item"].casefold() not in text.casefold()
+    assert {"title", "x_label", "y_label", "chart_value", "chart_cell", "chart_share"} <= kinds
+
+
+def test_colours_of_a_chart_can_be_told_from_its_paper_and_from_one_another():
+    for seed in range(300):
+        style = choose_style(Content(random.Random(seed), PACK, "train"))
+        assert all(abs(luminance(c) - luminance(style.paper)) >= 50 for c in style.palette)
+        for k, colour in enumerate(style.palette):
+            assert all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) >= APART for other in style.palette[:k])
+
+
+def test_chart_words_that_are_held_out_appear_in_split_test_only():
+    words = ("passengers", "energy", "turnover", "exports", "at a glance", "for each")
+    text = {
+        split: "\n".join(render("chart", split, 6, k, PACK, severity=0.0).text for k in range(120)).casefold()
+        for split in ("train", "test")
+    }
+    assert not any(word in text["train"] for word in words)
+    assert sum(word in text["test"] for word in words) >= 4
+
+
+def test_text_that_runs_upwards_is_the_level_text_turned_left():
+    font = open_font(PACK.faces("train")[0], 24)
+    level, upright = Canvas(200, 40, (255, 255, 255)), Canvas(40, 200, (255, 255, 255))
+    level.write(20, 30, "Sajes (kg)", font, (0, 0, 0))
+    assert upright.write_up(30, 180, "Sajes (kg)", font, (0, 0, 0)) < 180
+    (flat, flat_chars, _), (tall, chars, text) = level.finish(), upright.finish()
+    turned = cv2.rotate(tall, cv2.ROTATE_90_CLOCKWISE)
+    assert text == "Sajes (kg)"
+    assert np.abs(flat.astype(int) - np.roll(turned, 1, axis=1)).mean() < 5  # turning moves pixel k to n - 1 - k, one less than n - k
+    assert (tall[0] == 255).all()  # ink left of the pen is turned as well, not clipped to the first pixel
+    assert chars[:, 1] == pytest.approx(flat_chars[:, 2], abs=1.0)
+    assert 200 - chars[:, 2] == pytest.approx(flat_chars[:, 1], abs=1.5)
+
+
+def test_text_that_runs_upwards_out_of_the_canvas_is_refused():
+    font = open_font(PACK.faces("train")[0], 20)
+    canvas = Canvas(60, 100, (255, 255, 255))
+    for x, bottom in ((30, 60), (5, 99), (58, 99)):
+        with pytest.raises(Overfull):
+            canvas.write_up(x, bottom, "wide text", font, (0, 0, 0))

@@ -1,0 +1,345 @@
+"""Screenshots: labels, states and boxes are compared with the characters and the pixels that were drawn."""
+
+import random
+import re
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from kimi_vl.training.synth import icons, screens, themes, widgets
+from kimi_vl.training.synth.content import Choice, Content, luminance
+from kimi_vl.training.synth.icons import ICONS, draw_icon
+from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Scene, Turn
+from kimi_vl.training.synth.screen_turns import ABSENT, ScreenTurns, Shown
+from kimi_vl.training.synth.screens import Window, open_window
+from kimi_vl.training.synth.themes import THEMES, Theme
+from kimi_vl.training.synth.widgets import Screen, Widget
+from kimi_vl.training.synth.world import render
+
+PACK = DataPack.builtin()
+LABELLED = ("button", "tab", "menu", "menu item", "check box", "radio button", "entry", "app")  # kinds with their label in the box
+
+
+def windows(count: int, split: str = "train") -> Iterator[tuple[Window, np.ndarray, np.ndarray]]:
+    """Windows with picture and characters, undegraded."""
+    for seed in range(count):
+        try:
+            window, height = open_window(Content(random.Random(seed), PACK, split))
+        except Overfull:
+            continue
+        image, chars, _ = window.canvas.finish(height)
+        yield window, image, chars
+
+
+def written(chars: np.ndarray, box: tuple[float, ...]) -> str:
+    """Characters within a box of pixels, in reading order and without spaces."""
+    x0, y0, x1, y1 = box
+    inside = (chars[:, 1] > x0) & (chars[:, 1] < x1) & (chars[:, 2] > y0) & (chars[:, 2] < y1)
+    return "".join(map(chr, chars[inside, 0].astype(int)))
+
+
+def near(image: np.ndarray, colour: tuple[int, int, int], distance: float = 12) -> np.ndarray:
+    return np.linalg.norm(image[..., :3].astype(float) - colour, axis=2) < distance
+
+
+def part(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    return image[box[1] : box[3], box[0] : box[2]]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_box_encloses_its_widgets_own_text(split):
+    checked = set()
+    for window, _, chars in windows(150, split):
+        for widget in window.widgets:
+            found = written(chars, widget.box)
+            if widget.kind in LABELLED:
+                assert found.startswith(widget.label.replace(" ", "")), widget
+                assert widget.kind == "menu item" or found == widget.label.replace(" ", "")
+            elif widget.kind == "row":
+                assert found == (widget.label + widget.value).replace(" ", ""), widget
+            elif widget.kind in ("field", "drop-down"):
+                assert found == ("" if widget.label == "Password" else widget.value.replace(" ", "")), widget
+            else:
+                assert found == "", widget
+            checked.add(widget.kind)
+    assert {*LABELLED, "row", "field", "drop-down", "switch", "slider", "icon"} <= checked
+
+
+def test_no_two_widgets_overlap_and_all_are_on_the_screen():
+    for window, image, _ in windows(150):
+        boxes = [widget.box for widget in window.widgets]
+        for k, (x0, y0, x1, y1) in enumerate(boxes):
+            assert 0 <= x0 < x1 <= image.shape[1]
+            assert 0 <= y0 < y1 <= image.shape[0], window.widgets[k]
+            for u0, v0, u1, v1 in boxes[:k]:
+                assert min(x1, u1) - max(x0, u0) <= 1 or min(y1, v1) - max(y0, v0) <= 1, (window.widgets[k], boxes)
+
+
+def test_marks_are_in_the_boxes_that_are_said_to_be_checked():
+    states = []
+    for window, image, _ in windows(150):
+        for widget in window.widgets:
+            if widget.kind not in ("check box", "radio button"):
+                continue
+            x0, y0, _, y1 = widget.box
+            side = min(window.line, 18)
+            y = y0 + (y1 - y0 - side) // 2
+            inner = part(image, (x0 + 4, y + 4, x0 + side - 4, y + side - 4)).astype(int)
+            if widget.kind == "check box":
+                assert (np.ptp(inner, axis=(0, 1)).max() > 60) == widget.on, widget
+            else:
+                middle = inner[inner.shape[0] // 2, inner.shape[1] // 2]
+                assert (np.abs(middle - window.accent).max() < 12) == widget.on, widget
+            states.append(widget.on)
+    assert 0.2 < np.mean(states) < 0.6
+
+
+def test_switches_that_are_on_are_coloured_and_have_their_knob_on_the_right():
+    states = []
+    for window, image, _ in windows(200):
+        for widget in window.widgets:
+            if widget.kind == "switch":
+                shown = part(image, widget.box)
+                assert (near(shown, window.accent).mean() > 0.15) == widget.on, widget
+                states.append(widget.on)
+    assert 0.35 < np.mean(states) < 0.65
+    assert len(states) > 60
+
+
+def test_exactly_the_open_tab_carries_the_accent():
+    tabs = 0
+    for window, image, _ in windows(200):
+        shown = [widget for widget in window.widgets if widget.kind == "tab"]
+        for widget in shown:
+            assert near(part(image, widget.box), window.accent).any() == widget.on, widget
+        assert not shown or sum(widget.on for widget in shown) == 1
+        tabs += len(shown)
+    assert tabs > 50
+
+
+def test_a_level_is_as_long_as_its_number_says():
+    checked = 0
+    for window, image, _ in windows(200):
+        for widget in window.widgets:
+            if widget.kind in ("slider", "progress bar"):
+                x0, y0, x1, y1 = widget.box
+                track = image[(y0 + y1) // 2, x0 + 4 : x1 - 4]
+                share = near(track[None], window.accent, 3).mean()
+                assert share == pytest.approx(int(widget.value.rstrip("%")) / 100, abs=0.09), widget  # a knob is 15 pixels wide
+                checked += 1
+    assert checked > 40
+
+
+def test_what_is_disabled_is_fainter_but_can_be_read():
+    contrast: dict[bool, list[float]] = {True: [], False: []}
+    for window, image, _ in windows(200):
+        for widget in window.widgets:
+            if widget.kind == "button":
+                x0, y0, x1, y1 = widget.box
+                grey = part(image, (x0 + 6, y0 + 4, x1 - 6, y1 - 4)) @ np.array([0.299, 0.587, 0.114])
+                contrast[widget.enabled].append(float(np.ptp(grey)))
+    assert np.mean(contrast[False]) < 0.65 * np.mean(contrast[True])
+    assert min(contrast[False]) > 40
+
+
+# Turns -------------------------------------------------------------------------------------------------------------------
+
+
+def scenes(count: int, split: str = "train", severity: float = 0.0) -> list[Scene]:
+    return [render("gui", split, 21, index, PACK, severity=severity) for index in range(count)]
+
+
+def in_pixels(turn: Turn, scene: Scene) -> tuple[float, ...]:
+    assert turn.box is not None
+    height, width = scene.image.shape[:2]
+    x0, y0, x1, y1 = turn.box
+    return (x0 * width, y0 * height, x1 * width, y1 * height)
+
+
+@pytest.mark.parametrize("severity", [0.0, 1.0])
+def test_a_click_lands_on_the_label_that_was_named(severity):
+    """Whatever degradation does: the characters inside the box of the answer are those of the named button."""
+    named = re.compile(r"\"?([\w' -]+?)\"? (?:button|tab|check box|radio button|menu item|menu)\b")
+    checked = 0
+    for scene in scenes(300, severity=severity):
+        for turn in scene.turns:
+            if turn.box is None or "icon" in turn.question or turn.thinking is None:
+                continue
+            found = named.match(turn.thinking.removeprefix("The "))
+            if found:
+                inside = written(scene.chars, in_pixels(turn, scene))
+                assert inside.startswith(found[1].replace(" ", "")), turn
+                assert found[1].casefold() in turn.question.casefold()
+                x, y = map(float, re.findall(r"\d\.\d{3}", turn.answer)[:2]) if turn.task == "point" else (None, None)
+                assert x is None or (turn.box[0] < x < turn.box[2] and turn.box[1] < y < turn.box[3])
+                checked += 1
+    assert checked > 30
+
+
+def test_degradation_does_move_the_places_of_widgets():
+    shifts = [
+        np.abs(np.subtract(a.box, b.box)).max()
+        for clean, worn in zip(scenes(150), scenes(150, severity=1.0), strict=True)
+        for a, b in zip(clean.turns, worn.turns, strict=True)
+        if a.box is not None
+    ]
+    assert 0.1 < np.mean(np.array(shifts) > 0.003) < 0.6
+
+
+def facts(seed: int) -> tuple[ScreenTurns, Interview]:
+    box = (0, 0, 9, 9)
+    shown = Shown(
+        (
+            Widget("button", "Save", box),
+            Widget("button", "Cancel", box, enabled=False),
+            Widget("switch", "Wi-Fi", box, on=True),
+            Widget("switch", "Sounds", box),
+            Widget("check box", "Shuffle", box, on=True),
+            Widget("radio button", "Small", box, "Size"),
+            Widget("radio button", "Large", box, "Size", on=True),
+            Widget("tab", "Home", box, on=True),
+            Widget("field", "City", box, "Lyon"),
+            Widget("field", "Name", box),
+            Widget("slider", "Zoom", box, "40%"),
+            Widget("icon", "search", box),
+            Widget("app", "Clock", box, "calendar"),
+        ),
+        "Options",
+        "Ready",
+        "",
+    )
+    rng = random.Random(seed)
+    interview = Interview(
+        rng,
+        "Options\nSave Cancel\nWi-Fi\nSounds\nShuffle\nSize\nSmall Large\nHome\nCity Lyon\nName\nZoom 40%\nClock\nReady",
+        image_only=True,
+    )
+    return ScreenTurns(Content(rng, PACK, "train"), interview, shown), interview
+
+
+@pytest.mark.parametrize(
+    ("maker", "expected"),
+    [
+        ("is_on", {"wi-fi": "Yes.", "sounds": "No.", "shuffle": "Yes."}),
+        ("enabled", {"save": "Yes.", "cancel": "No."}),
+        ("field", {"city": "Lyon", "name": "It is empty."}),
+        ("level", {"zoom": "40%"}),
+        ("click", {"save": "<point 0>", "wi-fi": "<point 2>", "large": "<point 6>", "search": "<point 11>"}),
+        ("box", {"cancel": "<box 1>", "shuffle": "<box 4>", "home": "<box 7>"}),
+        ("chosen", {"size": "Large", "tab": "Home"}),
+    ],
+)
+def test_answers_about_a_known_window(maker, expected):
+    seen = set()
+    for seed in range(400):
+        turn = getattr(facts(seed)[0], maker)()
+        for word, answer in expected.items() if turn else ():
+            if re.search(rf"\b{word}\b", turn.question, re.IGNORECASE):
+                assert turn.answer == answer, turn
+                seen.add(word)
+    assert seen == set(expected)
+
+
+def test_lists_and_counts_of_a_known_window():
+    turns = [turn for seed in range(300) for maker in ("checked", "buttons", "count") if (turn := getattr(facts(seed)[0], maker)())]
+    answers = {turn.answer for turn in turns}
+    assert answers == {"Wi-Fi", "Save, Cancel", "Home", "Clock", "1", "2"}
+    for turn in turns:
+        if turn.task == "count" and turn.thinking:
+            assert len(turn.thinking.split("\n")) == int(turn.answer)
+
+
+def test_a_button_whose_name_another_widget_has_is_not_asked_about():
+    box = (0, 0, 9, 9)
+    shown = Shown((Widget("button", "Backup", box), Widget("switch", "Backup", box)), "", "", "")
+    rng = random.Random(0)
+    turns = ScreenTurns(Content(rng, PACK, "train"), Interview(rng, "Backup"), shown)
+    assert not any(getattr(turns, maker)() for maker in ("click", "box", "is_on", "enabled", "at_place") for _ in range(50))
+
+
+def test_absent_widgets_are_refused_and_really_absent():
+    labels = {label.casefold() for group in ABSENT.values() for label in group}
+    refused = 0
+    for scene in scenes(300):
+        for turn in scene.turns:
+            if turn.task != "refuse":
+                continue
+            assert turn.answer == REFUSAL_IMAGE
+            spoken = [label for label in labels if re.search(rf"\b{re.escape(label)}\b", turn.question.casefold())]
+            for label in spoken:
+                if re.search(rf"\"?{re.escape(label)}\"? (button|switch|check box|field|tab|menu)\b", turn.question.casefold()):
+                    assert label not in scene.text.casefold(), turn
+                    refused += 1
+    assert refused > 30
+
+
+def test_a_label_that_stands_anywhere_on_the_screen_is_not_called_absent():
+    for seed in range(300):
+        rng = random.Random(seed)
+        interview = Interview(rng, "Print or send, then help the user name his city", image_only=True)
+        turn = ScreenTurns(Content(rng, PACK, "train"), interview, Shown((), "", "", "")).absent()
+        assert turn is None or not re.search(r"\b(print|send|help|name|city|user)\b", turn.question.casefold().replace("use the", "")), turn
+
+
+def test_an_icon_that_is_shown_is_never_refused():
+    refusals = set()
+    for seed in range(800):
+        turn = facts(seed)[0].absent()
+        if turn and "icon" in turn.question:
+            name = next(name for name in ICONS if name in turn.question.casefold())
+            refusals.add(name)
+    assert len(refusals) > 12
+    assert not refusals & {"search", "calendar", "close", "home", "save"}  # shown, drawn on an app, in a title bar, and words
+
+
+# Looks -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("theme", [*THEMES.seen, *THEMES.held_out], ids=lambda theme: theme.name)
+def test_themes_have_contrast(theme):
+    assert isinstance(theme, Theme)
+    for a, b in ((theme.page, theme.ink), (theme.field, theme.ink), (theme.bar, theme.bar_ink)):
+        assert abs(luminance(a) - luminance(b)) > 120
+    assert abs(luminance(theme.page) - luminance(theme.faint)) > 60
+    assert all(np.abs(np.subtract(theme.page, accent)).max() > 60 for accent in theme.accents)
+
+
+@pytest.mark.parametrize("style", ["thin", "thick", "badge"])
+def test_no_two_icons_look_alike(style):
+    pictures = []
+    for name in ICONS:
+        screen = Screen(Content(random.Random(1), PACK, "train"), 64, 64)
+        screen.canvas.fill(0, 0, 64, 64, (255, 255, 255))
+        draw_icon(screen.canvas, name, (20, 20, 44, 44), (0, 0, 0), style)
+        image = 255.0 - screen.canvas.rgb[..., 0]
+        assert image.sum() > 255 * 20, name
+        assert image[:18].sum() == image[:, :18].sum() == image[46:].sum() == image[:, 46:].sum() == 0, name
+        assert all(np.abs(image - other).sum() > 255 * 15 for other in pictures), name
+        pictures.append(image)
+
+
+def test_held_out_looks_are_disjoint_and_drawn_in_split_test_only():
+    choices = {
+        name: value for module in (screens, themes, widgets, icons) for name, value in vars(module).items() if isinstance(value, Choice)
+    }
+    assert len(choices) >= 14
+    for name, choice in choices.items():
+        assert choice.held_out, name
+        assert not set(choice.seen) & set(choice.held_out), name
+
+    def names(split: str) -> set[str]:
+        return {Screen(Content(random.Random(seed), PACK, split), 64, 64).theme.name for seed in range(150)}
+
+    held_out = {theme.name for theme in THEMES.held_out}
+    assert not (names("train") | names("val")) & held_out
+    assert held_out <= names("test")
+
+
+def test_a_widget_outside_the_screen_is_refused():
+    screen = Screen(Content(random.Random(0), PACK, "train"), 200, 100)
+    for box in ((-1, 0, 10, 10), (0, 0, 201, 10), (0, 95, 10, 105)):
+        with pytest.raises(Overfull, match="leaves the screen"):
+            screen.add("button", "Save", box)

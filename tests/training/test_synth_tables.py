@@ -1,0 +1,336 @@
+"""Tables: every answer is worked out again from the printed cells alone."""
+
+import random
+import re
+
+import numpy as np
+import pytest
+
+from kimi_vl.training.synth import chart_styles, charts, rulings, sheets
+from kimi_vl.training.synth.content import Choice, Content
+from kimi_vl.training.synth.figures import Notation, markdown, running_sum, subtraction
+from kimi_vl.training.synth.lines import ORDINALS
+from kimi_vl.training.synth.pack import SPLITS, DataPack
+from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.rulings import Page, draw_page
+from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
+from kimi_vl.training.synth.sheet_turns import SheetTurns
+from kimi_vl.training.synth.sheets import article
+from kimi_vl.training.synth.world import render
+
+PACK = DataPack.builtin()
+STEP = re.compile(r"^(?:Check: )?(-?[\d.,]+) ([+-]) (-?[\d.,]+) = (-?[\d.,]+)$")
+
+
+class Recorder(Interview):
+    """An interview that remembers what it asked for last."""
+
+    def __init__(self, rng: random.Random, text: str) -> None:
+        super().__init__(rng, text)
+        self.key, self.slots = "", dict[str, str]()
+
+    def ask(self, key: str, /, **slots: str) -> str:
+        self.key, self.slots = key, slots
+        return super().ask(key, **slots)
+
+
+def digits(text: str) -> int:
+    """A printed number as an integer of its last digit."""
+    found = re.sub(r"[^\d-]", "", re.sub(r"m2$", "", text))
+    return int(found)
+
+
+def pages(count: int, split: str = "train") -> list[tuple[Page, str, Content]]:
+    """Drawn tables with their transcriptions."""
+    found = []
+    for seed in range(count * 2):
+        content = Content(random.Random(seed), PACK, split)
+        try:
+            canvas, height, _, page = draw_page(content)
+            found.append((page, canvas.finish(height)[2], content))
+        except Overfull:
+            continue
+        if len(found) == count:
+            break
+    return found
+
+
+def turns(count: int, split: str = "train") -> list[tuple[Turn, str, dict[str, str], Page, str]]:
+    """Turns with the key and slots of their questions, one of each maker's kind as often as they are drawn."""
+    found = []
+    for page, text, content in pages(count, split):
+        interview = Recorder(content.rng, text)
+        maker = SheetTurns(content, interview, page)
+        draws = [maker.cell, maker.worded, maker.reverse, maker.extreme, maker.larger, maker.sum_two, maker.difference, maker.column_sum]
+        draws += [maker.filtered, maker.count, maker.heads, maker.row, maker.listing, maker.along_row, maker.total, maker.refusal]
+        for draw in (*draws, maker.written_out, maker.field):
+            interview.key = ""
+            turn = draw()
+            if turn:
+                found.append((turn, interview.key, interview.slots, page, text))
+    return found
+
+
+TURNS = turns(300)
+
+
+class Printed:
+    """A table as lists of printed cells."""
+
+    def __init__(self, page: Page) -> None:
+        self.head = list(page.sheet.head)
+        self.rows = [list(row) for row in page.sheet.rows]
+        self.key = page.sheet.key
+        self.total = list(page.sheet.total)
+
+    def column(self, said: str) -> list[str]:
+        found = [k for k, h in enumerate(self.head) if said.casefold() in (h.casefold(), h.split(" (")[0].casefold())]
+        assert len(found) == 1, (said, self.head)
+        return [row[found[0]] for row in self.rows]
+
+    def row(self, said: str) -> int:
+        found = [k for k, row in enumerate(self.rows) if row[self.key].casefold() == said.casefold()]
+        assert len(found) == 1, (said, self.rows)
+        return found[0]
+
+    def names(self, wanted: list[bool]) -> list[str]:
+        return [row[self.key] for row, good in zip(self.rows, wanted, strict=True) if good]
+
+    def satisfied(self, key: str, slots: dict[str, str]) -> list[bool]:
+        cells = self.column(slots["column"])
+        if key.endswith("equal"):
+            return [cell == slots["value"] for cell in cells]
+        limit = digits(slots["value"])
+        return [digits(c) > limit if key.endswith("above") else digits(c) < limit for c in cells]
+
+    def number_columns(self) -> list[int]:
+        return [k for k in range(len(self.head)) if k != self.key]
+
+
+def expected(key: str, slots: dict[str, str], table: Printed, page: Page) -> str | int | list[str] | None:
+    """What the printed cells say; an integer where only the digits count."""
+    if key == "cell":
+        return table.column(slots["column"])[table.row(slots["row"])]
+    if key in ("quantity", "price", "unit"):
+        heads = {"quantity": ("qty", "quantity", "pcs", "ordered"), "price": ("price",)}.get(
+            key, ("price", "unit price", "each", "price each")
+        )
+        heads = (*heads, "rate") if key == "unit" else heads
+        (said,) = [h for h in table.head if h.split(" (")[0].casefold() in heads]
+        return table.column(said)[table.row(slots["item"])]
+    if key == "row_with":
+        (found,) = table.names([cell == slots["value"] for cell in table.column(slots["column"])])
+        return found
+    if key in ("highest", "lowest"):
+        values = [digits(c) for c in table.column(slots["column"])]
+        (found,) = table.names([v == (max if key == "highest" else min)(values) for v in values])
+        return found
+    if key == "which_larger":
+        cells = table.column(slots["column"])
+        return max((slots["a"], slots["b"]), key=lambda name: digits(cells[table.row(name)]))
+    if key in ("cells_sum", "cells_difference"):
+        a, b = (digits(table.column(slots["column"])[table.row(slots[k])]) for k in "ab")
+        return a + b if key == "cells_sum" else a - b
+    if key == "column_sum":
+        return sum(digits(c) for c in table.column(slots["column"]))
+    if key in ("row_sum", "row_highest", "row_lowest"):
+        values = {table.head[k]: digits(table.rows[table.row(slots["row"])][k]) for k in table.number_columns()}
+        if key == "row_sum":
+            return sum(values.values())
+        best = max(values.values()) if key == "row_highest" else min(values.values())
+        (found,) = [head for head, value in values.items() if value == best]
+        return found
+    if key.startswith("count_") and "column" in slots:
+        return str(sum(table.satisfied(key, slots)))
+    if key.startswith("which_"):
+        return "\n".join(table.names(table.satisfied(key, slots)))
+    return plain_expected(key, slots, table, page)
+
+
+def plain_expected(key: str, slots: dict[str, str], table: Printed, page: Page) -> str | int | None:
+    if key == "count_rows":
+        return str(len(table.rows))
+    if key == "count_columns":
+        return str(len(table.head))
+    if key == "column_names":
+        return ", ".join(table.head)
+    if key == "list_column":
+        return "\n".join(table.column(slots["column"]))
+    if key == "table_row":
+        return " ".join(table.rows[table.row(slots["row"])])
+    if key == "nth_row":
+        return " ".join(table.rows[ORDINALS.index(slots["nth"])])
+    if key == "printed_total":
+        return sum(digits(c) for c in table.column(slots["column"]))
+    if key == "to_markdown":
+        return markdown(table.head, [*table.rows, *([table.total] if table.total else [])])
+    return page.facts[key].answer
+
+
+def test_every_answer_follows_from_the_printed_cells():
+    seen = set()
+    for turn, key, slots, page, _ in TURNS:
+        if turn.task == "refuse":
+            continue
+        wanted = expected(key, slots, Printed(page), page)
+        answer = digits(turn.answer) if isinstance(wanted, int) else turn.answer
+        assert answer == wanted, (key, slots, turn, page.sheet.rows)
+        seen.add(key)
+    assert {
+        *("cell", "quantity", "price", "unit", "row_with", "highest", "lowest", "which_larger", "cells_sum", "cells_difference"),
+        *("column_sum", "row_sum", "row_highest", "row_lowest", "count_equal", "count_above", "count_below", "which_above"),
+        *("count_rows", "count_columns", "column_names", "list_column", "table_row", "nth_row", "printed_total", "to_markdown"),
+        *("title", "shop", "number", "date", "total"),
+    } <= seen
+
+
+def test_every_row_of_the_table_is_one_row_of_the_transcription():
+    for page, text, _ in pages(80):
+        rows = text.split("\n")
+        start = rows.index(" ".join(page.sheet.head))
+        assert rows[start + 1 : start + 1 + len(page.sheet.rows)] == [" ".join(row) for row in page.sheet.rows]
+
+
+def test_markdown_parses_back_to_the_printed_cells():
+    found = [(turn, page) for turn, key, _, page, _ in TURNS if key == "to_markdown"]
+    assert len(found) > 50
+    for turn, page in found:
+        lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in turn.answer.split("\n")]
+        assert tuple(lines[0]) == page.sheet.head
+        assert set(lines[1]) == {"---"}
+        assert [tuple(line) for line in lines[2 : 2 + len(page.sheet.rows)]] == page.sheet.rows
+        assert turn.task == "markdown"
+
+
+def test_every_step_of_a_sum_holds_and_the_last_one_is_the_answer():
+    steps = 0
+    for turn, _, _, _, text in TURNS:
+        if turn.task != "sum" or turn.thinking is None:
+            continue
+        results = []
+        for row in turn.thinking.split("\n"):
+            if found := STEP.match(row):
+                a, b, c = (digits(found[k]) for k in (1, 3, 4))
+                assert c == (a + b if found[2] == "+" else a - b), row
+                steps += 1
+                if not row.startswith("Check: "):
+                    results.append(c)
+            elif row != "Check:":
+                assert all(word in text for word in row.split(" ")), row
+        assert results[-1] == digits(turn.answer), turn
+    assert steps > 100
+
+
+def test_thinking_of_an_extreme_lists_every_row():
+    for turn, key, slots, page, _ in TURNS:
+        if key in ("highest", "lowest") and turn.thinking:
+            cells = Printed(page).column(slots["column"])
+            listed = turn.thinking.split("\n")[:-1]
+            assert listed == [f"{name} {cell}" for name, cell in zip(page.sheet.names, cells, strict=True)]
+
+
+def test_thinking_of_a_filtered_count_lists_the_rows_counted():
+    counted = [t for t, key, *_ in TURNS if key in ("count_equal", "count_above", "count_below") and t.thinking]
+    assert len(counted) > 20
+    for turn in counted:
+        rows = [] if turn.thinking == "There is none." else turn.thinking.split("\n")
+        assert [row.split(". ")[0] for row in rows] == [str(k + 1) for k in range(int(turn.answer))]
+
+
+def test_rows_and_columns_that_are_refused_are_not_in_the_table():
+    kinds = set()
+    for turn, key, slots, page, text in TURNS + turns(100, "test"):
+        if turn.task != "refuse":
+            continue
+        assert turn.answer == REFUSAL
+        if not key:
+            continue
+        names = [name.casefold() for name in page.sheet.names]
+        if slots["row"].casefold() not in names:
+            kinds.add("row")
+            assert slots["row"].casefold() not in text.casefold()
+        else:
+            kinds.add("column")
+            assert slots["column"].casefold() not in text.casefold()
+    assert kinds == {"row", "column"}
+
+
+def test_invoices_have_articles_with_commas_and_numbers_and_amounts_that_multiply():
+    names, checked = [], 0
+    for page, _, _ in pages(200):
+        kinds = {c.said: c for c in page.sheet.columns}
+        if {"qty", "price", "amount"} <= set(kinds):
+            names += page.sheet.names
+            for q, p, a in zip(kinds["qty"].cells, kinds["price"].cells, kinds["amount"].cells, strict=True):
+                assert int(q) * digits(p) == digits(a)
+                checked += 1
+        if "total" in page.facts:
+            assert digits(page.facts["total"].answer) == sum(digits(c) for c in page.sheet.columns[-1].cells)
+    assert checked > 50
+    assert sum(bool(re.search(r", \d", name)) for name in names) > 5
+    assert sum(bool(re.search(r"\d x \d", name)) for name in names) > 2
+
+
+def test_article_names_never_hold_the_bar_that_divides_markdown_cells():
+    content = Content(random.Random(3), PACK, "train")
+    assert not any("|" in article(content) or "\n" in article(content) for _ in range(300))
+
+
+def test_a_notation_prints_points_groups_signs_and_units():
+    assert Notation().full(1234) == "1234"
+    assert Notation(2, ",", ".", "", " EUR").full(123456) == "1.234,56 EUR"
+    assert Notation(2, prefix="$").full(-5) == "-$0.05"
+    assert Notation(1, suffix="%").bare(125) == "12.5"
+    assert Notation(2).bare(-5) == "-0.05"
+
+
+def test_sums_and_differences_are_worked_out_one_step_a_line():
+    class Never(random.Random):
+        def random(self) -> float:
+            return 0.99
+
+    assert running_sum(Never(), Notation(2), [150, 275, 25]) == "1.50 + 2.75 = 4.25\n4.25 + 0.25 = 4.50"
+    assert subtraction(Never(), Notation(), 12, 5) == "12 - 5 = 7"
+
+
+def choices() -> list[tuple[str, Choice]]:
+    return [
+        (name, value)
+        for module in (sheets, rulings, charts, chart_styles)
+        for name, value in vars(module).items()
+        if isinstance(value, Choice)
+    ]
+
+
+def test_held_out_pieces_of_tables_and_charts_are_printed_in_split_test_only():
+    rng = random.Random(0)
+    assert len(choices()) >= 25
+    for name, choice in choices():
+        assert choice.held_out, name
+        assert not set(choice.seen) & set(choice.held_out), name
+        assert all(choice.pick(rng, split) in choice.seen for split in ("train", "val") for _ in range(100)), name
+        assert 0.3 < np.mean([choice.pick(rng, "test") in choice.held_out for _ in range(200)]) < 0.7, name
+
+
+def test_rendered_tables_show_held_out_heads_in_split_test_only():
+    heads = ("headcount", "parcels", "turnover", "attendance", "depth (", "part no.", "insured", "art. no.", "tab. ", "line total")
+    text = {split: "\n".join(render("table", split, 5, k, PACK, severity=0.0).text for k in range(150)).casefold() for split in SPLITS}
+    assert not any(head in text["train"] or head in text["val"] for head in heads)
+    assert sum(head in text["test"] for head in heads) >= 6
+
+
+@pytest.mark.parametrize("family", ["table", "chart"])
+@pytest.mark.parametrize("split", SPLITS)
+def test_no_two_characters_are_printed_on_one_another(family, split):
+    for index in range(80):
+        chars = render(family, split, 9, index, PACK, severity=0.0).chars
+        x, y, order = chars[:, 1], chars[:, 2], np.arange(len(chars))
+        close = (np.abs(x[:, None] - x) < 2) & (np.abs(y[:, None] - y) < 7)
+        close &= ~((x[:, None] == x) & (np.abs(order[:, None] - order) <= 3)) | np.eye(len(chars), dtype=bool)  # a label that runs upwards
+        assert close.sum() == len(chars), f"{family} {split} {index}"
+
+
+@pytest.mark.parametrize("family", ["table", "chart"])
+def test_refusals_are_about_a_tenth_of_the_questions(family):
+    tasks = [turn.task for k in range(250) for turn in render(family, "train", 4, k, PACK, severity=0.0).turns]
+    assert 0.06 < tasks.count("refuse") / len(tasks) < 0.2
