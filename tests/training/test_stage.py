@@ -1,0 +1,87 @@
+"""The stage files that ship, and what a stage file may not hold."""
+
+import dataclasses
+import itertools
+from pathlib import Path
+
+import pytest
+import torch
+
+import kimi_vl
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.errors import ConfigError
+from kimi_vl.training.loader import BatchStream
+from kimi_vl.training.run import STAGES
+from kimi_vl.training.stage import Stage
+from kimi_vl.training.synth.world import FAMILIES
+
+NANO = Path(kimi_vl.__file__).parent / "checkpoint" / "nano"
+FILES = sorted(STAGES.glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_shipped_stage_names_real_families_and_trains_on_the_training_split(path):
+    stage = Stage.from_file(path)
+    assert stage.name == path.stem
+    assert set(stage.mix.families) <= set(FAMILIES)
+    assert sum(stage.mix.families.values()) == pytest.approx(1.0)
+    assert stage.mix.split == "train"
+    assert stage.budget.patches % 4 == 0
+
+
+def test_no_two_stages_draw_the_same_pictures():
+    seeds = [Stage.from_file(path).mix.seed for path in FILES]
+    assert len(set(seeds)) == len(seeds)
+
+
+def stream(first_batch=0):
+    """Small batches of every family that the joint stage trains on."""
+    stage = Stage.from_file(STAGES / "b_joint.toml")
+    budget = dataclasses.replace(stage.budget, patches=4096, tokens=4096, supervised=4096, images=64)
+    config = KimiVLConfig.from_file(NANO / "config.json")
+    return iter(BatchStream(stage.mix, config, budget, NANO, None, first_batch=first_batch))
+
+
+def test_batches_are_the_same_again_wherever_the_stream_is_entered():
+    batches = list(itertools.islice(stream(), 3))
+    again = next(stream(first_batch=2))
+    for field in dataclasses.fields(again):
+        assert torch.equal(getattr(batches[2], field.name), getattr(again, field.name)), field.name
+    assert not torch.equal(batches[0].pixels, batches[1].pixels)
+
+
+def test_a_batch_keeps_to_its_budget_and_its_indices_stay_inside():
+    for batch in itertools.islice(stream(), 4):
+        samples, patches, tokens = int(batch.num_samples), int(batch.real_patches), int(batch.real_tokens)
+        assert samples > 0
+        assert 0 < patches <= 4096
+        assert 0 < tokens <= 4096
+        placeholders = batch.placeholder_M[: patches // 4]
+        assert (batch.input_ids_T[placeholders] == 5013).all()
+        assert (batch.placeholder_M[patches // 4 :] == 4096).all()
+        learned = batch.predict_at_N[batch.weights_N > 0]
+        assert torch.equal(batch.targets_N[batch.weights_N > 0], batch.input_ids_T[learned + 1])
+        assert sorted(batch.merge_index_M4.flatten().tolist()) == list(range(4096))
+        for boundaries, total, longest in ((batch.image_cu_seqlens, 4096, 3072), (batch.token_cu_seqlens, 4096, 2048)):
+            lengths = boundaries.diff()
+            assert int(boundaries[-1]) == total
+            assert int(lengths.min()) >= 0
+            assert int(lengths.max()) <= longest
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("lr = 1.5e-3", "", r"missing \['lr'\]"),
+        ("lr = 1.5e-3", "lr = 1.5e-3\nmomentum = 0.9", r"unknown \['momentum'\]"),
+        ("severity = 1.0", "hardness = 1.0", r"\[mix\]: missing \['severity'\], unknown \['hardness'\]"),
+        ("[budget]", "[budget", "not a readable stage file"),
+    ],
+)
+def test_a_stage_file_with_a_missing_or_unknown_key_is_refused(old, new, message, tmp_path):
+    text = (STAGES / "b_joint.toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "bad.toml"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=message):
+        Stage.from_file(path)
