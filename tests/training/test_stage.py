@@ -34,12 +34,13 @@ def test_no_two_stages_draw_the_same_pictures():
     assert len(set(seeds)) == len(seeds)
 
 
-def stream(first_batch=0):
-    """Small batches of every family that the joint stage trains on."""
+def stream(first_batch=0, rank=0, families=None):
+    """Small batches, of every family that the joint stage trains on unless told otherwise."""
     stage = Stage.from_file(STAGES / "b_joint.toml")
+    mix = dataclasses.replace(stage.mix, families=families or stage.mix.families)
     budget = dataclasses.replace(stage.budget, patches=4096, tokens=4096, supervised=4096, images=64)
     config = KimiVLConfig.from_file(NANO / "config.json")
-    return iter(BatchStream(stage.mix, config, budget, NANO, None, first_batch=first_batch))
+    return iter(BatchStream(mix, config, budget, NANO, None, rank=rank, first_batch=first_batch))
 
 
 def test_batches_are_the_same_again_wherever_the_stream_is_entered():
@@ -47,7 +48,14 @@ def test_batches_are_the_same_again_wherever_the_stream_is_entered():
     again = next(stream(first_batch=2))
     for field in dataclasses.fields(again):
         assert torch.equal(getattr(batches[2], field.name), getattr(again, field.name)), field.name
-    assert not torch.equal(batches[0].pixels, batches[1].pixels)
+
+
+def test_no_batch_and_no_rank_repeats_the_pictures_of_another():
+    lines = {"line": 1.0}
+    one, two = itertools.islice(stream(families=lines), 2)
+    other_rank = next(stream(families=lines, rank=1))
+    assert not torch.equal(one.pixels, two.pixels)
+    assert not torch.equal(one.pixels, other_rank.pixels)
 
 
 def test_a_batch_keeps_to_its_budget_and_its_indices_stay_inside():
