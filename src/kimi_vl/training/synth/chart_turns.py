@@ -1,7 +1,5 @@
 """What can be asked about a chart: values, extremes, sums with steps, trends, its texts, and what is not in it."""
 
-from collections.abc import Callable
-
 from kimi_vl.training.synth.charts import THINGS, Chart
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.figures import markdown, running_sum, subtraction
@@ -33,21 +31,12 @@ class ChartTurns:
 
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns."""
-        makers: tuple[tuple[Callable[[], Turn | None], int], ...] = (
+        makers = (
             *((self.value, 36), (self.extreme, 14), (self.larger, 7), (self.difference, 7), (self.total, 8), (self.trend, 7)),
             *((self.step, 4), (self.text, 9), (self.legend, 5), (self.count, 6), (self.kind, 4), (self.reverse, 5)),
             *((self.above, 6), (self.written_out, 6), (self.refusal, 15), (self.highest_series, 5)),
         )
-        turns: list[Turn] = []
-        seen: set[tuple[str, str]] = set()
-        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
-            if len(turns) == count:
-                break
-            turn = maker()
-            if turn and (turn.task, turn.answer) not in seen:
-                seen.add((turn.task, turn.answer))
-                turns.append(turn)
-        return turns
+        return self.interview.draw(count, makers)
 
     # Looked up -------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Absent things: how many there are is "0", whether there is one is "No."; every other question about them is refused.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kimi_vl.training.synth.content import Content
@@ -40,22 +40,13 @@ class PictureTurns:
 
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the picture is poor."""
-        makers: tuple[tuple[Callable[[], Turn | None], int], ...] = (
+        makers = (
             *((self.count_all, 9), (self.count_some, 14), (self.colour_of, 8), (self.shape_of, 7), (self.side, 11), (self.is_side, 8)),
             *((self.most, 9), (self.extreme, 8), (self.larger, 8), (self.odd, 5), (self.exists, 6), (self.count_kinds, 5)),
             *((self.describe, 6), (self.box, 12), (self.point, 10), (self.boxes, 4), (self.at_place, 5), (self.direction, 4)),
             *((self.label_in, 12), (self.labelled, 7), (self.read, 6), (self.title, 3), (self.absent, 10), (self.interview.foreign, 2)),
         )
-        turns: list[Turn] = []
-        seen: set[tuple[str, str]] = set()
-        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
-            if len(turns) == count:
-                break
-            turn = maker()
-            if turn and (turn.task, turn.answer) not in seen:
-                seen.add((turn.task, turn.answer))
-                turns.append(turn)
-        return turns or [self.interview.foreign()]
+        return self.interview.draw(count, makers) or [self.interview.foreign()]
 
     # Referring -------------------------------------------------------------------------------------------------------
 

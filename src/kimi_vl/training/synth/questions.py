@@ -10,6 +10,8 @@ from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.scene import MODES, REFUSAL, REFUSAL_IMAGE, Turn
 from kimi_vl.training.synth.wordings import EVIDENCE, FOREIGN, WORDINGS
 
+Maker = Callable[[], Turn | None]  # None when the document does not allow its question
+
 MODE_SHARES = (0.6, 0.2, 0.2)  # auto, on, off
 
 
@@ -76,6 +78,19 @@ class Interview:
         if self.rng.random() < 0.2:
             question = question.rstrip("?.").lower()
         return Turn(question, self.refusal, "This is not about what is printed here." if mode == "on" else None, mode, "refuse")
+
+    def draw(self, count: int, makers: Sequence[tuple[Maker, int]]) -> list[Turn]:
+        """`count` different turns from makers drawn by weight, fewer when the document is poor."""
+        turns: list[Turn] = []
+        seen: set[tuple[str, str]] = set()
+        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
+            if len(turns) == count:
+                break
+            turn = maker()
+            if turn and (turn.task, turn.answer) not in seen:
+                seen.add((turn.task, turn.answer))
+                turns.append(turn)
+        return turns
 
     def lacks(self, text: str) -> bool:
         """Whether the document does not contain `text`, whatever the case."""

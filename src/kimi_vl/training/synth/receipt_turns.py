@@ -1,7 +1,6 @@
 """What can be asked about a receipt: fields, prices, counts, sums with steps, and what is not on it."""
 
 import random
-from collections.abc import Callable
 
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.invoices import draw_invoice
@@ -37,21 +36,12 @@ class ReceiptTurns:
 
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the receipt is poor."""
-        makers: tuple[tuple[Callable[[], Turn | None], int], ...] = (
+        makers = (
             *((self.field, 34), (self.price, 14), (self.refusal, 24), (self.sum_two, 7), (self.sum_all, 5), (self.change_from, 3)),
             *((self.total_right, 4), (self.quantity, 7), (self.unit, 5), (self.article, 4), (self.count, 4), (self.extreme, 7)),
             *((self.difference, 2), (self.nth_item, 4), (self.listing, 4)),
         )
-        turns: list[Turn] = []
-        seen: set[tuple[str, str]] = set()
-        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
-            if len(turns) == count:
-                break
-            turn = maker()
-            if turn and (turn.task, turn.answer) not in seen:
-                seen.add((turn.task, turn.answer))
-                turns.append(turn)
-        return turns
+        return self.interview.draw(count, makers)
 
     # Looked up -------------------------------------------------------------------------------------------------------
 

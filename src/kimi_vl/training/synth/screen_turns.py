@@ -3,7 +3,6 @@
 Instructions about absent widgets are refused; points are the middle of the widget that is meant.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from kimi_vl.training.synth.content import Content
@@ -48,21 +47,12 @@ class ScreenTurns:
 
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the window is poor."""
-        makers: tuple[tuple[Callable[[], Turn | None], int], ...] = (
+        makers = (
             *((self.click, 26), (self.box, 8), (self.at_place, 6), (self.is_on, 12), (self.chosen, 10), (self.field, 10)),
             *((self.enabled, 5), (self.buttons, 4), (self.checked, 4), (self.title, 5), (self.status, 3), (self.level, 5)),
             *((self.detail, 4), (self.count, 4), (self.read, 6), (self.message, 3), (self.absent, 12), (self.interview.foreign, 2)),
         )
-        turns: list[Turn] = []
-        seen: set[tuple[str, str]] = set()
-        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
-            if len(turns) == count:
-                break
-            turn = maker()
-            if turn and (turn.task, turn.answer) not in seen:
-                seen.add((turn.task, turn.answer))
-                turns.append(turn)
-        return turns or [self.interview.foreign()]
+        return self.interview.draw(count, makers) or [self.interview.foreign()]
 
     def of(self, *kinds: str) -> list[Widget]:
         return [widget for widget in self.shown.widgets if widget.kind in kinds]

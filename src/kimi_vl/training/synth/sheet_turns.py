@@ -1,7 +1,6 @@
 """What can be asked about a table: cells, rows and columns, sums and comparisons with steps, and what is not in it."""
 
 import random
-from collections.abc import Callable
 
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.figures import markdown, running_sum, subtraction
@@ -28,21 +27,12 @@ class SheetTurns:
 
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the table is poor."""
-        makers: tuple[tuple[Callable[[], Turn | None], int], ...] = (
+        makers = (
             *((self.cell, 30), (self.worded, 14), (self.refusal, 17), (self.reverse, 8), (self.extreme, 8), (self.larger, 5)),
             *((self.sum_two, 5), (self.difference, 5), (self.column_sum, 4), (self.filtered, 8), (self.count, 4), (self.heads, 4)),
             *((self.row, 6), (self.listing, 4), (self.field, 12), (self.along_row, 6), (self.total, 3), (self.written_out, 6)),
         )
-        turns: list[Turn] = []
-        seen: set[tuple[str, str]] = set()
-        for maker in self.rng.choices([m for m, _ in makers], [w for _, w in makers], k=count * 5):
-            if len(turns) == count:
-                break
-            turn = maker()
-            if turn and (turn.task, turn.answer) not in seen:
-                seen.add((turn.task, turn.answer))
-                turns.append(turn)
-        return turns
+        return self.interview.draw(count, makers)
 
     # Looked up -------------------------------------------------------------------------------------------------------
 
