@@ -14,25 +14,13 @@ from kimi_vl.training.synth.charts import Chart
 from kimi_vl.training.synth.content import Content, luminance
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.plots import draw_chart
-from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
 from kimi_vl.training.synth.world import render
+from tests.training.interviews import Recorder
 
 PACK = DataPack.builtin()
 STEP = re.compile(r"^(?:Check: )?(-?[\d.,]+) ([+-]) (-?[\d.,]+) = (-?[\d.,]+)$")
 DIRECTIONS = {-1: "It falls.", 0: "It stays the same.", 1: "It rises."}
-
-
-class Recorder(Interview):
-    """An interview that remembers what it asked for last."""
-
-    def __init__(self, rng: random.Random, text: str) -> None:
-        super().__init__(rng, text)
-        self.key, self.slots = "", dict[str, str]()
-
-    def ask(self, key: str, /, **slots: str) -> str:
-        self.key, self.slots = key, slots
-        return super().ask(key, **slots)
 
 
 def digits(text: str) -> int:

@@ -11,27 +11,15 @@ from kimi_vl.training.synth.content import Choice, Content
 from kimi_vl.training.synth.figures import Notation, markdown, running_sum, subtraction
 from kimi_vl.training.synth.lines import ORDINALS
 from kimi_vl.training.synth.pack import SPLITS, DataPack
-from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.rulings import Page, draw_page
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
 from kimi_vl.training.synth.sheet_turns import SheetTurns
 from kimi_vl.training.synth.sheets import article
 from kimi_vl.training.synth.world import render
+from tests.training.interviews import Recorder
 
 PACK = DataPack.builtin()
 STEP = re.compile(r"^(?:Check: )?(-?[\d.,]+) ([+-]) (-?[\d.,]+) = (-?[\d.,]+)$")
-
-
-class Recorder(Interview):
-    """An interview that remembers what it asked for last."""
-
-    def __init__(self, rng: random.Random, text: str) -> None:
-        super().__init__(rng, text)
-        self.key, self.slots = "", dict[str, str]()
-
-    def ask(self, key: str, /, **slots: str) -> str:
-        self.key, self.slots = key, slots
-        return super().ask(key, **slots)
 
 
 def digits(text: str) -> int:
