@@ -64,6 +64,23 @@ def test_a_missing_nano_is_a_problem(terminal, monkeypatch, nano):
     assert result.err == f"kimi-vl: {report['problems'][0]}\n"
 
 
+def test_a_file_of_nano_that_was_changed_or_lost_is_a_problem(terminal, nano):
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in nano.iterdir()}
+    (nano / "sha256.json").write_text(json.dumps(digests | {"gone.json": "00"}))
+    assert [name in terminal.run("doctor").err for name in ("gone.json is missing", "is not the file that was shipped")] == [True, False]
+    (nano / "sha256.json").write_text(json.dumps(digests | {"tiktoken.model": "00"}))
+    result = terminal.run("doctor")
+    assert result.code == 2
+    assert "tiktoken.model is not the file that was shipped; install kimi-vl again" in result.err
+
+
+def test_the_shipped_nano_is_what_its_manifest_says(terminal):
+    folder = locate.locate_checkpoint()
+    listed = json.loads((folder / "sha256.json").read_text(encoding="utf-8"))
+    assert set(listed) == {path.name for path in folder.iterdir()} - {"sha256.json", "README.md"}
+    assert json.loads(terminal.run("doctor", "--json").out)["problems"] == []
+
+
 def test_a_missing_package_is_a_problem_and_an_optional_one_is_not(terminal, monkeypatch, nano):
     monkeypatch.setattr(doctor, "REQUIRED", ("torch", "no-such-package"))
     monkeypatch.setattr(doctor, "OPTIONAL", {"train": ("no-such-extra",)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import json
 import os
 import platform
 from importlib import metadata
@@ -20,6 +21,9 @@ OPTIONAL = {"train": ("opencv-python-headless", "matplotlib", "fonttools", "toke
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same as one JSON document")
+
+
+MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -127,6 +131,13 @@ def _nano(problems: list[str]) -> dict[str, Any] | None:
         problems.append(str(error))
         return None
     files = {path.name: {"bytes": path.stat().st_size, "sha256": _sha256(path)} for path in sorted(folder.iterdir()) if path.is_file()}
+    manifest = folder / MANIFEST
+    expected = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
+    for name, digest in expected.items():
+        if name not in files:
+            problems.append(f"{folder / name} is missing; install kimi-vl again")
+        elif files[name]["sha256"] != digest:
+            problems.append(f"{folder / name} is not the file that was shipped; install kimi-vl again")
     return {"folder": str(folder), "bytes": sum(file["bytes"] for file in files.values()), "tensors": num_tensors, "files": files}
 
 
