@@ -3,6 +3,9 @@
 import hashlib
 import json
 import platform
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 import torch
@@ -53,6 +56,18 @@ def test_the_report_shows_every_package_and_file(terminal, nano):
     assert result.code == 0
     for name in (*doctor.REQUIRED, *doctor.OPTIONAL["train"], *(path.name for path in nano.iterdir())):
         assert f"  {name} " in result.out
+
+
+def test_the_packages_looked_for_are_those_the_project_declares():
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    def names(requirements):
+        return {re.split(r"[\[>=]", requirement)[0].replace("-", "_") for requirement in requirements}
+
+    assert {name.replace("-", "_") for name in doctor.REQUIRED} == names(project["dependencies"])
+    for extra, listed in doctor.OPTIONAL.items():
+        assert {name.replace("-", "_") for name in listed} <= names(project["optional-dependencies"][extra])
 
 
 def test_a_missing_nano_is_a_problem(terminal, monkeypatch, nano):

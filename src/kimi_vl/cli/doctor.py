@@ -15,15 +15,16 @@ from kimi_vl import __version__
 from kimi_vl.cli.console import Console
 from kimi_vl.errors import KimiVLError
 
-REQUIRED = ("torch", "numpy", "pillow", "safetensors", "tiktoken", "huggingface_hub", "rich")
-OPTIONAL = {"train": ("opencv-python-headless", "matplotlib", "fonttools", "tokenizers"), "test": ("pytest", "hypothesis", "transformers")}
+MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
+REQUIRED = ("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich")
+OPTIONAL = {
+    "train": ("safetensors", "opencv-python-headless", "matplotlib", "fonttools", "tokenizers"),
+    "test": ("pytest", "hypothesis", "transformers"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same as one JSON document")
-
-
-MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
