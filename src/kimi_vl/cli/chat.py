@@ -57,13 +57,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 2 if chat.has_failed else 0
     history = History(history_path(), console)
     console.note("/help lists the commands, Ctrl-D leaves")
+    interrupted = False
     while True:
         try:
+            if interrupted:  # said in here, where another Ctrl-C is caught as well
+                console.line()
+                console.note("Ctrl-D leaves")
+            interrupted = False
             if not chat.take(input("> ")):
                 break
         except KeyboardInterrupt:
-            console.line()
-            console.note("Ctrl-D leaves")
+            interrupted = True
         except EOFError:
             console.line()
             break
