@@ -25,7 +25,7 @@ from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.receipt_turns import ReceiptTurns
 from kimi_vl.training.synth.receipts import draw_receipt
-from kimi_vl.training.synth.scene import REFUSAL, REFUSAL_IMAGE, Overfull, Scene, Turn
+from kimi_vl.training.synth.scene import REFUSAL, REFUSAL_IMAGE, Overfull, Page, Scene, Turn
 from kimi_vl.training.synth.world import render
 
 SEED = 20260
@@ -51,7 +51,7 @@ def receipt(index: int, pack: DataPack) -> Scene:
     asked = {turn.answer for turn in turns}
     drawn = ReceiptTurns(content, interview, slip).draw(4)
     image, chars = augment(rng, image, chars, x_height=x_height, severity=1.0)
-    return Scene(image, chars, turns + [turn for turn in drawn if turn.task != "field" or turn.answer not in asked], text)
+    return Scene([Page(image, chars)], turns + [turn for turn in drawn if turn.task != "field" or turn.answer not in asked], text)
 
 
 def in_columns(scene: Scene) -> bool:

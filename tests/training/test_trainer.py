@@ -74,15 +74,17 @@ def stage(**changes) -> Stage:
 
 
 def sample(rng: np.random.Generator) -> Sample:
-    h, w = 2 * rng.integers(1, 3), 2 * rng.integers(1, 4)
-    merged, answer = h * w // 4, int(rng.integers(2, 6))
-    ids = rng.integers(0, 60, 4 + merged + answer)
-    placeholders = np.arange(2, 2 + merged)
+    """A dialogue about none, one or two pictures."""
+    grids = [(2 * int(rng.integers(1, 3)), 2 * int(rng.integers(1, 3))) for _ in range(rng.integers(0, 3))]
+    merged, answer = sum(h * w for h, w in grids) // 4, int(rng.integers(2, 6))
+    ids = rng.integers(0, 60, 5 + merged + answer)
+    first = grids[0][0] * grids[0][1] // 4 if grids else 0
+    placeholders = np.array([2 + k + (k >= first) for k in range(merged)], dtype=np.int64)  # a token of text between the pictures
     ids[placeholders] = 60
     predict_at = np.arange(len(ids) - answer - 1, len(ids) - 1)
     return Sample(
-        rng.integers(0, 256, (h * w, 588), dtype=np.uint8),
-        (int(h), int(w)),
+        rng.integers(0, 256, (merged * 4, 588), dtype=np.uint8),
+        grids,
         rng.integers(0, 95, (merged, 6)).astype(np.uint8),
         ids,
         placeholders,
@@ -111,11 +113,13 @@ def test_loss_of_a_batch_equals_the_model_called_sample_by_sample():
     t = trainer()
     rng = np.random.default_rng([7, 0])
     samples = [sample(rng) for _ in range(5)]
+    assert {len(one.grid_hws) for one in samples} == {0, 1, 2}
     packed = pack(itertools.chain(samples, iter([sample(rng)] * 99)), CONFIG, dataclasses.replace(BUDGET, images=5))[0]
     total = weight = 0.0
     for one in samples:
         pixels = torch.from_numpy(one.patches).float().view(-1, 3, 14, 14) / 127.5 - 1
-        logits = t.network.model(torch.from_numpy(one.ids), pixels, [one.grid_hw])
+        images = (pixels, one.grid_hws) if one.grid_hws else ()
+        logits = t.network.model(torch.from_numpy(one.ids), *images)
         predicted, targets = logits[one.predict_at], torch.from_numpy(one.ids[one.predict_at + 1])
         loss = torch.nn.functional.cross_entropy(predicted, targets, reduction="none") * torch.from_numpy(one.weights)
         total, weight = total + float(loss.detach().sum()), weight + float(one.weights.sum())

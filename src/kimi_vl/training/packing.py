@@ -13,15 +13,17 @@ import numpy as np
 import torch
 
 from kimi_vl.config import KimiVLConfig
+from kimi_vl.errors import ConfigError
 from kimi_vl.model.patches import grid_layout
 from kimi_vl.processor.chat import DEFAULT_SYSTEM
 from kimi_vl.processor.thinking import THINK_CLOSE, THINK_OPEN
 from kimi_vl.processor.tokenizer import Tokenizer
-from kimi_vl.training.synth.scene import Scene, Turn
+from kimi_vl.training.synth.scene import Page, Scene, Turn
 
 GLYPH_SLOTS = 6  # characters a 28 x 28 pixel cell is asked for; 14-pixel text puts about that many into one
 GLYPH_CLASSES = 96  # 0 none, 1..94 printable ASCII, 95 any other character
 CELL = 28  # pixels a merged token covers
+PATCH_VALUES = 3 * 14 * 14
 TASKS = (
     "read",
     "line",
@@ -41,6 +43,12 @@ TASKS = (
     "box",
     "relation",
     "state",
+    "name",
+    "when",
+    "order",
+    "which",
+    "needle",
+    "text",
     "refuse",
     "other",
 )
@@ -53,17 +61,17 @@ class Budget:
     patches: int
     tokens: int
     supervised: int
-    images: int
+    images: int  # also the most dialogues
     max_patches: int  # of one image
     max_tokens: int  # of one dialogue
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One image and its dialogue as arrays, ready to be packed."""
+    """A dialogue with its images, if any, as arrays ready to be packed."""
 
-    patches: np.ndarray  # uint8 [P, 588]
-    grid_hw: tuple[int, int]
+    patches: np.ndarray  # uint8 [P, 588], of all images in order
+    grid_hws: list[tuple[int, int]]
     glyphs: np.ndarray  # uint8 [M, G]
     ids: np.ndarray  # int64 [T]
     placeholders: np.ndarray  # int64 [M], where in ids the image tokens stand
@@ -121,11 +129,14 @@ class SampleEncoder:
 
     def encode(self, scene: Scene, max_tokens: int) -> Sample | None:
         """None if not even the first turn fits into `max_tokens`."""
-        patches, grid_hw = patchify(scene.image)
-        merged = patches.shape[0] // 4
-        ids = [*self.system, *self.user, *self.image_open]
-        placeholders = np.arange(len(ids), len(ids) + merged)
-        ids += [self.pad] * merged + self.image_close
+        pictures = [patchify(page.image) for page in scene.pages]
+        ids = [*self.system, *self.user]
+        placeholders = [np.zeros(0, dtype=np.int64)]
+        for page, (patches, _) in zip(scene.pages, pictures, strict=True):
+            ids += [*self.tokenizer.encode(page.label), *self.image_open]
+            merged = patches.shape[0] // 4
+            placeholders.append(np.arange(len(ids), len(ids) + merged))
+            ids += [self.pad] * merged + self.image_close
         spans: list[tuple[int, int, int]] = []
         for number, turn in enumerate(scene.turns):
             question = [*self.tokenizer.encode(turn.question), self.end, *self.assistant]
@@ -138,11 +149,11 @@ class SampleEncoder:
         if not spans:
             return None
         return Sample(
-            patches,
-            grid_hw,
-            glyph_targets(scene.chars, grid_hw),
+            np.concatenate([np.zeros((0, PATCH_VALUES), dtype=np.uint8), *(patches for patches, _ in pictures)]),
+            [grid_hw for _, grid_hw in pictures],
+            np.concatenate([np.zeros((0, GLYPH_SLOTS), dtype=np.uint8), *map(glyphs_of, scene.pages)]),
             np.array(ids),
-            placeholders,
+            np.concatenate(placeholders),
             np.concatenate([np.arange(start, start + count) for start, count, _ in spans]),
             # 1/sqrt(length) per token: long transcriptions would drown short answers, equal weight per turn would do the reverse.
             np.concatenate([np.full(count, count**-0.5, dtype=np.float32) for _, count, _ in spans]),
@@ -169,7 +180,13 @@ def patchify(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int]]:
     padded = np.zeros((height, width, 3), dtype=np.uint8)
     padded[: image.shape[0], : image.shape[1]] = image
     h, w = height // 14, width // 14
-    return padded.reshape(h, 14, w, 14, 3).transpose(0, 2, 4, 1, 3).reshape(h * w, 588), (h, w)
+    return padded.reshape(h, 14, w, 14, 3).transpose(0, 2, 4, 1, 3).reshape(h * w, PATCH_VALUES), (h, w)
+
+
+def glyphs_of(page: Page) -> np.ndarray:
+    """uint8 [M, G]: `glyph_targets` of one page on the grid that `patchify` gives it."""
+    rows, columns = (-(-side // CELL) * 2 for side in page.image.shape[:2])
+    return glyph_targets(page.chars, (rows, columns))
 
 
 def glyph_targets(chars: np.ndarray, grid_hw: tuple[int, int]) -> np.ndarray:
@@ -194,40 +211,46 @@ def glyph_targets(chars: np.ndarray, grid_hw: tuple[int, int]) -> np.ndarray:
 def pack(samples: Iterator[Sample], config: KimiVLConfig, budget: Budget) -> tuple[Batch, Sample]:
     """Fill one batch from the stream; returns it and the first sample that no longer fitted."""
     chosen: list[Sample] = []
-    patches = tokens = supervised = 0
+    patches = tokens = supervised = images = 0
     for sample in samples:
+        patches, tokens = patches + len(sample.patches), tokens + len(sample.ids)
+        supervised, images = supervised + len(sample.predict_at), images + len(sample.grid_hws)
         full = (
-            patches + len(sample.patches) > budget.patches
-            or tokens + len(sample.ids) > budget.tokens
-            or supervised + len(sample.predict_at) > budget.supervised
-            or len(chosen) == budget.images
+            patches > budget.patches
+            or tokens > budget.tokens
+            or supervised > budget.supervised
+            or max(images, len(chosen) + 1) > budget.images
         )
-        if full:
+        if full and chosen:
             return _assemble(chosen, config, budget), sample
+        if full:
+            raise ConfigError(
+                f"a sample of {len(sample.patches):,} patches, {len(sample.ids):,} tokens and {len(sample.grid_hws)} images is larger than "
+                f"the stage's whole budget ({budget.patches:,}, {budget.tokens:,}, {budget.images}); raise [budget] or lower max_tokens"
+            )
         chosen.append(sample)
-        patches, tokens, supervised = patches + len(sample.patches), tokens + len(sample.ids), supervised + len(sample.predict_at)
     raise RuntimeError("the stream of samples ended; it must be endless")
 
 
 def _assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) -> Batch:
     table_hw = (config.vision_config.init_pos_emb_height, config.vision_config.init_pos_emb_width)
-    layouts = [grid_layout(*sample.grid_hw, *table_hw) for sample in samples]
-    patch_starts = np.cumsum([0] + [len(s.patches) for s in samples])
+    layouts = [grid_layout(*grid_hw, *table_hw) for sample in samples for grid_hw in sample.grid_hws]
+    patch_starts = np.cumsum([0] + [len(layout.rows_P) for layout in layouts])
     token_starts = np.cumsum([0] + [len(s.ids) for s in samples])
     offsets = list(zip(samples, token_starts, strict=False))
-    merge = np.concatenate([layout.merge_index_M4 + start for layout, start in zip(layouts, patch_starts, strict=False)])
+    merge = [layout.merge_index_M4 + start for layout, start in zip(layouts, patch_starts, strict=False)]
     unused = np.arange(patch_starts[-1], budget.patches).reshape(-1, 4)
     predict_at = np.concatenate([s.predict_at + start for s, start in offsets])
     ids = np.concatenate([s.ids for s in samples])
     arrays = {
-        "pixels": _filled([s.patches for s in samples], budget.patches, np.uint8),
+        "pixels": _filled([s.patches for s in samples], budget.patches, np.uint8, width=(PATCH_VALUES,)),
         "rows_P": _filled([layout.rows_P for layout in layouts], budget.patches, np.int32),
         "columns_P": _filled([layout.columns_P for layout in layouts], budget.patches, np.int32),
-        "tap_index_P16": _filled([layout.tap_index_P16 for layout in layouts], budget.patches, np.int32),
-        "tap_weight_P16": _filled([layout.tap_weight_P16 for layout in layouts], budget.patches, np.float32),
-        "merge_index_M4": np.concatenate([merge, unused]),
+        "tap_index_P16": _filled([layout.tap_index_P16 for layout in layouts], budget.patches, np.int32, width=(16,)),
+        "tap_weight_P16": _filled([layout.tap_weight_P16 for layout in layouts], budget.patches, np.float32, width=(16,)),
+        "merge_index_M4": np.concatenate([*merge, unused]),
         "image_cu_seqlens": _boundaries(patch_starts, budget.patches, budget.max_patches, budget.images),
-        "glyphs_MG": _filled([s.glyphs for s in samples], budget.patches // 4, np.uint8),
+        "glyphs_MG": _filled([s.glyphs for s in samples], budget.patches // 4, np.uint8, width=(GLYPH_SLOTS,)),
         "input_ids_T": _filled([ids], budget.tokens, np.int64),
         "positions_T": _filled([np.arange(len(s.ids)) for s in samples], budget.tokens, np.int64),
         "token_cu_seqlens": _boundaries(token_starts, budget.tokens, budget.max_tokens, budget.images),
@@ -243,10 +266,11 @@ def _assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) -
     return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def _filled(parts: Sequence[np.ndarray], length: int, dtype: type, fill: int = 0) -> np.ndarray:
-    """The parts one after another, then `fill` up to `length` rows."""
-    out = np.full((length, *parts[0].shape[1:]), fill, dtype=dtype)
-    np.concatenate(parts, out=out[: sum(map(len, parts))], casting="unsafe")
+def _filled(parts: Sequence[np.ndarray], length: int, dtype: type, fill: int = 0, width: tuple[int, ...] = ()) -> np.ndarray:
+    """The parts, rows of `width`, one after another, then `fill` up to `length` rows."""
+    out: np.ndarray = np.full((length, *width), fill, dtype=dtype)
+    if parts:
+        np.concatenate(parts, out=out[: sum(map(len, parts))], casting="unsafe")
     return out
 
 

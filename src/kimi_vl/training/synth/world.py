@@ -18,7 +18,7 @@ from kimi_vl.training.synth.pictures import picture
 from kimi_vl.training.synth.places import settle
 from kimi_vl.training.synth.questions import Draft, Interview
 from kimi_vl.training.synth.receipt_turns import receipt
-from kimi_vl.training.synth.scene import Overfull, Scene
+from kimi_vl.training.synth.scene import Overfull, Page, Scene
 from kimi_vl.training.synth.screens import screen
 from kimi_vl.training.synth.sheet_turns import table
 
@@ -35,7 +35,9 @@ BUILDERS: dict[str, Callable[[Content], Draft]] = {
     "gui": screen,
 }
 WITHOUT_DOCUMENT = ("blank", "scene", "gui")  # refused as images, not as documents
-FAMILIES = tuple(BUILDERS)
+# Families of several pictures, or of none, make their scenes themselves; they get the severity of degradation.
+ALBUMS: dict[str, Callable[[Content, float], Scene]] = {}
+FAMILIES = (*BUILDERS, *ALBUMS)
 MAX_PIXELS = 672 * 896
 DRAWS = 40  # one in three draws of a receipt is too long; forty in a row has never been seen
 
@@ -43,11 +45,11 @@ DRAWS = 40  # one in three draws of a receipt is too long; forty in a row has ne
 def render(family: str, split: str, seed: int, index: int, pack: DataPack, *, severity: float = 1.0) -> Scene:
     """Draw sample `index` of the endless sequence (family, split, seed): equal arguments give equal bytes.
 
-    The picture has at most 672x896 pixels, x-heights of 7 pixels or more, and 1 to 6 turns. Split "val" has held-out fonts and
+    A picture has at most 672x896 pixels and x-heights of 7 pixels or more; there are 1 to 6 turns. Split "val" has held-out fonts and
     words on the training layouts; "test" has held-out pieces of layout as well. `severity` scales degradation; 0 is clean.
     Raises InputError for an unknown family or split.
     """
-    if family not in BUILDERS:
+    if family not in FAMILIES:
         raise InputError(f"no family {family!r}; there are {', '.join(FAMILIES)}")
     if split not in SPLITS:
         raise InputError(f"no split {split!r}; there are {', '.join(SPLITS)}")
@@ -55,14 +57,19 @@ def render(family: str, split: str, seed: int, index: int, pack: DataPack, *, se
     content = Content(rng, pack, split)
     for _ in range(DRAWS):
         try:
-            draft = BUILDERS[family](content)
-            image, chars, text = draft.canvas.finish(draft.height)
-            turns = draft.ask(Interview(rng, text, image_only=family in WITHOUT_DOCUMENT))
+            return ALBUMS[family](content, severity) if family in ALBUMS else _picture(family, content, rng, severity)
         except Overfull:
             continue
-        assert image.shape[0] * image.shape[1] <= MAX_PIXELS, f"{family} is {image.shape[1]}x{image.shape[0]}"
-        rows = np.concatenate([chars, *[np.insert(outline, 0, 0, axis=1) for outline in draft.outlines]])
-        image, rows = augment(rng, image, rows, x_height=draft.x_height, severity=severity, coloured=draft.coloured)
-        outlines = np.split(rows[len(chars) :, 1:], np.cumsum([len(outline) for outline in draft.outlines], dtype=int))[:-1]
-        return Scene(image, rows[: len(chars)], settle(turns, outlines, image.shape[1], image.shape[0]), text)
     raise RuntimeError(f"{DRAWS} draws of {family} {split}/{seed}/{index} did not fit; are the pack's texts unusually long?")
+
+
+def _picture(family: str, content: Content, rng: random.Random, severity: float) -> Scene:
+    """A scene of one picture from a builder's draft: printed, asked about, degraded."""
+    draft = BUILDERS[family](content)
+    image, chars, text = draft.canvas.finish(draft.height)
+    turns = draft.ask(Interview(rng, text, image_only=family in WITHOUT_DOCUMENT))
+    assert image.shape[0] * image.shape[1] <= MAX_PIXELS, f"{family} is {image.shape[1]}x{image.shape[0]}"
+    rows = np.concatenate([chars, *[np.insert(outline, 0, 0, axis=1) for outline in draft.outlines]])
+    image, rows = augment(rng, image, rows, x_height=draft.x_height, severity=severity, coloured=draft.coloured)
+    outlines = np.split(rows[len(chars) :, 1:], np.cumsum([len(outline) for outline in draft.outlines], dtype=int))[:-1]
+    return Scene([Page(image, rows[: len(chars)])], settle(turns, outlines, image.shape[1], image.shape[0]), text)
