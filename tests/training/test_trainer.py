@@ -142,6 +142,68 @@ def test_padding_changes_neither_gradient_nor_expert_load():
     assert torch.equal(*loads)
 
 
+def test_recomputed_blocks_give_the_same_gradients_to_the_bit():
+    batch, gradients = batch_number(2), []
+    for recompute in (False, True):
+        t = trainer()
+        t.network.recompute_blocks(recompute)
+        t.network(batch, glyph_weight=0.5).total.backward()
+        gradients.append({name: p.grad for name, p in t.network.named_parameters() if p.grad is not None})
+    assert gradients[0].keys() == gradients[1].keys()
+    assert all(torch.equal(gradient, gradients[1][name]) for name, gradient in gradients[0].items())
+
+
+def test_recomputed_blocks_keep_fewer_tensors_until_the_backward_pass():
+    kept = []
+    for recompute in (False, True):
+        t, count = trainer(), []
+        t.network.recompute_blocks(recompute)
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, count=count: count.append(x.numel()) or x, lambda x: x):
+            t.network(batch_number(2), glyph_weight=0.5)
+        kept.append(sum(count))
+    assert kept[1] < 0.7 * kept[0]
+
+
+def test_averaged_weights_are_shipped_and_forgotten_by_a_stage_without_them():
+    t = trainer()
+    history = []
+    for number in range(4):
+        t.update(batch_number(number), stage(ema_decay=0.75), 1e-2)
+        history.append({name: master.clone() for name, master in t.optimizer.masters.items()})
+    for name, average in t.shipped().items():
+        expected = history[0][name]
+        for masters in history[1:]:
+            expected = 0.75 * expected + 0.25 * masters[name]
+        torch.testing.assert_close(average, expected, atol=1e-6, rtol=1e-5)
+    assert not torch.equal(t.shipped()["glyph_head.weight"], t.optimizer.masters["glyph_head.weight"])
+    t.update(batch_number(4), stage(), 1e-2)
+    assert t.shipped() is t.optimizer.masters
+
+
+def test_adamw_for_every_parameter_follows_torchs():
+    torch.manual_seed(0)
+    start, gradients = torch.randn(24, 40), [torch.randn(24, 40) for _ in range(5)]
+    ours, theirs = torch.nn.Parameter(start.clone()), torch.nn.Parameter(start.clone())
+    mine = MuonAdamW([("layer.weight", ours)], weight_decay=0.1, optimizer="adamw")
+    reference = torch.optim.AdamW([theirs], lr=0.01, betas=(0.9, 0.95), weight_decay=0.1)
+    for gradient in gradients:
+        theirs.grad = gradient.clone()
+        reference.step()
+        mine.step(0.01, {"layer.weight": gradient})
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-5)
+
+
+def test_another_rope_base_changes_long_distances_and_the_exported_configuration():
+    t = trainer()
+    before = float(t.network(batch_number(0), 0.0).text)
+    t.network.change_rope(800_000.0)
+    assert float(t.network(batch_number(0), 0.0).text) != before
+    assert t.network.model.config.text_config.rope_theta == 800_000.0
+    resumed = trainer()
+    resumed.load_state(t.state())
+    assert float(resumed.network(batch_number(0), 0.0).text) == float(t.network(batch_number(0), 0.0).text)
+
+
 def test_training_learns_a_batch_by_heart():
     t = trainer()
     batch = batch_number(0)
@@ -152,7 +214,7 @@ def test_training_learns_a_batch_by_heart():
 def test_a_state_that_lacks_one_field_does_not_resume():
     t = trainer()
     t.update(batch_number(0), stage(), 1e-3)
-    for missing in ("steps", "trainer_step", next(n for n in t.state() if n.startswith("bias/"))):
+    for missing in ("steps", "trainer_step", "rope_theta", next(n for n in t.state() if n.startswith("bias/"))):
         state = t.state()
         del state[missing]
         with pytest.raises(KeyError):

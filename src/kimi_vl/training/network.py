@@ -5,11 +5,13 @@ Letters as in `packing`; additionally D decoder width, G glyph slots, E experts,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -47,10 +49,31 @@ class TrainedNetwork(nn.Module):
             if name.endswith("e_score_correction_bias"):
                 parameter.requires_grad_(False)
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return [*self.model.vision_tower.encoder.blocks, *self.model.language_model.model.layers]
+
     def compile_blocks(self) -> None:
         """Compile each kind of block once. Shapes never change, so neither does the code."""
-        for block in [*self.model.vision_tower.encoder.blocks, *self.model.language_model.model.layers]:
+        for block in self.blocks:
             block.compile(dynamic=False)
+
+    def recompute_blocks(self, wanted: bool) -> None:
+        """Gradient checkpointing: whether a block's activations are computed again in the backward pass instead of kept."""
+        for block in self.blocks:
+            block.__dict__.pop("forward", None)
+            if wanted:
+                block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False)
+
+    @property
+    def rope_theta(self) -> float:
+        return self.model.language_model.model.rope_theta
+
+    def change_rope(self, theta: float) -> None:
+        """Another base for the rotary embedding, in the network and in the configuration that is exported with it."""
+        self.model.language_model.model.rope_theta = theta
+        config = self.model.config
+        self.model.config = replace(config, text_config=replace(config.text_config, rope_theta=theta))
 
     def forward(self, batch: Batch, glyph_weight: float) -> Losses:
         features_MD = self._image_features(batch)

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import nn
+
+OptimizerName = Literal["muon", "adamw"]
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 MUON_MOMENTUM = 0.95
@@ -51,17 +54,19 @@ def is_muon(name: str, parameter: torch.Tensor) -> bool:
 class MuonAdamW:
     """Holds fp32 masters of a model whose own weights may be bf16; `step` reads their gradients and writes the rounded result back."""
 
-    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float) -> None:
+    def __init__(self, parameters: Iterable[tuple[str, nn.Parameter]], *, weight_decay: float, optimizer: OptimizerName = "muon") -> None:
+        """`optimizer` "adamw" leaves every parameter to AdamW."""
         named = [(name, p) for name, p in parameters if p.requires_grad]
+        orthogonalised = {name for name, p in named if optimizer == "muon" and is_muon(name, p)}
         self.weight_decay = weight_decay
         self.parameters = dict(named)
         self.masters = {name: p.detach().float().clone() for name, p in named}
         self.momenta = {name: torch.zeros_like(master) for name, master in self.masters.items()}
-        self.squares = {name: torch.zeros_like(m) for name, m in self.masters.items() if not is_muon(name, m)}
+        self.squares = {name: torch.zeros_like(m) for name, m in self.masters.items() if name not in orthogonalised}
         self.steps = 0
         self._shapes: dict[tuple[int, int], list[str]] = defaultdict(list)
         for name, master in self.masters.items():
-            if is_muon(name, master):
+            if name in orthogonalised:
                 self._shapes[(master.shape[-2] // muon_blocks(name, master), master.shape[-1])].append(name)
 
     def step(self, lr: float, gradients: dict[str, torch.Tensor]) -> None:
@@ -94,7 +99,13 @@ class MuonAdamW:
         denominator = torch._foreach_div(squares, 1 - beta2**self.steps)
         torch._foreach_sqrt_(denominator)
         torch._foreach_add_(denominator, ADAM_EPS)
+        self._decay([n for n in names if is_muon(n, self.masters[n])], lr)
         torch._foreach_addcdiv_(masters, momenta, denominator, -lr / (1 - beta1**self.steps))
+
+    def _decay(self, names: list[str], lr: float) -> None:
+        """Weight decay on the matrices inside the network only, as under Muon."""
+        if names:
+            torch._foreach_mul_([self.masters[n] for n in names], 1 - lr * self.weight_decay)
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything a bitwise resume needs, as flat tensors."""

@@ -75,6 +75,8 @@ def run(args: argparse.Namespace) -> int:
     ranks = start_ranks()
     config = dataclasses.replace(KimiVLConfig.from_file(args.checkpoint / "config.json"), quantization=None)
     plan = [stage_and_deadline(text, began) for text in args.stages]
+    if len({stage.optimizer for stage, _ in plan}) > 1:
+        raise ConfigError("the stages of one run must share an optimizer; run the others on their own, from the weights of this one")
     trainer = new_trainer(plan[0][0], config, args, ranks)
     states = StateFolder(args.state)
     progress = resume(trainer, states, args, [stage for stage, _ in plan])
@@ -84,14 +86,14 @@ def run(args: argparse.Namespace) -> int:
     def keep(progress: Progress, stage_step: int = 0) -> None:
         if ranks.rank == 0:
             states.save(trainer.step, trainer.state(), dataclasses.replace(progress, stage_step=stage_step))
-            export(trainer, config, args.out / "checkpoint")
+            export(trainer, args.out / "checkpoint")
 
     for stage, deadline in plan:
         if stage.name in progress.finished:
             continue
         start = progress.stage_step if progress.stage == stage.name else 0
         current = Progress(finished=progress.finished, stage=stage.name, stage_settings=settings_of(stage, args), world_size=ranks.count)
-        trainer.network.budget = stage.budget
+        prepare(trainer.network, stage)
         stream = batch_stream(stage, stage.mix, config, args, ranks, first_batch=trainer.step)
         over = trainer.train(
             stage,
@@ -114,6 +116,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def prepare(network: TrainedNetwork, stage: Stage) -> None:
+    """Bring the network into the form that a stage trains it in."""
+    network.budget = stage.budget
+    network.recompute_blocks(stage.recompute)
+    if stage.rope_theta is not None:
+        network.change_rope(stage.rope_theta)
+
+
 def new_trainer(first: Stage, config: KimiVLConfig, args: argparse.Namespace, ranks: Ranks) -> Trainer:
     """Random weights from the seed, or those of `--weights`."""
     dtype = torch.bfloat16 if ranks.device.type == "cuda" else torch.float32
@@ -122,7 +132,7 @@ def new_trainer(first: Stage, config: KimiVLConfig, args: argparse.Namespace, ra
     if args.weights:
         start_from(network, args.weights)
     args.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(network, ranks, first.weight_decay, args.out / "metrics.jsonl")
+    return Trainer(network, ranks, first.weight_decay, args.out / "metrics.jsonl", first.optimizer)
 
 
 def resume(trainer: Trainer, states: StateFolder, args: argparse.Namespace, plan: list[Stage]) -> Progress:
@@ -169,7 +179,9 @@ def stage_and_deadline(text: str, started: float) -> tuple[Stage, float | None]:
 @torch.no_grad()
 def start_from(network: TrainedNetwork, folder: Path) -> None:
     """Copy a checkpoint's weights into the network; the glyph head, which is not shipped, stays random."""
-    loaded = dict(KimiVLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).named_parameters())
+    model = KimiVLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    network.change_rope(model.config.text_config.rope_theta)
+    loaded = dict(model.named_parameters())
     for name, parameter in network.model.named_parameters():
         parameter.copy_(loaded[name])
 
@@ -190,12 +202,11 @@ def validation_batches(stage: Stage, config: KimiVLConfig, args: argparse.Namesp
     return result
 
 
-def export(trainer: Trainer, config: KimiVLConfig, folder: Path) -> None:
-    """The shipped form: int8 weights from the fp32 masters, without the glyph head."""
-    masters = trainer.optimizer.masters
-    names = dict(trainer.network.model.named_parameters())
-    weights = {name: masters.get(f"model.{name}", parameter).detach().cpu() for name, parameter in names.items()}
-    save_checkpoint(weights, config, folder, quantize="int8", max_shard_bytes=15 << 20)
+def export(trainer: Trainer, folder: Path) -> None:
+    """The shipped form: int8 weights, without the glyph head."""
+    model, masters = trainer.network.model, trainer.shipped()
+    weights = {name: masters.get(f"model.{name}", parameter).detach().cpu() for name, parameter in model.named_parameters()}
+    save_checkpoint(weights, model.config, folder, quantize="int8", max_shard_bytes=15 << 20)
 
 
 if __name__ == "__main__":

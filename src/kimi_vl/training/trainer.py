@@ -16,10 +16,10 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from kimi_vl.config import KimiVLConfig
 from kimi_vl.model.experts import Router
+from kimi_vl.training.flops import FlopCounter, peak_flops
 from kimi_vl.training.network import Losses, TrainedNetwork
-from kimi_vl.training.optim import MuonAdamW
+from kimi_vl.training.optim import MuonAdamW, OptimizerName
 from kimi_vl.training.packing import TASKS, Batch
 from kimi_vl.training.stage import Stage
 
@@ -47,9 +47,12 @@ class Ranks:
 class Trainer:
     """Owns network, optimiser and the count of steps; a stage tells it what to do."""
 
-    def __init__(self, network: TrainedNetwork, ranks: Ranks, weight_decay: float, log: Path | None) -> None:
+    def __init__(
+        self, network: TrainedNetwork, ranks: Ranks, weight_decay: float, log: Path | None, optimizer: OptimizerName = "muon"
+    ) -> None:
         self.network, self.ranks = network, ranks
-        self.optimizer = MuonAdamW(network.named_parameters(), weight_decay=weight_decay)
+        self.optimizer = MuonAdamW(network.named_parameters(), weight_decay=weight_decay, optimizer=optimizer)
+        self.averages: dict[str, torch.Tensor] = {}  # of the masters, in stages that ask for them
         self.step = 0
         self.log = log
         self.routers = [m for m in network.modules() if isinstance(m, Router)]
@@ -73,7 +76,7 @@ class Trainer:
         `save(stage_step)` is called every `save_every` steps and before leaving.
         """
         began = time.monotonic()
-        meter = Meter(self.network.model.config)
+        meter = Meter(FlopCounter(self.network.model), peak_flops(self.ranks.device))
         total_steps, done = stage.steps, start
         while done < total_steps:
             waiting = time.monotonic()
@@ -120,6 +123,7 @@ class Trainer:
         self.optimizer.weight_decay = stage.weight_decay
         self.optimizer.step(lr, {n: p.view_as(self.optimizer.masters[n]) for n, p in zip(names, pieces, strict=True)})
         self._balance(losses.expert_load, stage.balance_rate)
+        self._average(stage.ema_decay)
         self.step += 1
         return losses, norm
 
@@ -137,6 +141,20 @@ class Trainer:
         direction -= direction.mean(-1, keepdim=True)
         for router, direction_E in zip(self.routers, direction, strict=True):
             router.e_score_correction_bias.data.add_(direction_E, alpha=rate)
+
+    def _average(self, decay: float) -> None:
+        """Moving averages of the masters, from the first step that wants them; forgotten by one that does not."""
+        masters = self.optimizer.masters
+        if not decay:
+            self.averages = {}
+        elif not self.averages:
+            self.averages = {name: master.clone() for name, master in masters.items()}
+        else:
+            torch._foreach_lerp_(list(self.averages.values()), list(masters.values()), 1 - decay)
+
+    def shipped(self) -> dict[str, torch.Tensor]:
+        """The weights to export: averages where the stage keeps them, else the fp32 masters."""
+        return self.averages or self.optimizer.masters
 
     @torch.no_grad()
     def validate(self, validation: dict[str, list[Batch]], stage: Stage) -> dict[str, Any]:
@@ -176,21 +194,25 @@ class Trainer:
     def state(self) -> dict[str, torch.Tensor]:
         """All tensors a bitwise resume needs."""
         biases = {f"bias/{n}": p.detach() for n, p in self.network.named_parameters() if n.endswith("e_score_correction_bias")}
-        return self.optimizer.state() | biases | {"trainer_step": torch.tensor(self.step)}
+        averages = {f"average/{n}": average for n, average in self.averages.items()}
+        own = {"trainer_step": torch.tensor(self.step), "rope_theta": torch.tensor(self.network.rope_theta, dtype=torch.float64)}
+        return self.optimizer.state() | biases | averages | own
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         self.optimizer.load_state(state)
         for name, parameter in self.network.named_parameters():
             if name.endswith("e_score_correction_bias"):
                 parameter.data.copy_(state[f"bias/{name}"])
+        self.averages = {n: state[f"average/{n}"].clone() for n in self.optimizer.masters if f"average/{n}" in state}
+        self.network.change_rope(float(state["rope_theta"]))
         self.step = int(state["trainer_step"])
 
 
 class Meter:
     """Sums between two log lines; reading them is the loop's only host sync."""
 
-    def __init__(self, config: KimiVLConfig) -> None:
-        self.config = config
+    def __init__(self, flops: FlopCounter, peak: float | None) -> None:
+        self.flops, self.peak = flops, peak
         self.waited = 0.0
         self.last_elapsed = 0.0
         self.reset()
@@ -199,22 +221,26 @@ class Meter:
         self.losses: list[Losses] = []
         self.norms: list[torch.Tensor] = []
         self.counts: list[torch.Tensor] = []
+        self.work: list[torch.Tensor] = []
         self.waited = 0.0
 
     def add(self, losses: Losses, gradient_norm: torch.Tensor, batch: Batch) -> None:
         self.losses.append(losses)
         self.norms.append(gradient_norm)
         self.counts.append(torch.stack((batch.num_samples, batch.real_patches, batch.real_tokens)))
+        self.work.append(self.flops.count(batch))
 
     def flush(self, ranks: Ranks, stage: Stage, step: int, done: int, elapsed: float) -> dict[str, Any]:
         """One log record over the steps since the last."""
         n = len(self.losses)
         seconds = max(1e-9, elapsed - self.last_elapsed)
         self.last_elapsed = elapsed
-        columns = [[x.text for x in self.losses], [x.glyph for x in self.losses], [x.glyph_right for x in self.losses], self.norms]
+        columns = [[x.text for x in self.losses], [x.glyph for x in self.losses], [x.glyph_right for x in self.losses]]
+        norms = torch.stack(self.norms)
+        columns += [list(norms.nan_to_num(0.0, 0.0, 0.0)), list((~norms.isfinite()).float())]
         scalars = torch.stack([torch.stack(column).mean() for column in columns])
         tasks = torch.stack([torch.stack((x.task_loss, x.task_right, x.task_count)) for x in self.losses]).sum(0)
-        text, glyph, glyph_right, norm = ranks.mean(scalars).tolist()
+        text, glyph, glyph_right, norm, skipped = ranks.mean(scalars).tolist()
         loss, right, count = ranks.mean(tasks).tolist()
         samples, patches, tokens = (torch.stack(self.counts).sum(0) * ranks.count / seconds).tolist()
         load = torch.stack([x.expert_load for x in self.losses]).sum(0)
@@ -225,6 +251,9 @@ class Meter:
             "tasks": {t: [round(loss[i] / count[i], 3), round(right[i] / count[i], 3)] for i, t in enumerate(TASKS) if count[i]},
             "max_violation": round(worst, 3), "samples_per_s": round(samples), "patches_per_s": round(patches),
             "tokens_per_s": round(tokens), "wait": round(self.waited / seconds, 3), "ms_per_step": round(1000 * seconds / n, 1),
+            "skipped": round(skipped * n),
         }  # fmt: skip
+        if self.peak:
+            record["mfu"] = round(float(torch.stack(self.work).sum()) / seconds / self.peak, 4)
         self.reset()
         return record
