@@ -1,8 +1,10 @@
 """Stopping a training run at any point and starting it again changes nothing (RELIABILITY group Q)."""
 
+import contextlib
 import itertools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -48,7 +50,7 @@ def run_until_killed(folder, kill_after, save_every):
         states.save(t.step, t.state(), Progress(stage="micro", stage_step=step))
 
     try:
-        t.train(stage(steps=STEPS), stream, start=start, validation={}, save=save, save_every=save_every)
+        t.train(stage(steps=STEPS), stream, start=start, save=save, save_every=save_every)
     except Killed:
         return None
     return t
@@ -57,7 +59,7 @@ def run_until_killed(folder, kill_after, save_every):
 @pytest.fixture(scope="module")
 def uninterrupted():
     t = trainer()
-    t.train(stage(steps=STEPS), map(batch_number, itertools.count()), validation={})
+    t.train(stage(steps=STEPS), map(batch_number, itertools.count()))
     return weights(t)
 
 
@@ -182,22 +184,69 @@ def command(tmp_path):
     return build
 
 
-def test_the_command_stopped_by_sigterm_says_75_and_goes_on_to_the_same_weights(command):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    whole, _, whole_out = command("whole")
-    subprocess.run(whole, check=True, env=environment, stdout=subprocess.DEVNULL, timeout=120)
-    cut, state, cut_out = command("cut")
-    process = subprocess.Popen(cut, env=environment, stdout=subprocess.DEVNULL)
+def same_weights(one: Path, two: Path) -> None:
+    ours, theirs = (safetensors.torch.load_file(out / "checkpoint" / "model.safetensors") for out in (one, two))
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def files_limited_to_a_megabyte():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+
+
+def wait_for_a_state(process, state):
     while process.poll() is None and not list(state.glob("state-*.json")):
         time.sleep(0.02)
+
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def test_the_command_survives_sigterm_other_settings_and_a_full_disk(command):
+    whole, _, whole_out = command("whole")
+    subprocess.run(whole, check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, timeout=120)
+    cut, state, cut_out = command("cut")
+    process = subprocess.Popen(cut, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    wait_for_a_state(process, state)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
     changed, _, _ = command("cut", seed=6)
-    refused = subprocess.run(changed, env=environment, capture_output=True, text=True, timeout=120)
+    refused = subprocess.run(changed, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert refused.returncode == 2
     assert "was begun with other settings" in refused.stderr
-    subprocess.run(cut, check=True, env=environment, stdout=subprocess.DEVNULL, timeout=120)
-    one, two = (safetensors.torch.load_file(out / "checkpoint" / "model.safetensors") for out in (whole_out, cut_out))
-    assert one.keys() == two.keys()
-    for name, value in one.items():
-        assert torch.equal(value, two[name]), name
+    kept = {path.name: path.read_bytes() for path in state.glob("state-*")}
+    full = subprocess.run(
+        cut, env=ENVIRONMENT, capture_output=True, text=True, timeout=120, preexec_fn=files_limited_to_a_megabyte
+    )  # no room for a state of 1.9 MB
+    assert full.returncode == 2
+    assert "was not saved" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert {path.name: path.read_bytes() for path in state.glob("state-*")} == kept
+    subprocess.run(cut, check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, timeout=120)
+    same_weights(whole_out, cut_out)
+
+
+def children(pid: int) -> list[int]:
+    """The processes whose fourth word in /proc/PID/stat, behind the name in parentheses, is `pid`."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended while we looked
+            words = path.read_text().rpartition(")")[2].split()
+            found += [int(path.parent.name)] if int(words[1]) == pid else []
+    return found
+
+
+def test_two_ranks_with_loader_processes_end_alike_although_one_was_killed(command):
+    """All leave soon and with an error when one rank dies; started again, they end with the weights of an undisturbed run."""
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    whole, _, whole_out = command("whole", steps=60)
+    cut, state, cut_out = command("cut", steps=60)
+    several = [launcher + words[1:] + ["--workers", "1"] for words in (whole, cut)]
+    subprocess.run(several[0], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=240)
+    process = subprocess.Popen(several[1], env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for_a_state(process, state)
+    os.kill(max(children(process.pid)), signal.SIGKILL)
+    assert process.wait(60) != 0
+    subprocess.run(several[1], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=240)
+    same_weights(whole_out, cut_out)

@@ -10,7 +10,7 @@ import torch
 import kimi_vl
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import ConfigError
-from kimi_vl.training.loader import BatchStream
+from kimi_vl.training.loader import BatchStream, HeldOut
 from kimi_vl.training.run import STAGES
 from kimi_vl.training.stage import Stage
 from kimi_vl.training.synth.world import FAMILIES
@@ -34,13 +34,17 @@ def test_no_two_stages_draw_the_same_pictures():
     assert len(set(seeds)) == len(seeds)
 
 
-def stream(first_batch=0, rank=0, families=None):
+def dataset(first_batch=0, rank=0, families=None):
     """Small batches, of every family that the joint stage trains on unless told otherwise."""
     stage = Stage.from_file(STAGES / "b_joint.toml")
     mix = dataclasses.replace(stage.mix, families=families or stage.mix.families)
     budget = dataclasses.replace(stage.budget, patches=4096, tokens=4096, supervised=4096, images=64)
     config = KimiVLConfig.from_file(NANO / "config.json")
-    return iter(BatchStream(mix, config, budget, NANO, None, rank=rank, first_batch=first_batch))
+    return BatchStream(mix, config, budget, NANO, None, rank=rank, first_batch=first_batch)
+
+
+def stream(**place):
+    return iter(dataset(**place))
 
 
 def test_batches_are_the_same_again_wherever_the_stream_is_entered():
@@ -48,6 +52,15 @@ def test_batches_are_the_same_again_wherever_the_stream_is_entered():
     again = next(stream(first_batch=2))
     for field in dataclasses.fields(again):
         assert torch.equal(getattr(batches[2], field.name), getattr(again, field.name)), field.name
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_held_out_batches_are_the_first_of_each_stream(workers):
+    families = ("line", "blank")
+    held_out = HeldOut({family: dataset(families={family: 1.0}) for family in families}, workers=workers).batches()
+    assert tuple(held_out) == families
+    for family, batch in held_out.items():
+        assert torch.equal(batch.pixels, next(stream(families={family: 1.0})).pixels)
 
 
 def test_no_batch_and_no_rank_repeats_the_pictures_of_another():

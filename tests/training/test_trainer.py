@@ -302,7 +302,7 @@ def _train_beside_another(rank: int, folder: str, seconds: float) -> None:
     initialise(network, seed=3)
     t = Trainer(network, Ranks(rank, 2, CPU), weight_decay=0.1, log=None)
     deadline = time.monotonic() + seconds * (1 + rank)  # the ranks' clocks disagree about the end
-    assert t.train(stage(steps=100_000), map(batch_number, itertools.count(rank, 2)), deadline=deadline, validation={})
+    assert t.train(stage(steps=100_000), map(batch_number, itertools.count(rank, 2)), deadline=deadline)
     safetensors.torch.save_file(weights(t) | {"steps": torch.tensor(t.step)}, f"{folder}/{rank}.safetensors")
     torch.distributed.destroy_process_group()
 

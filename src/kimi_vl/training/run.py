@@ -26,9 +26,8 @@ from kimi_vl.checkpoint.save import save_checkpoint
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import ConfigError, KimiVLError
 from kimi_vl.model import KimiVLForConditionalGeneration
-from kimi_vl.training.loader import BatchStream, SceneMix, batches
+from kimi_vl.training.loader import BatchStream, HeldOut, SceneMix, batches
 from kimi_vl.training.network import TrainedNetwork, initialise
-from kimi_vl.training.packing import Batch
 from kimi_vl.training.stage import Stage
 from kimi_vl.training.state import Progress, StateFolder
 from kimi_vl.training.synth.pack import DataPack
@@ -36,7 +35,6 @@ from kimi_vl.training.trainer import SAVE_EVERY, Ranks, Trainer
 
 STAGES = Path(__file__).parent / "stages"
 STOPPED = 75  # EX_TEMPFAIL: come back and start the same command again
-VALIDATION_BATCHES = 1  # per family and rank: 64 pages or several hundred lines each
 
 
 def arguments() -> argparse.Namespace:
@@ -63,7 +61,7 @@ def main() -> int:
     try:
         with StateFolder(args.state) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
             return run(args)
-    except KimiVLError as error:
+    except (KimiVLError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
 
@@ -88,6 +86,15 @@ def run(args: argparse.Namespace) -> int:
             states.save(trainer.step, trainer.state(), dataclasses.replace(progress, stage_step=stage_step))
             export(trainer, args.out / "checkpoint")
 
+    def try_to_keep(progress: Progress, stage_step: int) -> None:
+        """Between stages' ends a full disk costs no more than the state that did not fit: the next may."""
+        try:
+            keep(progress, stage_step)
+        except OSError as error:
+            print(
+                f"training: step {trainer.step} was not saved: {error}; going on, the state before is intact", file=sys.stderr, flush=True
+            )
+
     for stage, deadline in plan:
         if stage.name in progress.finished:
             continue
@@ -100,8 +107,8 @@ def run(args: argparse.Namespace) -> int:
             batches(stream, workers=args.workers, pin_memory=ranks.device.type == "cuda"),
             start=start,
             deadline=deadline,
-            validation=validation_batches(stage, config, args, ranks),
-            save=partial(keep, current),
+            held_out=held_out(stage, config, args, ranks).batches,
+            save=partial(try_to_keep, current),
             save_every=args.save_every,
             stopping=asked.is_set,
         )
@@ -192,14 +199,13 @@ def batch_stream(
     return BatchStream(mix, config, stage.budget, args.checkpoint, args.data, rank=ranks.rank, first_batch=first_batch)
 
 
-def validation_batches(stage: Stage, config: KimiVLConfig, args: argparse.Namespace, ranks: Ranks) -> dict[str, list[Batch]]:
-    """Held-out fonts and words, one family at a time."""
-    result = {}
+def held_out(stage: Stage, config: KimiVLConfig, args: argparse.Namespace, ranks: Ranks) -> HeldOut:
+    """Fonts and words that are not trained on, one family at a time: 64 pages or several hundred lines each."""
+    streams = {}
     for family in stage.mix.families:
         mix = dataclasses.replace(stage.mix, families={family: 1.0}, split="val", seed=stage.mix.seed + 1000)
-        stream = iter(batch_stream(stage, mix, config, args, ranks, first_batch=0))
-        result[family] = [next(stream) for _ in range(VALIDATION_BATCHES)]
-    return result
+        streams[family] = batch_stream(stage, mix, config, args, ranks, first_batch=0)
+    return HeldOut(streams, workers=args.workers)
 
 
 def export(trainer: Trainer, folder: Path) -> None:

@@ -68,7 +68,10 @@ class StateFolder:
         self._lock.close()
 
     def save(self, step: int, tensors: dict[str, torch.Tensor], progress: Progress) -> None:
-        """Write a state that exists once the last rename is done; then drop all but the newest two."""
+        """Write a state that exists once the last rename is done; then drop all but the newest two.
+
+        Raises: OSError where it cannot be written; the states before stay as they are.
+        """
         data, record = self._paths(step)
         content = safetensors.torch.save({name: t.detach().cpu().contiguous() for name, t in tensors.items()})
         _write_whole(data, content)
@@ -105,12 +108,17 @@ class StateFolder:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
+    """Raises: OSError, with nothing left behind, e.g. when the disk is full."""
     part = path.with_suffix(path.suffix + ".part")
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ class Trainer:
         *,
         start: int = 0,
         deadline: float | None = None,
-        validation: dict[str, list[Batch]],
+        held_out: Callable[[], Mapping[str, Batch]] = dict,
         save: Callable[[int], None] = lambda stage_step: None,
         save_every: int = SAVE_EVERY,
         stopping: Callable[[], bool] = lambda: False,
@@ -91,13 +91,13 @@ class Trainer:
                 total_steps = self._agreed(int(min(stage.steps, done + max(0.0, left))))
                 self._write(meter.flush(self.ranks, stage, self.step, done, elapsed) | {"lr": stage.lr_at(done - 1, total_steps)})
             if done % VALIDATE_EVERY == 0:
-                self._write(self.validate(validation, stage))
+                self._write(self.validate(held_out(), stage))
             if self._asked_to_stop(done, stopping):
                 save(done)
                 return False
             if done % save_every == 0:
                 save(done)
-        self._write(self.validate(validation, stage))
+        self._write(self.validate(held_out(), stage))
         return True
 
     def _asked_to_stop(self, done: int, stopping: Callable[[], bool]) -> bool:
@@ -157,23 +157,19 @@ class Trainer:
         return self.averages or self.optimizer.masters
 
     @torch.no_grad()
-    def validate(self, validation: dict[str, list[Batch]], stage: Stage) -> dict[str, Any]:
+    def validate(self, held_out: Mapping[str, Batch], stage: Stage) -> dict[str, Any]:
         """Teacher-forced loss and next-token accuracy per task on held-out scenes, by scene family."""
         result: dict[str, Any] = {"kind": "validation", "step": self.step, "stage": stage.name}
         self.network.eval()
-        for family, batches in validation.items():
-            sums = torch.zeros(3, len(TASKS), device=self.ranks.device)
-            glyph = torch.zeros((), device=self.ranks.device)
-            for batch in batches:
-                losses = self.network(batch.to(self.ranks.device), stage.glyph_weight)
-                sums += torch.stack((losses.task_loss, losses.task_right, losses.task_count))
-                glyph += losses.glyph_right / len(batches)
+        for family, batch in held_out.items():
+            losses = self.network(batch.to(self.ranks.device), stage.glyph_weight)
+            sums = torch.stack((losses.task_loss, losses.task_right, losses.task_count))
             loss, right, count = self.ranks.mean(sums).tolist()
             result[family] = {
                 task: {"loss": round(loss[i] / count[i], 4), "accuracy": round(right[i] / count[i], 4)}
                 for i, task in enumerate(TASKS)
                 if count[i]
-            } | {"glyph_accuracy": round(float(self.ranks.mean(glyph)), 4)}
+            } | {"glyph_accuracy": round(float(self.ranks.mean(losses.glyph_right)), 4)}
         self.network.train()
         return result
 
