@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from kimi_vl import KimiVL
-from kimi_vl.ops.registry import explain
+from kimi_vl.engine import BatchEngine, BatchPrompt
+from kimi_vl.ops.registry import IMPLEMENTATIONS, explain
 
 pytestmark = pytest.mark.gpu
 
@@ -34,3 +35,101 @@ def test_nano_reads_the_receipt_on_a_gpu_as_on_the_cpu(dtype):
     answer = KimiVL.load(device="cuda", dtype=dtype).ask(question, media=[RECEIPT], temperature=0.0)
     assert answer.text == "8.05"
     assert "3.45 + 4.60 = 8.05" in answer.thinking
+
+
+QUESTIONS = ["Read the text.", "Total?", "What is the date?", "What do the rye bread and the cheddar cost together?"]
+
+
+def questions(llm):
+    """Prompts about the receipt, one without it, and one of twice its length; the token that ends an answer."""
+    prompts = []
+    for question, pictures in [*((q, 1) for q in QUESTIONS), ("Hello", 0), (QUESTIONS[3], 2)]:
+        content = [{"type": "image", "image": RECEIPT}] * pictures + [{"type": "text", "text": question}]
+        prompt = llm.processor.prompt([{"role": "user", "content": content}])
+        prompts.append(BatchPrompt(prompt.input_ids, prompt.pixel_values, prompt.image_grid_hws))
+    return prompts, sorted(llm.processor.tokenizer.end_ids)
+
+
+def answers(model, prompts, end_ids, *, graphs, rows=8, compiled=False, **options):
+    engine = BatchEngine(model, rows=rows, capacity=2048, end_ids=end_ids, graphs=graphs, compiled=compiled)
+    return [sampled for row in engine.generate(prompts, max_tokens=150, **options) for sampled in row]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+@pytest.mark.parametrize("options", [{}, {"temperature": 0.8, "seed": 3}, {"temperature": 1.0, "top_p": 0.9, "seed": 4}], ids=str)
+def test_recorded_steps_give_the_tokens_of_plain_steps(dtype, options):
+    llm = KimiVL.load(device="cuda", dtype=dtype)
+    llm.model.choose_implementations({"routed_experts": "dense"})  # what a recording uses
+    prompts, end_ids = questions(llm)
+    plain = answers(llm.model, prompts, end_ids, graphs=False, samples=2, **options)
+    recorded = answers(llm.model, prompts, end_ids, graphs=True, samples=2, **options)
+    assert [a.token_ids for a in recorded] == [a.token_ids for a in plain]
+    assert {a.finish_reason for a in recorded} == {a.finish_reason for a in plain}
+    for one, other in zip(recorded, plain, strict=True):
+        assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+
+
+def test_recorded_fp32_steps_give_the_tokens_of_the_cpu():
+    torch.backends.cuda.matmul.allow_tf32 = False
+    cpu, gpu = KimiVL.load(device="cpu", dtype="float32"), KimiVL.load(device="cuda", dtype="float32")
+    prompts, end_ids = questions(cpu)
+    options = {"samples": 2, "temperature": 0.7, "seed": 5}
+    expected = answers(cpu.model, prompts, end_ids, graphs=False, **options)
+    found = answers(gpu.model, prompts, end_ids, graphs=True, rows=3, **options)
+    same = [one.token_ids == other.token_ids for one, other in zip(found, expected, strict=True)]
+    assert sum(same) >= len(same) - 1  # a draw may fall between two tokens within fp32 noise
+    for one, other in zip(found, expected, strict=True):
+        if one.token_ids == other.token_ids:
+            assert one.logprobs == pytest.approx(other.logprobs, abs=1e-3)
+
+
+@pytest.mark.filterwarnings("ignore:TensorFloat32")  # inductor's advice; the router's fp32 product must not be rounded
+def test_recorded_compiled_steps_give_the_tokens_of_plain_steps():
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    llm.model.choose_implementations({"routed_experts": "dense"})
+    prompts, end_ids = questions(llm)
+    plain = answers(llm.model, prompts, end_ids, graphs=False)
+    compiled = answers(llm.model, prompts, end_ids, graphs=True, compiled=True)
+    same = [one.token_ids == other.token_ids for one, other in zip(compiled, plain, strict=True)]
+    assert sum(same) >= len(same) - 1  # fused kernels round less often, which may turn one near-tie
+
+
+def test_every_gpu_of_the_machine_gives_the_same_answers():
+    found = []
+    for number in range(torch.cuda.device_count()):
+        llm = KimiVL.load(device=f"cuda:{number}", dtype="float32")
+        prompts, end_ids = questions(llm)
+        found.append([sampled.token_ids for sampled in answers(llm.model, prompts, end_ids, graphs=None)])
+    assert all(answer == found[0] for answer in found)
+
+
+def test_recorded_steps_read_the_weights_that_are_there_now():
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    prompts, end_ids = questions(llm)
+    engine = BatchEngine(llm.model, rows=6, capacity=2048, end_ids=end_ids)
+    before = engine.generate(prompts, max_tokens=20)
+    matrix = llm.model.language_model.lm_head.weight
+    with torch.no_grad():
+        matrix.copy_(matrix.roll(1, dims=0))  # in place: every token becomes the next one
+    rolled = engine.generate(prompts, max_tokens=1)
+    assert [row[0].token_ids[0] for row in rolled] == [row[0].token_ids[0] + 1 for row in before]
+    matrix.data = matrix.roll(-1, dims=0)  # moved: recordings must not read the old place
+    again = engine.generate(prompts, max_tokens=20)
+    assert [row[0].token_ids for row in again] == [row[0].token_ids for row in before]
+
+
+BATCHED = [i for i in IMPLEMENTATIONS if i.operation == "batched_latent_attention"]
+
+
+@pytest.mark.parametrize("name", [i.name for i in BATCHED])
+def test_every_batched_attention_decodes_like_the_reference(name):
+    """At nano's widths, with rows of 1 to 700 tokens in a window that ends inside the cache."""
+    torch.manual_seed(0)
+    q_latent, q_rope = torch.randn(64, 5, 160, device="cuda").bfloat16().split([128, 32], dim=-1)
+    rows_BSZ = torch.randn(64, 1024, 160, device="cuda").bfloat16()[:, :768]
+    lengths_B = torch.randint(1, 701, (64,), device="cuda")
+    [function] = [i.function for i in BATCHED if i.name == name]
+    [reference] = [i.function for i in BATCHED if i.name == "reference"]
+    found = function(q_latent, q_rope, rows_BSZ, lengths_B, scale=0.125)
+    expected = reference(q_latent, q_rope, rows_BSZ, lengths_B, scale=0.125)
+    assert float((found - expected).abs().max()) < 1.2e-2 * float(expected.abs().max())

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from kimi_vl.errors import ShapeError
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import rotary_angles
 from kimi_vl.ops.registry import IMPLEMENTATIONS
@@ -130,6 +131,54 @@ def test_prefill_in_chunks_equals_one_prefill(model, case, sizes):
     assert_within(cache.rows_NSZ, whole_cache.rows_NSZ, tolerances.REGROUPED)
 
 
+def test_prompts_prefilled_together_equal_the_prompts_one_by_one(model, case):
+    prompts = [torch.arange(7), case.input_ids, torch.tensor([9])]
+    features = model.image_features(case.pixel_values, GRIDS)
+    lengths = [len(ids) for ids in prompts]
+    logits, packed = model.prefill(torch.cat(prompts), lengths, features)
+    for ids, row_W, rows_NTZ in zip(prompts, logits, packed.rows_NSZ.split(lengths, dim=1), strict=True):
+        cache = model.new_cache(len(ids))
+        alone_W = model.step(ids, cache, features if len(ids) == lengths[1] else None)
+        assert_within(row_W, alone_W, tolerances.REGROUPED)
+        assert_within(rows_NTZ, cache.rows_NSZ, tolerances.REGROUPED)
+
+
+@pytest.mark.parametrize(("lengths", "message"), [([3, 3], "prompts have"), ([7, 0], "prompts have"), ([], "prompts have")], ids=str)
+def test_prompts_whose_lengths_do_not_add_up_are_refused(model, lengths, message):
+    with pytest.raises(ShapeError, match=message):
+        model.prefill(torch.arange(7), lengths)
+
+
+def test_rows_decoded_together_equal_the_sequences_one_by_one(model):
+    prompts = [torch.arange(3, 20), torch.tensor([9]), torch.arange(40, 45)]
+    lengths = [len(ids) for ids in prompts]
+    _, packed = model.prefill(torch.cat(prompts), lengths)
+    batch, rows = model.new_batch_cache(5, 30), torch.tensor([3, 0, 4])
+    for rows_BSZ in batch.layers_BSZ:
+        rows_BSZ.fill_(1e4)  # left behind by others
+    batch.fill(packed, torch.tensor([0, 17, 18]), torch.tensor(lengths), rows)
+    batch.grows_B[rows] = 1
+    caches = [model.new_cache(30) for _ in prompts]
+    for ids, cache in zip(prompts, caches, strict=True):
+        model.step(ids, cache)
+    for step, window in enumerate([30, 24, 30, 21]):  # the longest row has 17 tokens and the new one, then one more each step
+        batch.window = window
+        ids_B = torch.arange(5) + 100 + step
+        logits_BW = model.decode(ids_B, batch)
+        for row, cache in zip(rows, caches, strict=True):
+            assert_within(logits_BW[row], model.step(ids_B[row][None], cache), tolerances.REGROUPED)
+    assert batch.lengths_B.tolist() == [5, 0, 0, 21, 9]
+
+
+def test_a_row_that_does_not_grow_gives_the_same_step_again(model):
+    batch = model.new_batch_cache(2, 10)
+    batch.grows_B[0] = 1
+    first = model.decode(torch.tensor([5, 6]), batch)
+    second = model.decode(torch.tensor([7, 6]), batch)
+    assert_within(second[1], first[1], tolerances.REGROUPED)
+    assert (first[0] - second[0]).abs().max() > 0.1
+
+
 def test_the_absorbed_form_equals_the_expanded_form(model):
     tokens = TokenLayout.of([12])
     angles = rotary_angles(tokens.positions_T, 16, 800000.0)
@@ -154,6 +203,7 @@ def test_every_implementation_gives_the_network_the_same_logits(model, case, ope
     cache, _ = prefill(model, case)
     assert_within(prefill(model, case)[1], expected_last, tolerances.LOGITS)
     assert model.step(torch.tensor([5]), cache).isfinite().all()
+    assert model.decode(torch.tensor([5, 6]), model.new_batch_cache(2, 4)).isfinite().all()
 
 
 def test_the_routed_experts_see_each_token_alone(model):

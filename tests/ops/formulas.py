@@ -27,6 +27,11 @@ def latent_attention(q_latent, q_rope, cache, *, scale):
     return out
 
 
+def batched_latent_attention(q_latent, q_rope, cache, lengths, *, scale):
+    seen = [rows[:length] for rows, length in zip(cache, lengths.tolist(), strict=True)]
+    return torch.cat([latent_attention(q_latent[b, None], q_rope[b, None], rows, scale=scale) for b, rows in enumerate(seen)])
+
+
 def routed_experts(x, gate_up, down, indices, weights):
     x, gate_up, down = x.double(), gate_up.double(), down.double()
     out = torch.zeros_like(x)

@@ -37,6 +37,17 @@ def cached(num_new, num_cached, *, heads=3, rank=32, rope=16, contiguous=True, d
     return (q_latent, q_rope, rows), {"scale": (rank + rope) ** -0.5}
 
 
+def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
+    """Arguments of batched_latent_attention; the cache is a window of longer rows, with large values behind each length."""
+    q_latent, q_rope = torch.randn(len(lengths), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
+    if contiguous:
+        q_latent, q_rope = q_latent.contiguous(), q_rope.contiguous()
+    rows = torch.randn(len(lengths), max(lengths) + 9, rank + rope)
+    for row, length in zip(rows, lengths, strict=True):
+        row[length:] = 1e4
+    return (q_latent, q_rope, rows.to(dtype)[:, : window or max(lengths)], torch.tensor(lengths)), {"scale": (rank + rope) ** -0.5}
+
+
 def routed(tokens, *, experts=5, top_k=2, only=None, contiguous=True, dtype=torch.float32):
     """Arguments of routed_experts; `only` names the experts that may be chosen, so that the others get no token."""
     width, inner = 16, 8
@@ -68,6 +79,14 @@ CASES = {
         "every token new": partial(cached, 9, 9),
         "views of the projection": partial(cached, 4, 12, contiguous=False),
         "the official widths": partial(cached, 3, 20, heads=16, rank=512, rope=64),
+    },
+    "batched_latent_attention": {
+        "one row": partial(batched, [40]),
+        "rows of one token": partial(batched, [1, 1, 1]),
+        "rows of different lengths": partial(batched, [17, 1, 33, 32]),
+        "a window that no row fills": partial(batched, [5, 3], window=12),
+        "views of the projection": partial(batched, [4, 12], contiguous=False),
+        "the official widths": partial(batched, [20, 3], heads=16, rank=512, rope=64),
     },
     "routed_experts": {
         "one token": partial(routed, 1),

@@ -1,11 +1,12 @@
-"""token_probabilities against the definitions of its filters, written with Python lists; draw_token against the distribution."""
+"""token_probabilities against the definitions of its filters, written with Python lists; draw_token against the distribution; rows of
+tokens against tokens one by one."""
 
 import math
 
 import pytest
 import torch
 
-from kimi_vl.ops.sampling import draw_token, token_probabilities
+from kimi_vl.ops.sampling import draw_token, draw_tokens, greedy_tokens, token_probabilities
 
 
 def expected_probabilities(logits, temperature, top_k, top_p, min_p):
@@ -99,3 +100,53 @@ def test_frequencies_follow_the_distribution():
     # Four standard deviations of a binomial count with n = 4000.
     for count, p in zip(counts, probs_W.tolist(), strict=True):
         assert abs(count - 4000 * p) < 4 * math.sqrt(4000 * p * (1 - p))
+
+
+@pytest.mark.parametrize("top_p", [None, 0.9, 0.47, 1e-9])
+@pytest.mark.parametrize("temperature", [1.0, 0.3, 2.0])
+def test_rows_are_drawn_like_answers_one_by_one(temperature, top_p):
+    logits_BW = torch.randn(300, 200) * 3
+    logits_BW[:50] = logits_BW[:50].round()  # ties
+    uniforms_B = torch.rand(300, dtype=torch.float64)
+    limit = None if top_p is None else torch.tensor(top_p, dtype=torch.float64)
+    tokens_B, logprobs_B = draw_tokens(logits_BW, uniforms_B, torch.tensor(temperature), limit)
+    expected = [token_probabilities(row, temperature=temperature, top_p=top_p or 1.0) for row in logits_BW]
+    drawn = [draw_token(probs_W, float(uniform)) for probs_W, uniform in zip(expected, uniforms_B, strict=True)]
+    assert tokens_B.tolist() == drawn
+    assert logprobs_B.dtype == torch.float32
+    assert logprobs_B.tolist() == pytest.approx([math.log(p[t]) for p, t in zip(expected, drawn, strict=True)], abs=1e-5)
+
+
+def test_the_ends_of_the_unit_interval_land_on_tokens_that_have_mass():
+    logits_BW = torch.tensor([[-math.inf, 0.0, 0.0, -math.inf]]).repeat(2, 1)
+    tokens_B, logprobs_B = draw_tokens(logits_BW, torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64), torch.tensor(0.7))
+    assert tokens_B.tolist() == [1, 2]
+    assert logprobs_B.tolist() == pytest.approx([-math.log(2)] * 2)
+
+
+def test_the_smallest_temperature_draws_the_likeliest_token_of_every_row():
+    logits_BW = torch.tensor([[1e30, 2e30, -1e30], [3.0, 1.0, 2.0]])
+    tokens_B, logprobs_B = draw_tokens(logits_BW, torch.full((2,), 0.999, dtype=torch.float64), torch.tensor(1e-45))
+    assert tokens_B.tolist() == [1, 0]
+    assert logprobs_B.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_row_that_is_not_finite_shows_in_its_own_log_probability_alone(bad):
+    logits_BW = torch.zeros(3, 10)
+    logits_BW[1, 4] = bad
+    uniforms_B = torch.full((3,), 0.95, dtype=torch.float64)
+    top_p = torch.tensor(0.5, dtype=torch.float64)
+    for tokens_B, logprobs_B in (
+        greedy_tokens(logits_BW),
+        draw_tokens(logits_BW, uniforms_B, torch.tensor(1.0)),
+        draw_tokens(logits_BW, uniforms_B, torch.tensor(1.0), top_p),
+    ):
+        assert logprobs_B.isnan().tolist() == [False, True, False]
+        assert int(tokens_B.max()) < 10
+
+
+def test_greedy_rows_take_the_likeliest_token_and_its_share_at_temperature_one():
+    tokens_B, logprobs_B = greedy_tokens(torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]]).log().bfloat16())
+    assert tokens_B.tolist() == [1, 0]
+    assert logprobs_B.exp().tolist() == pytest.approx([0.7, 0.5], abs=4e-3)  # bf16 logits

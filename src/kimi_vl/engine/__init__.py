@@ -1,6 +1,7 @@
-"""Requests on one machine. Today the plain path, one request at a time; it stays as the reference of the batched engine."""
+"""Requests on one machine: one at a time, the plain path and the reference, or a batch of rows that decode together."""
 
+from kimi_vl.engine.batch import BatchEngine, BatchPrompt, Sampled
 from kimi_vl.engine.generation import FinishReason, Generation
 from kimi_vl.engine.sampling import Sampler, SamplingParams
 
-__all__ = ["FinishReason", "Generation", "Sampler", "SamplingParams"]
+__all__ = ["BatchEngine", "BatchPrompt", "FinishReason", "Generation", "Sampled", "Sampler", "SamplingParams"]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kimi_vl.config import TextConfig
-from kimi_vl.model.cache import LatentCache
+from kimi_vl.model.cache import Cache
 from kimi_vl.model.layers import RMSNorm
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import Operations, rotate_pairs
@@ -38,9 +38,9 @@ class LatentAttention(nn.Module):
         sin: torch.Tensor,
         tokens: TokenLayout,
         ops: Operations,
-        cache: LatentCache | None,
+        cache: Cache | None,
     ) -> torch.Tensor:
-        """cos and sin are [T, R/2] in x's dtype. With a cache, the T tokens continue its sequence."""
+        """cos and sin are [T, R/2] in x's dtype. With a cache, the T tokens continue its sequence, or each of them its own row."""
         q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
         latent_TL, k_rope_TR = self.kv_a_proj_with_mqa(x_TD).split([self.rank, self.rope], dim=-1)
@@ -48,9 +48,9 @@ class LatentAttention(nn.Module):
         q_rope_THR = rotate_pairs(q_rope_THR, cos, sin)
         k_rope_TR = rotate_pairs(k_rope_TR[:, None], cos, sin)[:, 0]
         if cache is not None:
-            cache_SZ = cache.write(self.layer, torch.cat((latent_TL, k_rope_TR), dim=-1))
-            if cache.length > 0:
-                return self.o_proj(self.absorbed(q_nope_THN, q_rope_THR, cache_SZ, ops).flatten(1))
+            cache.write(self.layer, torch.cat((latent_TL, k_rope_TR), dim=-1))
+            if cache.continues:
+                return self.o_proj(self.absorbed(q_nope_THN, q_rope_THR, cache, ops).flatten(1))
         return self.o_proj(self.expanded(q_nope_THN, q_rope_THR, latent_TL, k_rope_TR, tokens, ops).flatten(1))
 
     def expanded(
@@ -69,9 +69,9 @@ class LatentAttention(nn.Module):
         q_THQ, k_THQ = torch.cat((q_nope_THN, q_rope_THR), dim=-1), torch.cat((k_nope_THN, k_rope_THR), dim=-1)
         return ops.varlen_attention(q_THQ, k_THQ, v_THV.contiguous(), tokens.cu_seqlens, tokens.max_seqlen, causal=True, scale=self.scale)
 
-    def absorbed(self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache_SZ: torch.Tensor, ops: Operations) -> torch.Tensor:
+    def absorbed(self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache: Cache, ops: Operations) -> torch.Tensor:
         """The key and value maps folded into query and output, so that only the latents are read. [T, H, V]."""
         key_up_HNL, value_up_HVL = self.kv_b_proj.weight.unflatten(0, (self.num_heads, -1)).split([self.nope, self.value], dim=1)
         q_latent_THL = torch.einsum("THN,HNL->THL", q_nope_THN, key_up_HNL)
-        attended_THL = ops.latent_attention(q_latent_THL, q_rope_THR, cache_SZ, scale=self.scale)
+        attended_THL = cache.attend(self.layer, q_latent_THL, q_rope_THR, ops, scale=self.scale)
         return torch.einsum("THL,HVL->THV", attended_THL, value_up_HVL)

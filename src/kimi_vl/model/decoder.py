@@ -7,7 +7,7 @@ from torch import nn
 
 from kimi_vl.config import TextConfig
 from kimi_vl.model.attention import LatentAttention
-from kimi_vl.model.cache import LatentCache
+from kimi_vl.model.cache import Cache
 from kimi_vl.model.experts import MixtureOfExperts
 from kimi_vl.model.layers import GatedMLP, RMSNorm
 from kimi_vl.model.tokens import TokenLayout
@@ -33,7 +33,7 @@ class DecoderLayer(nn.Module):
         sin: torch.Tensor,
         tokens: TokenLayout,
         ops: Operations,
-        cache: LatentCache | None,
+        cache: Cache | None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Returns (hidden [T, D], chosen experts [T, K]; None in a dense layer)."""
         x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), cos, sin, tokens, ops, cache)
@@ -53,7 +53,7 @@ class Decoder(nn.Module):
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
 
     def forward(
-        self, embeddings_TD: torch.Tensor, tokens: TokenLayout, ops: Operations, cache: LatentCache | None = None
+        self, embeddings_TD: torch.Tensor, tokens: TokenLayout, ops: Operations, cache: Cache | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Hidden states after the final norm [T, D], and the experts chosen in each mixture layer [T, K]."""
         angles = rotary_angles(tokens.positions_T, self.rope_width, self.rope_theta)

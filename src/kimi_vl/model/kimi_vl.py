@@ -14,12 +14,12 @@ from torch import nn
 from kimi_vl.checkpoint.load import load_model
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import ShapeError
-from kimi_vl.model.cache import LatentCache
+from kimi_vl.model.cache import BatchLatentCache, LatentCache
 from kimi_vl.model.decoder import LanguageModel
 from kimi_vl.model.patches import PatchLayout
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.model.vision import Projector, VisionTower
-from kimi_vl.ops import select
+from kimi_vl.ops import Operations, select
 
 GridHWs = torch.Tensor | Sequence[tuple[int, int]]
 
@@ -120,6 +120,37 @@ class KimiVLForConditionalGeneration(nn.Module):
         tokens = TokenLayout.of([input_ids_T.shape[0]], self.device, start=cache.length)
         hidden_TD, _ = self.language_model.model(self.embed(input_ids_T, features_MD), tokens, self.ops, cache)
         return self.language_model.lm_head(hidden_TD[-1]).float()
+
+    def new_batch_cache(self, rows: int, capacity: int) -> BatchLatentCache:
+        """An empty latent cache for `rows` sequences of at most `capacity` tokens each."""
+        return BatchLatentCache(self.config.text_config, rows, capacity, dtype=self.dtype, device=self.device)
+
+    def prefill(
+        self, input_ids_T: torch.Tensor, lengths: Sequence[int], features_MD: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, LatentCache]:
+        """Run whole prompts of the given lengths, packed one after another [T], their image features in the same order.
+
+        Returns the logits after the last token of each, fp32 [prompts, W], and the latents of all T tokens, packed alike.
+        Raises: ShapeError unless the lengths are positive and sum to T, and the placeholders match the features.
+        """
+        if input_ids_T.ndim != 1 or min(lengths, default=0) < 1 or sum(lengths) != input_ids_T.shape[0]:
+            raise ShapeError(f"input_ids is {list(input_ids_T.shape)} and the prompts have {list(lengths)} tokens; they must lie packed")
+        packed = self.new_cache(input_ids_T.shape[0])
+        tokens = TokenLayout.of(lengths, self.device)
+        hidden_TD, _ = self.language_model.model(self.embed(input_ids_T.to(self.device), features_MD), tokens, self.ops, packed)
+        last = tokens.cu_seqlens[1:].long() - 1
+        return self.language_model.lm_head(hidden_TD.index_select(0, last)).float(), packed
+
+    def decode(self, input_ids_B: torch.Tensor, cache: BatchLatentCache, ops: Operations | None = None) -> torch.Tensor:
+        """Run the next token of every row of the cache; the logits after it, fp32 [B, W]. `ops` instead of the model's, if given.
+
+        Nothing here asks the host, so a CUDA graph can hold it if the operations can be held. Mutates the cache.
+        """
+        boundaries = torch.arange(input_ids_B.shape[0] + 1, dtype=torch.int32, device=self.device)
+        tokens = TokenLayout(cache.lengths_B, boundaries, 1)
+        decoder = self.language_model.model
+        hidden_BD, _ = decoder(decoder.embed_tokens(input_ids_B), tokens, ops or self.ops, cache)
+        return self.language_model.lm_head(hidden_BD).float()
 
     @classmethod
     def from_pretrained(

@@ -1,6 +1,7 @@
 """Attention over packed sequences, and latent attention over a cache.
 
-Letters: T query tokens, S cached tokens, H heads, Q query/key width, V value width, L latent rank, R rotary width, Z = L + R.
+Letters: T query tokens, B rows of a batch, S cached tokens, H heads, Q query/key width, V value width, L latent rank, R rotary width,
+Z = L + R.
 """
 
 import itertools
@@ -100,3 +101,42 @@ def latent_attention_reference(
         visible_TS = torch.ones(num_new, num_cached, dtype=torch.bool, device=cache_SZ.device).tril(num_cached - num_new)
         scores_THS = scores_THS.masked_fill(~visible_TS[:, None], float("-inf"))
     return scores_THS.softmax(-1).to(cache_SZ.dtype) @ latent_SL
+
+
+def batched_latent_attention_reference(
+    q_latent_BHL: torch.Tensor,
+    q_rope_BHR: torch.Tensor,
+    cache_BSZ: torch.Tensor,
+    lengths_B: torch.Tensor,
+    *,
+    scale: float,
+) -> torch.Tensor:
+    """Latent attention in absorbed form, one new token for each of B sequences of different lengths.
+
+    Row b sees cached rows 0 .. lengths[b] - 1, its own token among them, so lengths are from 1 to S; what lies behind must be finite
+    and does not count. Queries, scores and softmax as in `latent_attention`; nothing asks the host. Returns [B, H, L].
+    """
+    q_BHZ = torch.cat((q_latent_BHL, q_rope_BHR), dim=-1)
+    scores_BHS = (q_BHZ.float() @ cache_BSZ.float().mT) * scale
+    return _weigh(scores_BHS, cache_BSZ, lengths_B, q_latent_BHL.shape[-1])
+
+
+def batched_latent_attention_bmm(
+    q_latent_BHL: torch.Tensor,
+    q_rope_BHR: torch.Tensor,
+    cache_BSZ: torch.Tensor,
+    lengths_B: torch.Tensor,
+    *,
+    scale: float,
+) -> torch.Tensor:
+    """The same reading half-precision rows as they lie, with fp32 scores straight from the product. Contract of the reference."""
+    q_BHZ = torch.cat((q_latent_BHL, q_rope_BHR), dim=-1)
+    scores_BHS = torch.bmm(q_BHZ, cache_BSZ.mT, out_dtype=torch.float32).mul_(scale)
+    return _weigh(scores_BHS, cache_BSZ, lengths_B, q_latent_BHL.shape[-1])
+
+
+def _weigh(scores_BHS: torch.Tensor, cache_BSZ: torch.Tensor, lengths_B: torch.Tensor, rank: int) -> torch.Tensor:
+    """Softmax over the first lengths[b] scores of row b, and the latents so weighted [B, H, L]."""
+    behind_BS = torch.arange(cache_BSZ.shape[1], device=cache_BSZ.device) >= lengths_B[:, None]
+    probs_BHS = scores_BHS.masked_fill_(behind_BS[:, None], float("-inf")).softmax(-1)
+    return torch.bmm(probs_BHS.to(cache_BSZ.dtype), cache_BSZ[..., :rank])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts
+from kimi_vl.ops import attention, experts, latent_decode
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Operations:
 
     varlen_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
+    batched_latent_attention: Callable[..., torch.Tensor]
     routed_experts: Callable[..., torch.Tensor]
 
 
@@ -48,14 +49,26 @@ def _anywhere(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
-def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
+def _half_on_gpu(device: torch.device, dtype: torch.dtype) -> str | None:
     if device.type != "cuda":
         return f"needs an NVIDIA GPU, the device is {device.type}"
     if dtype not in (torch.bfloat16, torch.float16):
         return f"needs bfloat16 or float16 weights, these are {str(dtype).removeprefix('torch.')}"
+    return None
+
+
+def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
+    if (refusal := _half_on_gpu(device, dtype)) is not None:
+        return refusal
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 11):
         return f"needs torch 2.11 or newer for its windowed varlen kernel, this is {torch.__version__}"
     return None
+
+
+def _triton(device: torch.device, dtype: torch.dtype) -> str | None:
+    if (refusal := _half_on_gpu(device, dtype)) is not None:
+        return refusal
+    return None if latent_decode.triton else "needs the package triton, which torch for NVIDIA GPUs brings along on Linux"
 
 
 # In order of preference: the first that can run is the automatic choice.
@@ -64,6 +77,9 @@ IMPLEMENTATIONS = (
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
     Implementation("latent_attention", "reference", attention.latent_attention_reference, _anywhere),
+    Implementation("batched_latent_attention", "triton", latent_decode.batched_latent_attention_triton, _triton),
+    Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
+    Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
 )
