@@ -2,6 +2,8 @@
 
 import io
 import json
+import lzma
+import shutil
 import string
 import tarfile
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from PIL import ImageFont
 
 from kimi_vl.errors import InputError
 from kimi_vl.training.synth import build_pack, pack_fonts, pack_lists, pack_prose
-from kimi_vl.training.synth.pack import KINDS, SPLITS, DataPack
+from kimi_vl.training.synth.pack import ICON_INDEX, ICON_KINDS, KINDS, SPLITS, DataPack, page_index
 
 LISTS: list[Callable[[DataPack, str], list[str]]] = [DataPack.words, DataPack.prose, DataPack.names, DataPack.products]
 
@@ -172,8 +174,88 @@ def test_a_leak_between_splits_stops_the_build():
     # The builtin pack has its one font in every split, which is the first leak to be met.
     with pytest.raises(ValueError, match="family 'pillow' is both in train and in val"):
         build_pack.check_disjoint(pack)
-    leaking = DataPack({split: [] for split in SPLITS}, pack._text, "")
+    leaking = DataPack({split: [] for split in SPLITS}, pack._text, "", icons=pack._icons)
     with pytest.raises(ValueError, match="word 'apple' is both in train and in test"):
+        build_pack.check_disjoint(leaking)
+
+
+def test_every_split_of_the_builtin_pack_has_icons_of_every_kind_by_a_hand_of_its_own():
+    hands = [DataPack.builtin().icons(split) for split in SPLITS]
+    assert all({icons.kind for icons in sets} == set(ICON_KINDS) for sets in hands)
+    names = [{icons.name for icons in sets} for sets in hands]
+    assert len(names[0] | names[1] | names[2]) == sum(map(len, names))
+    for kind in ICON_KINDS:
+        assert len({icons.names for sets in hands for icons in sets if icons.kind == kind}) == 1
+
+
+def with_extras(folder: Path, copy: Path) -> Path:
+    """The pack with a set of icons per split and a web page for training, as the build's additions leave them."""
+    shutil.copytree(folder, copy)
+    tiny, (page,) = DataPack.builtin(), DataPack.builtin().web_pages("train")
+    (copy / "icons").mkdir()
+    (copy / "web").mkdir()
+    listed = []
+    for split in SPLITS:
+        (icons,) = (icons for icons in tiny.icons(split) if icons.kind == "signs")
+        (copy / f"icons/{split}.webp").write_bytes(icons.atlas)
+        listed.append({"file": f"icons/{split}.webp", "name": split, "kind": "signs", "split": split, "names": list(icons.names)})
+    (copy / ICON_INDEX).write_text(json.dumps(listed))
+    (copy / "web/train-000.webp").write_bytes(page.picture)
+    facts = [{"file": "web/train-000.webp"} | dict(page.facts)]
+    (copy / page_index("train")).write_bytes(lzma.compress(json.dumps(facts).encode()))
+    index = json.loads((folder / "pack.json").read_text())
+    build_pack.write_index(copy, index["faces"], index["sources"])
+    return copy
+
+
+def test_icons_and_pages_are_loaded_from_where_the_build_put_them(folder, tmp_path):
+    pack = DataPack.load(with_extras(folder, tmp_path / "pack"))
+    (icons,) = pack.icons("test")
+    assert (icons.name, icons.kind, icons.names) == ("test", "signs", ("circle", "warning"))
+    assert icons.atlas == next(i.atlas for i in DataPack.builtin().icons("test") if i.kind == "signs")
+    (page,) = pack.web_pages("train")
+    assert page.facts["items"][2]["label"] == "Save"
+    assert page.picture == DataPack.builtin().web_pages("train")[0].picture
+    with pytest.raises(InputError, match="no web pages; add them with"):
+        pack.web_pages("test")
+    assert pack.digest != DataPack.load(folder).digest
+
+
+def test_a_pack_without_icons_says_how_to_add_them(folder):
+    with pytest.raises(InputError, match="--add icons"):
+        DataPack.load(folder).icons("train")
+
+
+def test_adding_to_a_pack_leaves_the_rest_byte_for_byte(folder, tmp_path, monkeypatch):
+    pack = with_extras(folder, tmp_path / "pack")
+    page, before = DataPack.builtin().web_pages("train")[0], files_of(pack)
+
+    def add_icons(staging: Path, scratch: Path) -> list[dict]:
+        assert not (staging / "icons").exists()
+        shutil.copytree(pack / "icons", staging / "icons")
+        (staging / "icons/more.webp").write_bytes(page.picture)
+        return [{"name": "sqlite3-doc", "version": "4"}, {"name": "icons", "version": "1"}]
+
+    monkeypatch.setitem(build_pack.ADDITIONS, "icons", add_icons)
+    monkeypatch.setattr(build_pack, "report", lambda folder: None)
+    build_pack.add(pack, ["icons"], tmp_path)
+    after = files_of(pack)
+    assert set(after) == {*before, "icons/more.webp"}
+    assert all(after[name] == data for name, data in before.items() if name != "pack.json")
+    index = json.loads(after["pack.json"])
+    assert [(source["name"], source["version"]) for source in index["sources"]] == [("sqlite3-doc", "4"), ("icons", "1")]
+    assert "icons/more.webp" in index["files"]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_set_of_icons_in_two_splits_stops_the_build():
+    pack = DataPack.builtin()
+    shared = pack.icons("train")[0]
+    leaking = DataPack({s: [] for s in SPLITS}, pack._text, "", icons={s: [shared] for s in SPLITS}, pages=pack._pages)
+    with pytest.raises(ValueError, match="set of icons 'tiny train' is both in train and in val"):
         build_pack.check_disjoint(leaking)
 
 

@@ -2,6 +2,8 @@
 
 import random
 import re
+from collections import Counter
+from fractions import Fraction
 
 import cv2
 import numpy as np
@@ -15,6 +17,7 @@ from kimi_vl.training.synth.content import Content, luminance
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.plots import draw_chart
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
+from kimi_vl.training.synth.traces import verify
 from kimi_vl.training.synth.world import render
 from tests.training.interviews import Recorder
 
@@ -53,7 +56,18 @@ def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
         interview = Recorder(content.rng, text)
         maker = ChartTurns(content, interview, chart)
         draws = [maker.value, maker.extreme, maker.larger, maker.difference, maker.total, maker.trend, maker.step, maker.text, maker.legend]
-        for draw in (*draws, maker.count, maker.kind, maker.reverse, maker.above, maker.written_out, maker.refusal, maker.highest_series):
+        more = (maker.ratio, maker.average, maker.second, maker.part_there)
+        for draw in (
+            *draws,
+            maker.count,
+            maker.kind,
+            maker.reverse,
+            maker.above,
+            maker.written_out,
+            maker.refusal,
+            maker.highest_series,
+            *more,
+        ):
             interview.key = ""
             turn = draw()
             if turn:
@@ -76,7 +90,7 @@ def row_of(chart: Chart, slots: dict[str, str]) -> list[int]:
     return list(chart.values[chart.series.index(slots["series"]) if "series" in slots else 0])
 
 
-def numbers(key: str, slots: dict[str, str], chart: Chart) -> int | None:
+def numbers(key: str, slots: dict[str, str], chart: Chart) -> int | Fraction | None:
     """The answers that are numbers; None for another key."""
     row = row_of(chart, slots)
     if key in ("chart_value", "chart_cell", "chart_share"):
@@ -90,6 +104,10 @@ def numbers(key: str, slots: dict[str, str], chart: Chart) -> int | None:
         return row[place(chart, slots["a"])] + row[place(chart, slots["b"])]
     if key == "chart_sum":
         return sum(row)
+    if key == "chart_ratio":
+        return Fraction(row[place(chart, slots["a"])], row[place(chart, slots["b"])])
+    if key == "chart_average":
+        return Fraction(sum(row), len(row))
     if key == "category_sum":
         return sum(values[place(chart, slots["item"])] for values in chart.values)
     return None
@@ -108,8 +126,14 @@ def words(key: str, slots: dict[str, str], chart: Chart) -> str:
     if key == "chart_larger":
         return max((slots["a"], slots["b"]), key=lambda name: row[place(chart, name)])
     if key == "chart_which":
-        (found,) = [name for name, value in zip(chart.categories, row, strict=True) if value == digits(slots["value"])]
+        found = [name for name, value in zip(chart.categories, row, strict=True) if value == digits(slots["value"])] or ["None."]
+        assert len(found) == 1
+        return found[0]
+    if key == "chart_second":
+        (found,) = [name for name, value in zip(chart.categories, row, strict=True) if value == sorted(row)[-2]]
         return found
+    if key == "part_there":
+        return "Yes." if slots["item"].casefold() in [name.casefold() for name in chart.categories] else "No."
     if key in ("parts_above", "parts_below"):
         limit = digits(slots["value"])
         return str(sum(v > limit if key == "parts_above" else v < limit for v in row))
@@ -147,7 +171,8 @@ def test_every_answer_follows_from_the_values_of_the_chart():
         *("chart_value", "chart_cell", "chart_share", "cell", "chart_difference", "series_difference", "chart_sum", "chart_sum_two"),
         *("category_sum", "chart_highest", "chart_lowest", "chart_highest_of", "series_highest", "chart_larger", "chart_which"),
         *("parts_above", "parts_below", "chart_step", "series_step", "chart_trend", "series_trend", "title", "x_label", "y_label"),
-        *("list_series", "list_slices", "count_series", "count_parts", "chart_kind"),
+        *("list_series", "list_slices", "count_series", "count_parts", "chart_kind", "chart_ratio", "chart_average"),
+        *("chart_second", "part_there"),
     } <= seen
 
 
@@ -185,6 +210,7 @@ def test_questions_about_numbers_are_asked_only_where_they_can_be_read():
         "count_parts",
         "chart_kind",
         "chart_share",
+        "part_there",
         "",
     }
     for turn, key, _, chart, _ in TURNS:
@@ -311,18 +337,32 @@ def test_markdown_of_a_chart_parses_back_to_its_names_and_values():
             assert not chart.series[s] or lines[0][s + 1] == chart.series[s]
 
 
-def test_every_step_of_a_sum_holds_and_the_last_one_is_the_answer():
+def test_every_step_of_a_sum_holds_and_the_last_new_one_is_the_answer():
     steps = 0
     for turn, *_ in TURNS:
-        if turn.task != "sum" or turn.thinking is None:
+        assert turn.thinking is None or verify(turn.thinking), turn
+        if turn.task != "sum" or turn.thinking is None or "\nWait, " in turn.thinking:
             continue
         found = [m for row in turn.thinking.split("\n") if (m := STEP.match(row))]
         for match in found:
             a, b, c = (digits(match[k]) for k in (1, 3, 4))
             assert c == (a + b if match[2] == "+" else a - b), match[0]
             steps += 1
-        assert digits([m for m in found if not m[0].startswith("Check: ")][-1][4]) == digits(turn.answer)
+        results = [row.rsplit(" = ", 1)[1] for row in turn.thinking.split("\n") if " = " in row and not row.startswith("Check: ")]
+        assert digits(results[-1]) == digits(turn.answer)
+        assert turn.steps > 0
     assert steps > 100
+
+
+def test_searches_find_and_miss():
+    found = Counter((key, turn.answer if turn.answer in ("Yes.", "No.", "None.") else "") for turn, key, *_ in TURNS)
+    assert 0.3 < found["part_there", "Yes."] / (found["part_there", "Yes."] + found["part_there", "No."]) < 0.7
+    assert 5 < found["chart_which", "None."] < found["chart_which", ""]
+    for turn, key, slots, chart, text in TURNS:
+        if key == "chart_which" and turn.answer == "None.":
+            assert slots["value"] not in text
+        if key == "part_there":
+            assert (slots["item"].casefold() in [name.casefold() for name in chart.categories]) == (turn.answer == "Yes.")
 
 
 def test_what_is_refused_is_not_on_the_chart():

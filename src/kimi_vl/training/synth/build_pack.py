@@ -1,9 +1,10 @@
 """Build the data pack: fetch packages, take faces and text out of them, split, check, write.
 
     python -m kimi_vl.training.synth.build_pack .data/pack [--scratch FOLDER]
+    python -m kimi_vl.training.synth.build_pack .data/pack --add icons web    # into a pack that is there
 
-Needs `npm`, `apt-get` and `dpkg` and a few minutes. Everything is sorted and seeded: the same package versions give the
-same pack, byte for byte, and pack.json records them.
+Needs `npm`, `apt-get` and `dpkg` and a few minutes; icons and web pages are drawn by Chromium through
+Playwright. Everything is sorted and seeded: the same package versions give the same pack, byte for byte, and pack.json records them.
 """
 
 import argparse
@@ -17,16 +18,21 @@ import subprocess
 import tarfile
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from kimi_vl.training.synth import pack_fonts, pack_lists, pack_prose
-from kimi_vl.training.synth.pack import FORMAT, SPLITS, DataPack, contents_digest, text_file
+from PIL import Image
+
+from kimi_vl.training.synth import pack_fonts, pack_icons, pack_lists, pack_prose, pack_web, web_grammars
+from kimi_vl.training.synth.pack import FORMAT, ICON_INDEX, SPLITS, DataPack, contents_digest, page_index, text_file
+from kimi_vl.training.synth.pack_browser import browser_page, screenshot
 
 WORD_PACKAGE = "wamerican-huge"
 MAX_PROSE_BYTES = 4_000_000  # of one package, so that no single book sets the tone
 FAMILY_SHARES = (70, 10, 20)
 TEXT_SHARES = (80, 5, 15)
+PAGES = {"train": 288, "val": 48}  # 12 and 2 of each grammar
+PAGE_QUALITY = 70  # of WebP: about 11 KB a page
 _WORD = re.compile(r"[A-Za-z]{2,16}(?:'[a-z]{1,2})?")
 _SURNAME = re.compile(r"[A-Z][a-z]{3,10}")
 
@@ -55,11 +61,71 @@ def build(folder: Path, scratch: Path) -> None:
     archives = fetch_npm(sorted(name for names in pack_fonts.NPM_FAMILIES.values() for name in names.split()), scratch / "npm")
     faces, npm_sources = write_faces(staging, archives, {package: unpacked[package] for package in font_packages})
     write_text(staging, unpacked)
-    write_index(staging, faces, npm_sources + [debian_source(package, unpacked[package]) for package in sorted(unpacked)])
+    sources = npm_sources + [debian_source(package, unpacked[package]) for package in sorted(unpacked)]
+    write_index(staging, faces, sources)  # pages are filled with the pack's own text
+    for step in ADDITIONS.values():
+        sources += step(staging, scratch)
+    write_index(staging, faces, sources)
+    put_in_place(staging, folder)
+
+
+def add(folder: Path, steps: list[str], scratch: Path) -> None:
+    """Do some of ADDITIONS again in the pack at `folder`; everything else in it stays byte for byte."""
+    staging = folder.with_name(folder.name + ".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    shutil.copytree(folder, staging)
+    index = json.loads((staging / "pack.json").read_text(encoding="utf-8"))
+    sources = {source["name"]: source for source in index["sources"]}
+    for name in steps:
+        shutil.rmtree(staging / name, ignore_errors=True)
+        write_index(staging, index["faces"], list(sources.values()))
+        sources |= {source["name"]: source for source in ADDITIONS[name](staging, scratch)}
+    write_index(staging, index["faces"], list(sources.values()))
+    put_in_place(staging, folder)
+
+
+def put_in_place(staging: Path, folder: Path) -> None:
+    """Check the new pack and let it take the place of the old."""
     check_disjoint(DataPack.load(staging))
     shutil.rmtree(folder, ignore_errors=True)
     staging.rename(folder)
     report(folder)
+
+
+def add_icons(staging: Path, scratch: Path) -> list[dict]:
+    """Draw every set of icons as one lossless WebP; returns their sources."""
+    (staging / "icons").mkdir()
+    archives = fetch_npm(list(pack_icons.PACKAGES), scratch / "npm", scope="iconify-json")
+    drawings = {package: pack_icons.Drawings(archives[package]) for package in pack_icons.PACKAGES}
+    listed = []
+    with browser_page(pack_icons.SIDE * pack_icons.COLUMNS, pack_icons.SIDE) as page:
+        for source in pack_icons.SOURCES:
+            html, names = pack_icons.atlas_page(source, drawings[source.package])
+            name = f"icons/{source.kind}-{source.package}.webp"
+            Image.fromarray(screenshot(page, html, transparent=True)).save(staging / name, "WEBP", lossless=True, method=6)
+            listed.append({"file": name, "name": source.package, "kind": source.kind, "split": source.split, "names": names})
+    (staging / ICON_INDEX).write_text(json.dumps(listed, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return [drawings[package].source() for package in pack_icons.PACKAGES]
+
+
+def add_web(staging: Path, scratch: Path) -> list[dict]:
+    """Draw web pages for train and val, filled with the pack's own text; no new sources."""
+    (staging / "web").mkdir()
+    pack = DataPack.load(staging)
+    grammars = list(web_grammars.GRAMMARS.items())
+    with browser_page(800, 600) as page:
+        for split, count in PAGES.items():
+            listed = []
+            for k in range(count):
+                picture, facts = pack_web.draw_fitting(
+                    page, f"web/{split}/{k}", pack, split, grammars[k % len(grammars)], web_grammars.THEMES
+                )
+                name = f"web/{split}-{k:03d}.webp"
+                Image.fromarray(picture).save(staging / name, "WEBP", quality=PAGE_QUALITY, method=6)
+                listed.append({"file": name} | facts)
+            data = json.dumps(listed, ensure_ascii=False, separators=(",", ":")).encode()
+            (staging / page_index(split)).write_bytes(lzma.compress(data, preset=9))
+    return []
 
 
 def fetch_debian(packages: list[str], folder: Path) -> dict[str, Path]:
@@ -76,18 +142,18 @@ def fetch_debian(packages: list[str], folder: Path) -> dict[str, Path]:
     return unpacked
 
 
-def fetch_npm(names: list[str], folder: Path) -> dict[str, Path]:
-    """Download @fontsource packages, 20 per call; returns the archive of each."""
+def fetch_npm(names: list[str], folder: Path, scope: str = "fontsource") -> dict[str, Path]:
+    """Download packages of a scope, 20 per call; returns the archive of each."""
     folder.mkdir(parents=True, exist_ok=True)
-    missing = [name for name in names if not _archive(folder, name)]
+    missing = [name for name in names if not _archive(folder, f"{scope}-{name}")]
     for start in range(0, len(missing), 20):
-        specs = [f"@fontsource/{name}" for name in missing[start : start + 20]]
+        specs = [f"@{scope}/{name}" for name in missing[start : start + 20]]
         subprocess.run(["npm", "pack", "--silent", *specs], cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return {name: archive for name in names if (archive := _archive(folder, name))}
+    return {name: archive for name in names if (archive := _archive(folder, f"{scope}-{name}"))}
 
 
-def _archive(folder: Path, name: str) -> Path | None:
-    found = [path for path in folder.glob(f"fontsource-{name}-*.tgz") if re.fullmatch(rf"fontsource-{name}-\d[\w.]*\.tgz", path.name)]
+def _archive(folder: Path, stem: str) -> Path | None:
+    found = [path for path in folder.glob(f"{stem}-*.tgz") if re.fullmatch(rf"{stem}-\d[\w.]*\.tgz", path.name)]
     return max(found, default=None)
 
 
@@ -179,14 +245,14 @@ def write_lines(staging: Path, name: str, split: str, lines: Iterable[str]) -> N
 
 def write_index(staging: Path, faces: list[dict], sources: list[dict]) -> None:
     """Write pack.json, which lists all the rest."""
-    paths = sorted(path for path in staging.rglob("*") if path.is_file())
+    paths = sorted(path for path in staging.rglob("*") if path.is_file() and path.name != "pack.json")
     files = {path.relative_to(staging).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
     index = {"format": FORMAT, "digest": contents_digest(files, faces), "faces": faces, "sources": sources, "files": files}
     (staging / "pack.json").write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def check_disjoint(pack: DataPack) -> None:
-    """Raise ValueError if a family, word, sentence, name or article is in two splits."""
+    """Raise ValueError if a family, word, sentence, name, article or set of icons is in two splits."""
     owner: dict[tuple[str, str], str] = {}
     for split in SPLITS:
         entries = {("family", pack_fonts.family_stem(face.family)) for face in pack.faces(split)}
@@ -194,6 +260,7 @@ def check_disjoint(pack: DataPack) -> None:
         entries |= {("sentence", sentence) for paragraph in pack.prose(split) for sentence in pack_prose.sentences(paragraph)}
         entries |= {("name", name) for name in pack.names(split)}
         entries |= {("article", product) for product in pack.products(split)}
+        entries |= {("set of icons", hand.name) for hand in pack.icons(split)}
         for entry in entries:
             if owner.setdefault(entry, split) != split:
                 raise ValueError(f"the {entry[0]} {entry[1]!r} is both in {owner[entry]} and in {split}; the splits leak")
@@ -210,18 +277,28 @@ def report(folder: Path) -> None:
         print(f"{split}: {len(faces)} faces of {len({face.family for face in faces})} families: {dict(sorted(kinds.items()))}")
         characters = sum(map(len, pack.prose(split))) / 1e6
         print(f"  {len(pack.words(split))} words, {len(pack.prose(split))} paragraphs of {characters:.1f} M characters,", end=" ")
-        print(f"{len(pack.names(split))} names, {len(pack.products(split))} articles")
+        print(f"{len(pack.names(split))} names, {len(pack.products(split))} articles,", end=" ")
+        hands = ", ".join(f"{hand.name} ({len(hand.names)} {hand.kind})" for hand in pack.icons(split))
+        print(f"{len(pack.web_pages(split)) if split != 'test' else 0} web pages, icons of {hands}")
+
+
+ADDITIONS: dict[str, Callable[[Path, Path], list[dict]]] = {"icons": add_icons, "web": add_web}
 
 
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description="Build the data pack of fonts and text.")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--add", nargs="+", choices=list(ADDITIONS), help="only put these into the pack that is there")
     parser.add_argument("--scratch", type=Path, help="keep the downloads here and use those already there")
     arguments = parser.parse_args()
     logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of every table that a subset drops
     with tempfile.TemporaryDirectory() as temporary:
-        build(arguments.folder.resolve(), (arguments.scratch or Path(temporary)).resolve())
+        folder, scratch = arguments.folder.resolve(), (arguments.scratch or Path(temporary)).resolve()
+        if arguments.add:
+            add(folder, arguments.add, scratch)
+        else:
+            build(folder, scratch)
 
 
 if __name__ == "__main__":

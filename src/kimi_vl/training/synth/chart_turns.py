@@ -1,12 +1,16 @@
 """What can be asked about a chart: values, extremes, sums with steps, trends, its texts, and what is not in it."""
 
+from collections.abc import Sequence
+
+from kimi_vl.training.synth import traces
 from kimi_vl.training.synth.charts import THINGS, Chart
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.figures import markdown, running_sum, subtraction
+from kimi_vl.training.synth.figures import markdown
 from kimi_vl.training.synth.plots import draw_chart
 from kimi_vl.training.synth.questions import Draft, Interview
 from kimi_vl.training.synth.scene import Turn
 from kimi_vl.training.synth.sheet_turns import round_near
+from kimi_vl.training.synth.traces import Quote
 
 NAMES_OF = {
     "bar": "bar chart",
@@ -19,6 +23,7 @@ NAMES_OF = {
     "scatter": "scatter chart",
 }
 PART_OF = {"line": "points", "scatter": "points", "pie": "slices", "donut": "slices"}
+FEW = 5  # bars and points that are counted or compared at a glance
 CLEAR = 5  # shares of two slices that differ by so many points can be told apart without numbers
 
 
@@ -32,9 +37,10 @@ class ChartTurns:
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns."""
         makers = (
-            *((self.value, 36), (self.extreme, 14), (self.larger, 7), (self.difference, 7), (self.total, 8), (self.trend, 7)),
-            *((self.step, 4), (self.text, 9), (self.legend, 5), (self.count, 6), (self.kind, 4), (self.reverse, 5)),
-            *((self.above, 6), (self.written_out, 6), (self.refusal, 15), (self.highest_series, 5)),
+            *((self.value, 36), (self.extreme, 12), (self.larger, 7), (self.difference, 4), (self.total, 4), (self.trend, 7)),
+            *((self.step, 4), (self.text, 9), (self.legend, 5), (self.count, 5), (self.kind, 4), (self.reverse, 6)),
+            *((self.above, 6), (self.written_out, 8), (self.refusal, 15), (self.highest_series, 5), (self.ratio, 3)),
+            *((self.second, 4), (self.average, 1), (self.part_there, 4)),
         )
         return self.interview.draw(count, makers)
 
@@ -58,13 +64,14 @@ class ChartTurns:
         """Evidence: category or series with its value."""
         return f"{self.chart.categories[k]} {self.printed(s, k)}"
 
-    def by_series(self, k: int) -> str:
-        return "\n".join(f"{name} {self.printed(s, k)}" for s, name in enumerate(self.chart.series))
+    def quotes(self, s: int, parts: Sequence[int] = ()) -> list[Quote]:
+        """Values of a series with their categories."""
+        chart = self.chart
+        return [Quote(chart.categories[k], chart.values[s][k], self.printed(s, k)) for k in parts or range(len(chart.categories))]
 
-    def along(self, s: int) -> str:
-        """A series as evidence, one category a line; without numbers where they cannot be read."""
-        names = range(len(self.chart.categories))
-        return "\n".join(self.shown(s, k) for k in names) if self.chart.exact else ""
+    def by_series(self, k: int) -> list[Quote]:
+        """Values of a category with their series."""
+        return [Quote(name, self.chart.values[s][k], self.printed(s, k)) for s, name in enumerate(self.chart.series)]
 
     def value(self) -> Turn | None:
         if not self.chart.exact:
@@ -86,6 +93,12 @@ class ChartTurns:
         _, k = self.one()
         if self.chart.values[0].count(self.chart.values[0][k]) > 1:
             return None
+        if self.rng.random() < 0.2 and self.chart.labelled:
+            value = self.chart.notation.full(self.chart.values[0][k] + self.rng.choice((1, 2, 5, 10, 50)))
+            slots = {"subject": self.chart.subject, "value": value}
+            return (
+                self.interview.glance("chart_which", "None.", f"None is {value}.", "find", **slots) if self.interview.lacks(value) else None
+            )
         answer = self.chart.categories[k]
         return self.interview.glance("chart_which", answer, self.shown(0, k), "find", subject=self.chart.subject, value=self.printed(0, k))
 
@@ -118,7 +131,25 @@ class ChartTurns:
         part = PART_OF.get(chart.kind, "bars")
         if chart.kind == "line":
             return None  # a line without markers has no points to count
-        return self.interview.work("count_parts", str(len(chart.categories)), names, "count", trivial=True, parts=part)
+        easy = len(chart.categories) <= FEW
+        return self.interview.work("count_parts", str(len(chart.categories)), names, "count", trivial=True, easy=easy, parts=part)
+
+    def part_there(self) -> Turn | None:
+        """Whether something is in the chart."""
+        if self.chart.kind == "scatter":
+            return None
+        part = PART_OF.get(self.chart.kind, "bars") if not self.plural else "categories"
+        if self.rng.random() < 0.5:
+            k = self.one()[1]
+            return self.interview.glance("part_there", "Yes.", f"I see {self.chart.categories[k]}.", "find", item=self.said(k), parts=part)
+        name = self.absent_name()
+        return self.interview.glance("part_there", "No.", f"There is no {name}.", "find", item=name, parts=part) if name else None
+
+    def absent_name(self) -> str | None:
+        """A name such as categories here have, which is not printed."""
+        made = THINGS.get(self.chart.subject, lambda content: content.one(("Jan", "Jun", "Dec", "1875", "Sun", "Q4")))
+        name = made(self.content)
+        return name if self.interview.lacks(name) and self.interview.lacks(name.split(" ")[-1]) else None
 
     def kind(self) -> Turn | None:
         name = NAMES_OF[self.chart.kind]
@@ -149,18 +180,27 @@ class ChartTurns:
             return None
         k = row.index(ordered[0])
         word = "highest" if high else "lowest"
-        trace = (
-            f"{self.along(s)}\nThe {word} is {self.printed(s, k)}."
-            if chart.exact
-            else f"The {'largest' if high else 'smallest'} slice is it."
-        )
-        if not chart.exact:
-            trace = f"The {'largest' if high else 'smallest'} slice is {chart.categories[k]}."
+        trace: str | traces.Working = f"The {'largest' if high else 'smallest'} slice is {chart.categories[k]}."
+        if chart.exact:
+            trace = traces.extreme(self.rng, chart.notation.bare, self.quotes(s), high=high, word=word)
+        easy = len(row) <= FEW or not chart.exact
         subject = self.chart.subject.split(" (")[0].lower()
         if self.plural:
             slots = {"subject": subject, "series": chart.series[s]}
-            return self.interview.work(f"chart_{word}_of", chart.categories[k], trace, "find", trivial=True, **slots)
-        return self.interview.work(f"chart_{word}", chart.categories[k], trace, "find", trivial=True, subject=subject)
+            return self.interview.work(f"chart_{word}_of", chart.categories[k], trace, "find", trivial=True, easy=easy, **slots)
+        return self.interview.work(f"chart_{word}", chart.categories[k], trace, "find", trivial=True, easy=easy, subject=subject)
+
+    def second(self) -> Turn | None:
+        """The second highest."""
+        chart = self.chart
+        if not chart.exact or self.plural or chart.kind == "scatter":
+            return None
+        ordered = sorted(chart.values[0], reverse=True)
+        if ordered[0] == ordered[1] or ordered[1] == ordered[2]:
+            return None
+        trace = traces.runner_up(self.rng, chart.notation.bare, self.quotes(0), high=True, word="highest")
+        name = chart.categories[chart.values[0].index(ordered[1])]
+        return self.interview.work("chart_second", name, trace, "find", easy=len(ordered) <= FEW, subject=chart.subject)
 
     def highest_series(self) -> Turn | None:
         """Which series leads in one category."""
@@ -174,8 +214,8 @@ class ChartTurns:
             return None
         s = values.index(best)
         word = "highest" if high else "lowest"
-        trace = f"{self.by_series(k)}\nThe {word} is {self.printed(s, k)}."
-        return self.interview.work(f"series_{word}", self.chart.series[s], trace, "find", trivial=True, item=self.said(k))
+        trace = traces.extreme(self.rng, self.chart.notation.bare, self.by_series(k), high=high, word=word)
+        return self.interview.work(f"series_{word}", self.chart.series[s], trace, "find", easy=True, item=self.said(k))
 
     def pair(self) -> tuple[int, int, int] | None:
         """A series and two categories of clearly different values, the larger first."""
@@ -192,20 +232,40 @@ class ChartTurns:
         first, second = self.rng.sample((a, b), 2)
         trace = f"{self.shown(s, first)}\n{self.shown(s, second)}" if self.chart.exact else f"{self.chart.categories[a]} is larger."
         slots = {"a": self.chart.categories[first], "b": self.chart.categories[second]}
-        return self.interview.work("chart_larger", self.chart.categories[a], trace, "find", trivial=True, **slots)
+        return self.interview.glance("chart_larger", self.chart.categories[a], trace, "find", **slots)
 
     def difference(self) -> Turn | None:
         found = self.pair()
         if found is None or not self.chart.exact:
             return None
         s, a, b = found
-        high, low = self.chart.values[s][a], self.chart.values[s][b]
-        trace = f"{self.shown(s, a)}\n{self.shown(s, b)}\n{subtraction(self.rng, self.chart.notation, high, low)}"
-        answer = self.chart.notation.full(high - low)
+        high, low = self.quotes(s, (a, b))
+        trace = traces.subtract(self.rng, self.chart.notation.bare, high, low)
+        answer = self.chart.notation.full(high.value - low.value)
         slots = {"a": self.said(a), "b": self.said(b)}
         if self.plural:
-            return self.interview.work("series_difference", answer, trace, "sum", trivial=True, series=self.chart.series[s], **slots)
-        return self.interview.work("chart_difference", answer, trace, "sum", trivial=True, **slots)
+            return self.interview.work(
+                "series_difference", answer, trace, "sum", trivial=True, easy=False, series=self.chart.series[s], **slots
+            )
+        return self.interview.work("chart_difference", answer, trace, "sum", trivial=True, easy=False, **slots)
+
+    def ratio(self) -> Turn | None:
+        """How many times as large one is as another, where that is a whole number."""
+        row = self.chart.values[0]
+        pairs = [(a, b) for a, high in enumerate(row) for b, low in enumerate(row) if low > 0 and high > low and high % low == 0]
+        if not self.chart.exact or self.plural or self.chart.kind == "scatter" or not pairs:
+            return None
+        a, b = self.rng.choice(pairs)
+        trace = traces.ratio(self.rng, self.chart.notation.bare, *self.quotes(0, (a, b)))
+        return self.interview.work("chart_ratio", str(row[a] // row[b]), trace, "sum", trivial=True, a=self.said(a), b=self.said(b))
+
+    def average(self) -> Turn | None:
+        """The mean of all values, where it has no more decimals than they have."""
+        chart, row = self.chart, self.chart.values[0]
+        if not chart.exact or self.plural or chart.circular or chart.kind == "scatter" or sum(row) % len(row) or len(row) > 6:
+            return None
+        trace = traces.average(self.rng, chart.notation.bare, self.quotes(0))
+        return self.interview.work("chart_average", chart.notation.full(sum(row) // len(row)), trace, "sum")
 
     def total(self) -> Turn | None:
         """The sum of two values, of all, or of one category's series."""
@@ -214,16 +274,17 @@ class ChartTurns:
             return None
         if self.plural:
             _, k = self.one()
-            values, seen = [row[k] for row in chart.values], self.by_series(k)
+            quotes = self.by_series(k)
             key, slots = "category_sum", {"item": self.said(k)}
         else:
             count = len(chart.categories)
-            rows = list(range(count)) if self.rng.random() < 0.4 and count <= 7 and not chart.circular else self.rng.sample(range(count), 2)
-            values, seen = [chart.values[0][k] for k in rows], "\n".join(self.shown(0, k) for k in rows)
+            rows = list(range(count)) if self.rng.random() < 0.3 and count <= 6 and not chart.circular else self.rng.sample(range(count), 2)
+            quotes = self.quotes(0, rows)
             key = "chart_sum" if len(rows) == count else "chart_sum_two"
             slots = {} if key == "chart_sum" else {"a": self.said(rows[0]), "b": self.said(rows[1])}
-        trace = f"{seen}\n{running_sum(self.rng, chart.notation, values)}"
-        return self.interview.work(key, chart.notation.full(sum(values)), trace, "sum", trivial=len(values) == 2, **slots)
+        trace = traces.add_up(self.rng, chart.notation.bare, quotes, whole=key != "chart_sum_two")
+        answer = chart.notation.full(sum(quote.value for quote in quotes))
+        return self.interview.work(key, answer, trace, "sum", trivial=len(quotes) == 2, easy=False, **slots)
 
     def trend(self) -> Turn | None:
         """Whether a series rises or falls all the way."""
@@ -234,10 +295,11 @@ class ChartTurns:
         if row[0] == row[-1] or list(row) not in (sorted(row), sorted(row, reverse=True)):
             return None
         answer = "Rising." if row[0] < row[-1] else "Falling."
-        trace = f"{self.along(s)}\nIt goes from {self.printed(s, 0)} to {self.printed(s, -1)}."
+        seen = " ".join([self.chart.notation.bare(value) for value in row]) if self.chart.exact else ""
+        trace = f"{seen}\nIt goes from {self.printed(s, 0)} to {self.printed(s, -1)}.".lstrip()
         if self.plural:
-            return self.interview.work("series_trend", answer, trace, "trend", trivial=True, series=self.chart.series[s])
-        return self.interview.work("chart_trend", answer, trace, "trend", trivial=True)
+            return self.interview.glance("series_trend", answer, trace, "trend", series=self.chart.series[s])
+        return self.interview.glance("chart_trend", answer, trace, "trend")
 
     def step(self) -> Turn | None:
         """Whether a series rises or falls from one category to the next."""
@@ -250,8 +312,8 @@ class ChartTurns:
         trace = f"{self.shown(s, k)}\n{self.shown(s, k + 1)}"
         slots = {"a": self.said(k), "b": self.said(k + 1)}
         if self.plural:
-            return self.interview.work("series_step", answer, trace, "trend", trivial=True, series=self.chart.series[s], **slots)
-        return self.interview.work("chart_step", answer, trace, "trend", trivial=True, **slots)
+            return self.interview.glance("series_step", answer, trace, "trend", series=self.chart.series[s], **slots)
+        return self.interview.glance("chart_step", answer, trace, "trend", **slots)
 
     def above(self) -> Turn | None:
         """How many categories lie above or below a value."""
@@ -260,9 +322,10 @@ class ChartTurns:
         row, over = self.chart.values[0], self.rng.random() < 0.6
         limit = round_near(self.rng, self.rng.choice(row)) if self.chart.labelled else self.rng.choice(self.chart.scale.ticks[1:])
         found = [k for k, v in enumerate(row) if (v > limit if over else v < limit)]
-        trace = "\n".join(f"{n}. {self.shown(0, k)}" for n, k in enumerate(found, 1)) or "There is none."
+        trace = traces.count_beyond(self.rng, self.chart.notation.bare, self.quotes(0), limit, above=over)
         slots = {"parts": PART_OF.get(self.chart.kind, "bars"), "value": self.chart.notation.full(limit)}
-        return self.interview.work("parts_above" if over else "parts_below", str(len(found)), trace, "count", trivial=True, **slots)
+        key, easy = "parts_above" if over else "parts_below", len(row) <= FEW
+        return self.interview.work(key, str(len(found)), trace, "count", trivial=True, easy=easy, **slots)
 
     # Refused ---------------------------------------------------------------------------------------------------------
 
@@ -283,14 +346,12 @@ class ChartTurns:
             return self.interview.refuse(key, f"There is no {name}.")
         if chart.kind == "scatter":
             return None
-        name = (
-            THINGS[chart.subject](self.content) if chart.subject in THINGS else self.content.one(("Jan", "Jun", "Dec", "1875", "Sun", "Q4"))
-        )
-        if not self.interview.lacks(name) or not self.interview.lacks(name.split(" ")[-1]):
+        item = self.absent_name()
+        if item is None:
             return None
         if self.plural:
-            return self.interview.refuse("chart_cell", f"There is no {name} on it.", series=self.rng.choice(chart.series), item=name)
-        return self.interview.refuse("chart_share" if chart.circular else "chart_value", f"There is no {name} on it.", item=name)
+            return self.interview.refuse("chart_cell", f"There is no {item} on it.", series=self.rng.choice(chart.series), item=item)
+        return self.interview.refuse("chart_share" if chart.circular else "chart_value", f"There is no {item} on it.", item=item)
 
 
 def chart(content: Content) -> Draft:

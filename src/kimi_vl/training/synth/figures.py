@@ -1,6 +1,5 @@
-"""Numbers as they are printed, and the steps of a sum: what tables and charts have in common."""
+"""Numbers as they are printed, tables in Markdown, mixed colours: what tables and charts have in common."""
 
-import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,29 +25,6 @@ class Notation(NamedTuple):
     def full(self, value: int) -> str:
         """With its unit."""
         return f"{'-' if value < 0 else ''}{self.prefix}{self.bare(abs(value))}{self.suffix}"
-
-
-def running_sum(rng: random.Random, notation: Notation, values: Sequence[int]) -> str:
-    """One addition a line; sometimes once more in the opposite order."""
-    steps = _additions(notation, values)
-    if rng.random() < 0.3:
-        steps += ["Check:", *_additions(notation, values[::-1])]
-    return "\n".join(steps)
-
-
-def _additions(notation: Notation, values: Sequence[int]) -> list[str]:
-    bare, steps, total = notation.bare, [], values[0]
-    for value in values[1:]:
-        steps.append(f"{bare(total)} + {bare(value)} = {bare(total + value)}")
-        total += value
-    return steps
-
-
-def subtraction(rng: random.Random, notation: Notation, a: int, b: int) -> str:
-    """a - b with its result; sometimes checked by adding."""
-    bare = notation.bare
-    step = f"{bare(a)} - {bare(b)} = {bare(a - b)}"
-    return f"{step}\nCheck: {bare(b)} + {bare(a - b)} = {bare(a)}" if rng.random() < 0.3 else step
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

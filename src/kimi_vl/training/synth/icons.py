@@ -1,12 +1,14 @@
-"""Icons of buttons without words, as strokes on a grid of 24 by 24."""
+"""Icons: of buttons without words, as strokes on a grid of 24 by 24, and those of the data pack, as tiles."""
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from kimi_vl.training.synth.canvas import Canvas, Colour
 from kimi_vl.training.synth.content import Choice
+from kimi_vl.training.synth.pack import TILE, TILES_ACROSS, IconSet
 
 # l: line through points, p: closed outline, f: filled, c: circle (x y radius), d: disc
 _ICONS = {
@@ -71,3 +73,36 @@ def draw_icon(canvas: Canvas, name: str, box: tuple[int, int, int, int], ink: Co
 @lru_cache(maxsize=64)
 def _strokes(name: str) -> list[tuple[str, np.ndarray]]:
     return [(stroke.split()[0], np.array(stroke.split()[1:], np.float32)) for stroke in _ICONS[name].split(";")]
+
+
+class Tile(NamedTuple):
+    """One icon: colours and opacity, uint8 [64, 64, 4], and the inked box x0, y0, x1, y1 within the tile (shares of its side)."""
+
+    pixels: np.ndarray
+    inked: tuple[float, float, float, float]
+
+
+@lru_cache(maxsize=16)
+def tiles(icons: IconSet) -> dict[str, Tile]:
+    """The set's tiles by name; a set of 300 takes 5 MB."""
+    atlas = np.asarray(cv2.imdecode(np.frombuffer(icons.atlas, np.uint8), cv2.IMREAD_UNCHANGED))[:, :, [2, 1, 0, 3]]
+    found = {}
+    for k, name in enumerate(icons.names):
+        row, column = divmod(k, TILES_ACROSS)
+        pixels = np.ascontiguousarray(atlas[row * TILE : (row + 1) * TILE, column * TILE : (column + 1) * TILE])
+        x, y, wide, high = cv2.boundingRect((pixels[:, :, 3] > 40).astype(np.uint8))
+        found[name] = Tile(pixels, (x / TILE, y / TILE, (x + wide) / TILE, (y + high) / TILE))
+    return found
+
+
+def stamp(canvas: Canvas, tile: Tile, x: int, y: int, side: int, ink: Colour | None = None) -> tuple[float, float, float, float]:
+    """Put a tile, `side` pixels wide, with its corner at (x, y), its colours replaced by `ink`; returns the inked box (pixels)."""
+    pixels = tile.pixels
+    if side != TILE:
+        pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if side < TILE else cv2.INTER_CUBIC)
+    under = canvas.rgb[y : y + side, x : x + side, :3]
+    cover = pixels[:, :, 3:].astype(np.float32) * np.float32(1 / 255)
+    over = pixels[:, :, :3] if ink is None else np.array(ink, np.float32)
+    under[:] = (under + (over - under.astype(np.float32)) * cover + 0.5).astype(np.uint8)
+    x0, y0, x1, y1 = tile.inked
+    return (x + x0 * side, y + y0 * side, x + x1 * side, y + y1 * side)

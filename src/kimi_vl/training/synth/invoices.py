@@ -2,15 +2,90 @@
 
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Choice, Content
-from kimi_vl.training.synth.receipts import Clerk, Receipt, choose_fonts, choose_money
+from kimi_vl.training.synth.receipts import WIDE_ORDERS, Clerk, Receipt, choose_fonts, choose_money
 from kimi_vl.training.synth.rows import Row, choose_setting, print_rows, total_height
 from kimi_vl.training.synth.scene import Overfull
 
-TITLE = Choice(("Invoice", "INVOICE", "Tax invoice", "Bill", "Quotation", "Order confirmation"), ("Statement", "Pro forma invoice"))
-NUMBER = Choice(("Invoice no. {}", "Invoice #{}", "Invoice number: {}", "No. {}", "Number: {}", "Ref. {}"), ("Document {}", "Our ref: {}"))
-ISSUED = Choice(("Date: {}", "Date {}", "Invoice date: {}", "Issued: {}", "Date of issue {}"), ("Dated {}", "Created on {}"))
-DUE = Choice(("Due: {}", "Due date: {}", "Payment due {}", "Pay by {}", "Due {}"), ("Payable until {}", "Deadline: {}"))
-CUSTOMER = Choice(("Bill to: {}", "Customer: {}", "To: {}", "Billed to {}", "Client: {}"), ("For: {}", "Recipient: {}"))
+TITLE = Choice(
+    (
+        "Invoice",
+        "INVOICE",
+        "Tax invoice",
+        "Bill",
+        "Quotation",
+        "Order confirmation",
+        "Sales invoice",
+        "TAX INVOICE",
+        "Purchase order",
+        "Estimate",
+        "Order",
+    ),
+    ("Statement", "Pro forma invoice"),
+)
+NUMBER = Choice(
+    (
+        "Invoice no. {}",
+        "Invoice #{}",
+        "Invoice number: {}",
+        "No. {}",
+        "Number: {}",
+        "Ref. {}",
+        "Invoice No: {}",
+        "Inv. no. {}",
+        "Invoice: {}",
+        "Invoice ID: {}",
+        "Invoice # {}",
+        "Bill no. {}",
+        "Document no. {}",
+    ),
+    ("Document {}", "Our ref: {}"),
+)
+ISSUED = Choice(
+    (
+        "Date: {}",
+        "Date {}",
+        "Invoice date: {}",
+        "Issued: {}",
+        "Date of issue {}",
+        "Issue date: {}",
+        "Issued on {}",
+        "Date issued: {}",
+        "DATE: {}",
+        "Bill date {}",
+        "Document date: {}",
+    ),
+    ("Dated {}", "Created on {}"),
+)
+DUE = Choice(
+    (
+        "Due: {}",
+        "Due date: {}",
+        "Payment due {}",
+        "Pay by {}",
+        "Due {}",
+        "Due on {}",
+        "Please pay by {}",
+        "Due by: {}",
+        "Payment date: {}",
+        "To be paid by {}",
+    ),
+    ("Payable until {}", "Deadline: {}"),
+)
+CUSTOMER = Choice(
+    (
+        "Bill to: {}",
+        "Customer: {}",
+        "To: {}",
+        "Billed to {}",
+        "Client: {}",
+        "Sold to: {}",
+        "Invoice to: {}",
+        "Buyer: {}",
+        "Customer name: {}",
+        "Charged to {}",
+    ),
+    ("For: {}", "Recipient: {}"),
+)
 HEADS = Choice(
     (("Qty", "Description", "Price", "Amount"), ("Qty", "Item", "Unit", "Total"), ("No.", "Article", "Each", "Sum")),
     (("Pcs", "Position", "Rate", "Value"),),
@@ -53,13 +128,18 @@ class InvoiceClerk(Clerk):
             self.paper.note(key, value, Row((self.label(choice).format(value),), "left"))
 
     def item_rows(self) -> None:
-        head = HEADS.pick(self.rng, self.split)
-        assert isinstance(head, tuple)
-        self.paper.stretch = 1
+        order = "qnet"
+        if self.content.chance(0.5):
+            head = HEADS.pick(self.rng, self.split)
+            assert isinstance(head, tuple)
+        else:
+            order = str(WIDE_ORDERS.pick(self.rng, self.split))
+            head = tuple(self.column_heads(order))
+        self.paper.stretch = order.index("n")
         self.paper.rows += [Row(tuple(self.cased(h) for h in head), "cells", "bold"), Row(kind="rule")]
         for name in self._names(self.rng.randint(1, 8)):
             quantity = self.rng.choice((1, 1, 2, 3, 4, 5, 8, 10, 12))
-            self._item("columns4", name, quantity, self.content.cents() * self.rng.choice((1, 1, 5)))
+            self._item(f"columns {order}", name, quantity, self.content.cents() * self.rng.choice((1, 1, 5)))
 
     def payment(self) -> None:
         pass

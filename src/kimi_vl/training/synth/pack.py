@@ -1,30 +1,40 @@
-"""The data pack: fonts and words that synthetic documents are drawn from, already split into train, val and test.
+"""The data pack: fonts, words, icons and web pages that synthetic pictures are made of, already split into train, val and test.
 
 A pack is a folder made by `python -m kimi_vl.training.synth.build_pack FOLDER`:
 
     pack.json                       faces, sources with versions and licences, sha256 of every file
     fonts/*.ttf, fonts/*.otf        Latin-1 subsets without hinting and layout tables
     text/{words,prose,names,products}.{train,val,test}.txt.xz     one entry a line, UTF-8
+    icons/index.json, *.webp        sets of icons as atlases of tiles, with the tiles' names
+    web/pages.{train,val}.json.xz   what a browser put where on each page; web/{train,val}-NNN.webp are their pictures
 
-No font family, word or sentence is in two splits, so a score on `test` measures reading and not memory.
+No font family, word, sentence or set of icons is in two splits, so a score on `test` measures reading and not memory. There
+are no test pages: those are a set of their own, in benchmarks/web.
 """
 
 import hashlib
+import io
 import json
 import lzma
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from PIL import ImageFont
+from PIL import Image, ImageDraw, ImageFont
 
 from kimi_vl.errors import InputError
 
 SPLITS = ("train", "val", "test")
 KINDS = ("sans", "serif", "mono", "slab", "condensed", "hand", "display", "receipt")
 LISTS = ("words", "prose", "names", "products")
-FORMAT = "kimi-vl data pack 1"
+ICON_KINDS = ("things", "signs", "flags")
+TILE = 64  # pixels: the side of an icon in its atlas
+TILES_ACROSS = 16
+FORMAT = "kimi-vl data pack 2"
+
+
+ICON_INDEX = "icons/index.json"
 
 
 @dataclass(frozen=True)
@@ -46,15 +56,46 @@ class Face:
         return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
 
 
+@dataclass(frozen=True, eq=False)
+class IconSet:
+    """Icons by one hand. `kind` is "things" (emoji), "signs" (of one ink: only opacity counts) or "flags" (named by country).
+
+    `atlas` is an encoded picture with opacity: 64-pixel tiles in the order of `names`, 16 in a row.
+    """
+
+    name: str
+    kind: str
+    names: tuple[str, ...]
+    atlas: bytes
+
+
+@dataclass(frozen=True, eq=False)
+class WebPage:
+    """A page as a browser drew it: the encoded `picture`, and what `pack_web` recorded about it (`facts`)."""
+
+    picture: bytes
+    facts: Mapping[str, Any]
+
+
 class DataPack:
-    """Faces and text by split. The lists are shared: do not change them.
+    """Faces, text, icons and web pages by split. The lists are shared: do not change them.
 
     `digest` is the sha256 (hex) over the contents; a checkpoint records it, so that training resumes on the same data.
     """
 
-    def __init__(self, faces: Mapping[str, list[Face]], text: Mapping[tuple[str, str], list[str]], digest: str) -> None:
+    def __init__(
+        self,
+        faces: Mapping[str, list[Face]],
+        text: Mapping[tuple[str, str], list[str]],
+        digest: str,
+        *,
+        icons: Mapping[str, list[IconSet]] | None = None,
+        pages: Mapping[str, list[WebPage]] | None = None,
+    ) -> None:
         self._faces = faces
         self._text = text
+        self._icons = icons or {split: [] for split in SPLITS}
+        self._pages = pages or {split: [] for split in SPLITS}
         self.digest = digest
 
     @classmethod
@@ -74,7 +115,8 @@ class DataPack:
             face = Face(folder / entry["file"], entry["family"], entry["kind"], entry["weight"], entry["italic"])
             faces[entry["split"]].append(face)
         text = {(name, split): _read_lines(folder / text_file(name, split)) for name in LISTS for split in SPLITS}
-        return cls(faces, text, contents_digest(index["files"], index["faces"]))
+        digest = contents_digest(index["files"], index["faces"])
+        return cls(faces, text, digest, icons=_read_icons(folder, index["files"]), pages=_read_pages(folder, index["files"]))
 
     @classmethod
     def builtin(cls) -> Self:
@@ -82,7 +124,8 @@ class DataPack:
         face = Face(None, "Pillow", "sans", 400, False)
         digest = hashlib.sha256(json.dumps(sorted(_BUILTIN.items()), ensure_ascii=False).encode()).hexdigest()
         text = {(name, split): _BUILTIN[f"{name}.{split}"].split("|") for name in LISTS for split in SPLITS}
-        return cls({split: [face] for split in SPLITS}, text, digest)
+        icons = {split: [_tiny_icons(kind, split) for kind in ICON_KINDS] for split in SPLITS}
+        return cls({split: [face] for split in SPLITS}, text, digest, icons=icons, pages={split: [_tiny_page()] for split in SPLITS})
 
     def faces(self, split: str) -> list[Face]:
         """Font faces; no family (nor a relative with the same first name) is in two splits of a built pack."""
@@ -104,10 +147,28 @@ class DataPack:
         """Shop article names of 1 to 3 words."""
         return self._text["products", _known(split)]
 
+    def icons(self, split: str) -> list[IconSet]:
+        """Sets of icons, of each of ICON_KINDS at least one; every set of a kind has the same names. Raises InputError without."""
+        if not self._icons[_known(split)]:
+            raise InputError("this data pack has no icons; add them with: python -m kimi_vl.training.synth.build_pack FOLDER --add icons")
+        return self._icons[split]
+
+    def web_pages(self, split: str) -> list[WebPage]:
+        """Pages for "train" or "val"; of "test" there are none in a pack, there those of "val" are given. Raises InputError without."""
+        pages = self._pages["val" if _known(split) == "test" else split]
+        if not pages:
+            raise InputError("this data pack has no web pages; add them with: python -m kimi_vl.training.synth.build_pack FOLDER --add web")
+        return pages
+
 
 def text_file(name: str, split: str) -> str:
     """Where a list lives inside the pack folder."""
     return f"text/{name}.{split}.txt.xz"
+
+
+def page_index(split: str) -> str:
+    """Where the facts of a split's web pages live inside the pack folder."""
+    return f"web/pages.{split}.json.xz"
 
 
 def contents_digest(files: Mapping[str, str], faces: list[dict]) -> str:
@@ -131,6 +192,69 @@ def _check_file(folder: Path, name: str, sha256: str) -> None:
 
 def _read_lines(path: Path) -> list[str]:
     return lzma.decompress(path.read_bytes()).decode("utf-8").splitlines()
+
+
+def _read_icons(folder: Path, files: Mapping[str, str]) -> dict[str, list[IconSet]]:
+    sets: dict[str, list[IconSet]] = {split: [] for split in SPLITS}
+    if ICON_INDEX in files:
+        for entry in json.loads((folder / ICON_INDEX).read_text(encoding="utf-8")):
+            atlas = (folder / entry["file"]).read_bytes()
+            sets[entry["split"]].append(IconSet(entry["name"], entry["kind"], tuple(entry["names"]), atlas))
+    return sets
+
+
+def _read_pages(folder: Path, files: Mapping[str, str]) -> dict[str, list[WebPage]]:
+    pages: dict[str, list[WebPage]] = {split: [] for split in SPLITS}
+    for split in SPLITS:
+        if page_index(split) in files:
+            listed = json.loads(lzma.decompress((folder / page_index(split)).read_bytes()))
+            pages[split] = [WebPage((folder / facts["file"]).read_bytes(), facts) for facts in listed]
+    return pages
+
+
+def _tiny_icons(kind: str, split: str) -> IconSet:
+    """Two things, signs or flags, drawn a little differently for each split."""
+    inset = 6 + 3 * SPLITS.index(split)
+    atlas = Image.new("RGBA", (TILE * TILES_ACROSS, TILE))
+    draw = ImageDraw.Draw(atlas)
+    box = (inset, inset, TILE - inset, TILE - inset)
+    if kind == "flags":
+        draw.rectangle((4, 14, 60, 50), "white")
+        draw.rectangle((4, 14, 60, 32), (0, 85, 164, 255))
+        draw.rectangle((68, 14, 124, 50), (206, 17, 38, 255))
+        draw.rectangle((92, 14, 100, 50), "white")
+    else:
+        draw.ellipse(box, (230, 160, 40, 255), "black", 3)
+        draw.polygon([(TILE + inset, TILE - inset), (TILE * 2 - inset, TILE - inset), (TILE * 3 // 2, inset)], (70, 140, 60, 255), "black")
+    names = {"things": ("orange", "tent"), "signs": ("circle", "warning"), "flags": ("Blueland", "Redland")}[kind]
+    data = io.BytesIO()
+    atlas.save(data, "PNG")
+    return IconSet(f"tiny {split}", kind, names, data.getvalue())
+
+
+def _tiny_page() -> WebPage:
+    """A headline, a link and a button, drawn with Pillow's own font."""
+    picture = Image.new("RGB", (336, 168), "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(20)
+    draw.rectangle((20, 100, 140, 136), (210, 225, 250), "black")
+    words = []
+    for text, x, baseline, ink in (
+        ("Opening", 20, 40, "black"),
+        ("Hours", 110, 40, "black"),
+        ("Prices", 20, 80, "blue"),
+        ("Save", 50, 125, "black"),
+    ):
+        draw.text((x, baseline), text, ink, font, anchor="ls")
+        words.append([text, x, x + round(font.getlength(text)), baseline - 5])
+    items = [
+        {"role": "title", "label": "Opening Hours", "text": "Opening Hours", "box": [20, 24, 170, 44]},
+        {"role": "link", "label": "Prices", "text": "Prices", "box": [20, 64, 80, 84]},
+        {"role": "button", "label": "Save", "text": "Save", "box": [20, 100, 141, 137], "enabled": True},
+    ]
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    facts = {"grammar": "tiny", "width": 336, "height": 168, "x_height": 10.0, "words": words, "items": items}
+    return WebPage(data.getvalue(), facts)
 
 
 _BUILTIN = {

@@ -102,9 +102,7 @@ class PictureTurns:
 
     def counted(self, key: str, found: Sequence[Shape], words: str, /, **slots: str) -> Turn:
         listed = "\n".join(f"{k}. {shape.called}" for k, shape in enumerate(found, 1)) or f"I see no {words}."
-        if len(found) > FEW:
-            return self.interview.work(key, str(len(found)), listed, "count", trivial=True, **slots)
-        return self.interview.glance(key, str(len(found)), listed, "count", **slots)
+        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=len(found) <= FEW, **slots)
 
     def count_kinds(self) -> Turn:
         coloured = self.content.chance(0.6)

@@ -1,5 +1,6 @@
 """Questions in many wordings, and the turns made of them: looked up, worked out, or refused."""
 
+import dataclasses
 import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,27 +8,39 @@ from typing import NamedTuple
 import numpy as np
 
 from kimi_vl.training.synth.canvas import Canvas
+from kimi_vl.training.synth.demands import demanded_date, demanded_number
 from kimi_vl.training.synth.scene import MODES, REFUSAL, REFUSAL_IMAGE, Turn
-from kimi_vl.training.synth.wordings import EVIDENCE, FOREIGN, WORDINGS
+from kimi_vl.training.synth.traces import Working
+from kimi_vl.training.synth.wordings import CONTEXTS, ENDINGS, EVIDENCE, FOREIGN, HEARD
 
 Maker = Callable[[], Turn | None]  # None when the document does not allow its question
 
 MODE_SHARES = (0.6, 0.2, 0.2)  # auto, on, off
+DATES = ("date", "due")
+AMOUNTS = ("total", "subtotal", "tax", "discount", "tendered", "change", "price", "unit")
+ALSO = {"date": "bought_on"}  # other ways to ask for a fact, where the document is of a purchase
 
 
 class Interview:
-    """Makes turns about one document with transcription `text`; every answer is checked against it."""
+    """Makes turns about one document with transcription `text`; every answer is checked against it.
 
-    def __init__(self, rng: random.Random, text: str, *, image_only: bool = False) -> None:
-        self.rng, self.text = rng, text
+    In splits "val" and "test" every second question is worded as none is in training.
+    """
+
+    def __init__(self, rng: random.Random, text: str, *, image_only: bool = False, split: str = "train") -> None:
+        self.rng, self.text, self.split = rng, text, split
         self._flat = " ".join(text.split())
         self.refusal = REFUSAL_IMAGE if image_only else REFUSAL
         self._folded = text.casefold()
 
     def ask(self, key: str, /, **slots: str) -> str:
-        """One wording of a question, sometimes typed carelessly."""
-        question = self.rng.choice(WORDINGS[key]).format(**slots)
+        """One wording of a question, sometimes with a word around it, sometimes typed carelessly."""
+        split = self.split if self.split == "train" or self.rng.random() < 0.5 else "train"
+        question = self.rng.choice(HEARD[split][key]).format(**slots)
         draw = self.rng.random()
+        if draw > 0.86 and self.refusal == REFUSAL:
+            around = self.rng.choice(CONTEXTS if draw > 0.91 else ENDINGS)
+            return f"{around} {question}" if draw > 0.91 else f"{question} {around}"
         if draw < 0.15:
             question = question.rstrip("?.").lower()
         elif draw < 0.22:
@@ -55,17 +68,34 @@ class Interview:
         thinking = self.rng.choice(EVIDENCE).format(row=row) if mode == "on" else None
         return Turn(self.ask(key, **slots), answer, thinking, mode, task)
 
-    def work(self, key: str, answer: str, trace: str, task: str, /, *, trivial: bool = False, **slots: str) -> Turn:
-        """An answer that takes steps; without thinking only where it is `trivial`."""
-        mode = self.mode()
-        if mode == "off" and not trivial:
-            mode = "auto"
-        return Turn(self.ask(key, **slots), answer, None if mode == "off" else trace, mode, task)
+    def fact(self, key: str, answer: str, row: str, task: str = "field", /, *, purchase: bool = False, **slots: str) -> Turn:
+        """A field of the document that is printed in `row`, now and then in a form that the question demands."""
+        draw = self.rng.random()
+        asked = ALSO[key] if purchase and key in ALSO and self.rng.random() < 0.35 else key
+        if draw < 0.15 and key in DATES and (form := demanded_date(self.rng, answer)):
+            return self._demand(asked, form, row, "other", **slots)
+        if draw < 0.12 and key in AMOUNTS and (form := demanded_number(self.rng, answer)):
+            return self._demand(asked, form, row, task, **slots)
+        return self.lookup(asked, answer, row, task, **slots)
 
-    def glance(self, key: str, answer: str, thought: str, task: str, /, **slots: str) -> Turn:
+    def _demand(self, key: str, form: tuple[str, str], row: str, task: str, /, **slots: str) -> Turn:
+        demand, answer = form
+        turn = self.glance(key, answer, self.rng.choice(EVIDENCE).format(row=row), task, **slots)
+        return dataclasses.replace(turn, question=f"{turn.question} {demand}")
+
+    def work(
+        self, key: str, answer: str, trace: str | Working, task: str, /, *, trivial: bool = False, easy: bool = False, **slots: str
+    ) -> Turn:
+        """An answer that takes steps; without thinking only where it is `trivial`, with thinking only on demand where it is `easy`."""
+        mode, working = self.mode(), Working(trace) if isinstance(trace, str) else trace
+        if mode == "off" and not (trivial or easy):
+            mode = "auto"
+        thinking = working.text if mode == "on" or (mode == "auto" and not easy) else None
+        return Turn(self.ask(key, **slots), answer, thinking, mode, task, steps=working.steps)
+
+    def glance(self, key: str, answer: str, thought: str | Working, task: str, /, **slots: str) -> Turn:
         """An answer that is no quotation and needs no steps; thinking only on demand."""
-        mode = self.mode()
-        return Turn(self.ask(key, **slots), answer, thought if mode == "on" else None, mode, task)
+        return self.work(key, answer, thought, task, trivial=True, easy=True, **slots)
 
     def refuse(self, key: str, thought: str, /, **slots: str) -> Turn:
         """A question that the document does not answer."""

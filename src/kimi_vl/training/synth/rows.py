@@ -12,7 +12,8 @@ PRICE_ALIGN = Choice(("right",), ("left",))
 
 
 class Row(NamedTuple):
-    """One printed row. `kind` is center, left, right, pair, cells, rule or gap; `weight` is plain, bold or big."""
+    """One printed row. `kind` is center, left, right, pair, cells, rule or gap, or a pair within a bar or a box (bar, boxed);
+    `weight` is plain, bold or big."""
 
     cells: tuple[str, ...] = ()
     kind: str = "left"
@@ -80,7 +81,7 @@ def _row_width(row: Row, fonts: dict[str, Font], columns: tuple[int, ...]) -> in
     gap = 2 * fonts["plain"].size // 3
     if row.kind == "cells":
         return sum(columns) + gap * (len(columns) - 1)
-    return sum(fonts[row.weight].width(c) + gap for c in row.cells) + (gap if row.kind == "pair" else 0)
+    return sum(fonts[row.weight].width(c) + gap for c in row.cells) + (gap if row.kind in ("pair", "bar", "boxed") else 0)
 
 
 def total_height(rows: list[Row], setting: Setting) -> int:
@@ -93,7 +94,8 @@ def _height(row: Row, setting: Setting) -> float:
     if row.kind == "rule":
         return setting.pitch * 0.8
     font, body = setting.fonts[row.weight], setting.fonts["plain"]
-    return setting.pitch * max(1.0, (font.ascent + font.descent) / (body.ascent + body.descent))
+    roomy = 1.35 if row.kind in ("bar", "boxed") else 1.0
+    return roomy * setting.pitch * max(1.0, (font.ascent + font.descent) / (body.ascent + body.descent))
 
 
 def print_rows(canvas: Canvas, rows: list[Row], setting: Setting, top: int) -> int:
@@ -103,6 +105,8 @@ def print_rows(canvas: Canvas, rows: list[Row], setting: Setting, top: int) -> i
         height = _height(row, setting)
         if row.kind == "rule":
             _rule(canvas, setting, int(y + height / 2))
+        elif row.kind in ("bar", "boxed"):
+            _print_framed(canvas, row, setting, int(y), int(y + height))
         elif row.kind != "gap":
             _print_row(canvas, row, setting, int(y) + setting.fonts[row.weight].ascent + 1)
         y += height
@@ -120,6 +124,22 @@ def _print_row(canvas: Canvas, row: Row, setting: Setting, baseline: int) -> Non
         slack = setting.right - setting.left - font.width(text)
         x = setting.left + {"left": 0, "center": slack // 2, "right": slack}[row.kind]
         canvas.write(x, baseline, text, font, ink)
+
+
+def _print_framed(canvas: Canvas, row: Row, setting: Setting, top: int, bottom: int) -> None:
+    """A pair on a bar of ink or in a box, a little inside the margins."""
+    font, ink, paper = setting.fonts[row.weight], setting.ink, canvas.paper
+    if row.kind == "bar":
+        canvas.fill(setting.left - 4, top + 1, setting.right + 4, bottom - 1, ink)
+        ink, paper = paper, ink
+    else:
+        canvas.frame(setting.left - 4, top + 1, setting.right + 4, bottom - 1, ink)
+    baseline = (top + bottom + font.ascent - font.descent) // 2
+    name, price = row.cells
+    end = canvas.write(setting.left + 2, baseline, name, font, ink, paper=paper)
+    x = setting.right - 2 - font.width(price)
+    assert x > end, f"{name!r} runs into {price!r}"
+    canvas.write(x, baseline, price, font, ink, paper=paper, same_row=True)
 
 
 def _print_pair(canvas: Canvas, row: Row, setting: Setting, baseline: int) -> None:

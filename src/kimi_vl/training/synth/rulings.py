@@ -7,6 +7,7 @@ from typing import NamedTuple
 from kimi_vl.training.synth.canvas import Canvas, Colour, Font
 from kimi_vl.training.synth.content import Choice, Content, sized, smaller
 from kimi_vl.training.synth.figures import Notation, mixed
+from kimi_vl.training.synth.goods import PLAIN, draw_goods
 from kimi_vl.training.synth.invoices import CUSTOMER, DUE, ISSUED, NUMBER, TITLE
 from kimi_vl.training.synth.paragraphs import title as draw_title
 from kimi_vl.training.synth.receipts import Fact, choose_money
@@ -30,13 +31,25 @@ RULINGS = Choice(
         ("top", "head", "bottom"),
         ("frame", "head"),
         ("zebra", "frame"),
+        ("columns",),
+        ("bar", "rows"),
+        ("head", "zebra"),
+        ("frame", "rows"),
+        ("head", "rows", "bottom"),
+        ("frame", "bar", "columns"),
+        ("top", "bottom", "zebra"),
+        ("bar", "bottom"),
     ),
     (("double", "bottom"), ("frame",), ("frame", "columns"), ("dots",), ("frame", "bar", "dots")),
 )
 HEAD_CASES = Choice(("as is", "as is", "as is", "upper"), ("lower",))
 NUMBER_ALIGNS = Choice(("right", "right", "right", "left"), ("center",))
 GRAND_TOTALS = Choice(
-    ("Total: {}", "Total {}", "Total due: {}", "Amount due: {}", "TOTAL {}", "Grand total: {}"), ("Payable: {}", "Sum total {}")
+    (
+        *("Total: {}", "Total {}", "Total due: {}", "Amount due: {}", "TOTAL {}", "Grand total: {}", "Balance due {}", "Invoice total: {}"),
+        *("Total amount: {}", "Due: {}", "To pay: {}", "Total due {}", "AMOUNT DUE: {}"),
+    ),
+    ("Payable: {}", "Sum total {}"),
 )
 TITLE_PLACES = Choice(("left", "left", "center"), ("right",))
 CAPTIONS = Choice(("Table {}: {}", "{}. {}"), ("Tab. {} - {}",))
@@ -222,7 +235,10 @@ def draw_page(content: Content) -> tuple[Canvas, int, float, Page]:
     )  # fmt: skip
     invoiced = content.chance(0.35)
     listed = invoiced or content.chance(0.15)
-    sheet = styled(content, draw_items(content, money) if listed else draw_sheet(content, money))
+    drawn = draw_sheet(content, money)
+    if listed:
+        drawn = draw_items(content, money) if content.chance(0.5) else draw_goods(content, money, PLAIN, whole=True)
+    sheet = styled(content, drawn)
     above, below = _frame_lines(content, sheet, money) if invoiced else (_title_lines(content), [])
     paper, ink = content.colours(0.82)
     setting = choose_setting(content, sheet, (font, bold), (paper, ink), WIDEST - 24)

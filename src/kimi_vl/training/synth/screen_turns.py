@@ -14,7 +14,7 @@ from kimi_vl.training.synth.widgets import Widget
 
 PRESSED = (
     *("button", "icon", "tab", "menu", "menu item", "drop-down", "field"),
-    *("check box", "radio button", "switch", "row", "slider", "entry", "app"),
+    *("check box", "radio button", "switch", "row", "slider", "entry", "app", "link"),
 )
 MARKED = ("radio button", "tab", "entry", "row")
 ABSENT = {
@@ -30,12 +30,13 @@ QUERIED = {"button": "is_enabled", "switch": "is_on", "check box": "is_checked",
 
 
 class Shown(NamedTuple):
-    """Facts of a drawn window; a text that it lacks is empty."""
+    """Facts of a drawn window; a text that it lacks is empty. `icons` are all names of icons by the hand that drew its own."""
 
     widgets: tuple[Widget, ...]
     title: str
     status: str
     message: str
+    icons: tuple[str, ...] = ICONS
 
 
 class ScreenTurns:
@@ -192,7 +193,7 @@ class ScreenTurns:
     def absent(self) -> Turn | None:
         """A widget whose label stands nowhere on the screen."""
         if self.content.chance(0.3):
-            name = self.content.one(ICONS)
+            name = self.content.one(self.shown.icons)
             if name == "close" and self.shown.title:  # a title bar's coloured dots close it, too
                 return None
             if any(name in (w.label.casefold(), w.value) for w in self.shown.widgets) or not self.interview.lacks(name):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from kimi_vl.training.synth.canvas import Colour
 from kimi_vl.training.synth.content import Choice, Content
 from kimi_vl.training.synth.forms import draw_entries
-from kimi_vl.training.synth.icons import draw_icon
+from kimi_vl.training.synth.icons import ICONS
 from kimi_vl.training.synth.lines import fitted
 from kimi_vl.training.synth.places import corners
 from kimi_vl.training.synth.questions import Draft, Interview
@@ -217,7 +217,7 @@ class Window(Screen):
             panel(self.canvas, (middle - tile // 2, y, middle + tile // 2, y + tile), colour, colour, tile // 4)
             inset = tile // 5
             box = (middle - tile // 2 + inset, y + inset, middle + tile // 2 - inset, y + tile - inset)
-            draw_icon(self.canvas, name, box, ink_on(colour), "thick")
+            self.draw_sign(name, box, ink_on(colour), "thick")
             self.text(middle - width // 2, y + tile, label, same_row=k % columns > 0)
             half = max(width, tile) // 2 + 1
             self.add("app", label, (middle - half, y, middle + half, y + tile + self.high), name)
@@ -524,7 +524,7 @@ def open_window(content: Content) -> tuple[Window, int]:
 def screen(content: Content) -> Draft:
     """A screenshot, 448 to 672 pixels wide, with 3 to 6 turns. Raises Overfull."""
     window, height = open_window(content)
-    shown = Shown(tuple(window.widgets), window.title, window.status, window.message)
+    shown = Shown(tuple(window.widgets), window.title, window.status, window.message, tuple(window.signs) or ICONS)
     turns = content.rng.randint(3, 6)
 
     def ask(interview: Interview) -> list[Turn]:

@@ -1,18 +1,38 @@
 """What can be asked about a table: cells, rows and columns, sums and comparisons with steps, and what is not in it."""
 
 import random
+from collections.abc import Sequence
+from typing import NamedTuple
 
+from kimi_vl.training.synth import traces
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.figures import markdown, running_sum, subtraction
+from kimi_vl.training.synth.figures import markdown
+from kimi_vl.training.synth.goods import names_of_role, role_of
 from kimi_vl.training.synth.lines import ORDINALS
 from kimi_vl.training.synth.questions import Draft, Interview
 from kimi_vl.training.synth.rulings import Page, draw_page
 from kimi_vl.training.synth.scene import Turn
 from kimi_vl.training.synth.sheets import AMOUNTS, CODES, DATES, FLAGS, INTEGERS, PERCENTAGES, PLACES, Column, article
+from kimi_vl.training.synth.traces import Quote, Working
 
 LONGEST = 900  # characters of a table that is written out at once; about 400 tokens
 ADDABLE = ("integer", "money", "measure")
+LONGEST_SUM = 7  # rows that are added up
+FEW = 4  # rows that are counted or compared at a glance
 ABSENT_HEADS = tuple(str(h) for choice in (AMOUNTS, CODES, DATES, FLAGS, INTEGERS, PERCENTAGES, PLACES) for h in choice.seen)
+
+
+class Condition(NamedTuple):
+    """What a question asks of rows: `key` is equal, above or below a value as printed; `fits` says of which rows it is true."""
+
+    column: Column
+    key: str
+    value: str
+    limit: int
+    fits: list[bool]
+
+    def said(self, head: str) -> str:
+        return f"{head} {self.value}" if self.key == "equal" else f"{head} {self.key} {self.value}"
 
 
 class SheetTurns:
@@ -28,9 +48,10 @@ class SheetTurns:
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the table is poor."""
         makers = (
-            *((self.cell, 30), (self.worded, 14), (self.refusal, 17), (self.reverse, 8), (self.extreme, 8), (self.larger, 5)),
-            *((self.sum_two, 5), (self.difference, 5), (self.column_sum, 4), (self.filtered, 8), (self.count, 4), (self.heads, 4)),
-            *((self.row, 6), (self.listing, 4), (self.field, 12), (self.along_row, 6), (self.total, 3), (self.written_out, 6)),
+            *((self.cell, 30), (self.worded, 14), (self.refusal, 17), (self.reverse, 8), (self.extreme, 6), (self.larger, 4)),
+            *((self.sum_some, 5), (self.difference, 4), (self.column_sum, 2), (self.filtered, 6), (self.count, 4), (self.heads, 4)),
+            *((self.row, 6), (self.listing, 4), (self.field, 12), (self.along_row, 4), (self.total, 3), (self.written_out, 6)),
+            *((self.found, 5), (self.row_there, 5), (self.second, 3), (self.both, 3), (self.average, 1), (self.ratio, 1)),
         )
         return self.interview.draw(count, makers)
 
@@ -77,14 +98,57 @@ class SheetTurns:
         if not self.facts:
             return None
         key = self.rng.choice(list(self.facts))
-        return self.interview.lookup(key, self.facts[key].answer, self.facts[key].row)
+        return self.interview.fact(key, self.facts[key].answer, self.facts[key].row)
 
     def reverse(self) -> Turn | None:
+        """Which row has a value; sometimes a value that none has."""
         k, column = self.pick(), self.rng.choice(self.others)
-        if column.kind == "number" or column.cells.count(column.cells[k]) > 1:
+        if column.kind == "number":
+            return None
+        if column in self.numeric and self.rng.random() < 0.2:
+            value = column.notation.full(column.values[k] + self.rng.choice((1, 2, 5, 10, 50, 100)))
+            if not self.interview.lacks(value):
+                return None
+            slots = {"subject": self.sheet.subject, "column": self.headed(column), "value": value}
+            return self.interview.glance("row_with", "None.", f"No {column.said} is {value}.", "find", **slots)
+        if column.cells.count(column.cells[k]) > 1:
             return None
         slots = {"subject": self.sheet.subject, "column": self.headed(column), "value": column.cells[k]}
         return self.interview.lookup("row_with", self.names[k], self.row_text(k), "find", **slots)
+
+    def found(self) -> Turn | None:
+        """In which row, or in which column, a value stands that is in one cell alone."""
+        k, column = self.pick(), self.rng.choice(self.others)
+        value = column.cells[k]
+        if column.kind in ("number", "flag") or len(value) < 2 or self.interview.text.count(value) != 1:
+            return None
+        if self.rng.random() < 0.3:
+            return self.interview.lookup("column_of", column.head, " ".join(self.sheet.head), "find", value=value)
+        return self.interview.lookup("row_of", self.names[k], self.row_text(k), "find", value=value)
+
+    def row_there(self) -> Turn | None:
+        """Whether there is a row of a name, or a row with a value."""
+        k, column = self.pick(), self.rng.choice(self.others)
+        if self.rng.random() < 0.5:
+            if self.rng.random() < 0.5:
+                return self.interview.glance("row_there", "Yes.", self.row_text(k), "find", row=self.said(self.names[k]))
+            name = self.absent_name()
+            return self.interview.glance("row_there", "No.", f"There is no {name} in it.", "find", row=self.said(name)) if name else None
+        if column not in self.numeric:
+            return None
+        said, off = self.headed(column), self.rng.choice((0, 0, 0, 0, 0, 0, 1, 2, 10, -1, 100))
+        value = column.values[k] + off
+        there, printed = value in column.values, column.notation.full(value)
+        if value < 0:
+            return None
+        thought = self.row_text(column.values.index(value)) if there else f"No {column.said} is {printed}."
+        return self.interview.glance("value_there", "Yes." if there else "No.", thought, "find", column=said, value=printed)
+
+    def absent_name(self) -> str | None:
+        """A name such as rows here have, of which no word is printed."""
+        made = {"person": self.content.person, "employee": self.content.person, "town": self.content.town, "team": self.content.town}
+        name = made.get(self.sheet.subject, lambda: article(self.content))()
+        return name if self.interview.lacks(name) and self.interview.lacks(name.split(" ")[0].strip(",")) else None
 
     def row(self) -> Turn | None:
         """One row read in full."""
@@ -130,8 +194,18 @@ class SheetTurns:
 
     # Worked out ------------------------------------------------------------------------------------------------------
 
-    def evidence(self, column: Column, rows: list[int]) -> str:
-        return "\n".join(f"{self.names[k]} {column.cells[k]}" for k in rows)
+    def quotes(self, column: Column, rows: Sequence[int] = ()) -> list[Quote]:
+        return [Quote(self.names[k], column.values[k], column.cells[k]) for k in rows or range(len(self.rows))]
+
+    def named(self, rows: Sequence[int]) -> str:
+        """ "rye, barley and oats" """
+        *names, last = [self.said(self.names[k]) for k in rows]
+        return f"{', '.join(names)} and {last}" if names else last
+
+    def addable(self) -> Column | None:
+        """A column of numbers that can be added."""
+        columns = [c for c in self.numeric if c.kind in ADDABLE]
+        return self.rng.choice(columns) if columns else None
 
     def pair(self, kinds: tuple[str, ...] = ADDABLE) -> tuple[Column, int, int] | None:
         """A column of numbers and two of its rows, the larger first."""
@@ -142,56 +216,79 @@ class SheetTurns:
         a, b = sorted(self.rng.sample(range(len(self.rows)), 2), key=lambda k: -column.values[k])
         return column, a, b
 
-    def sum_two(self) -> Turn | None:
-        found = self.pair()
-        if found is None:
+    def sum_some(self) -> Turn | None:
+        """Two to four cells of a column."""
+        column, count = self.addable(), self.rng.choice((2, 2, 3, 4))
+        if column is None or len(self.rows) < count:
             return None
-        column, *pair = found
-        self.rng.shuffle(pair)
-        values = [column.values[k] for k in pair]
-        trace = f"{self.evidence(column, pair)}\n{running_sum(self.rng, column.notation, values)}"
-        slots = {"column": self.headed(column), "a": self.said(self.names[pair[0]]), "b": self.said(self.names[pair[1]])}
-        return self.interview.work("cells_sum", column.notation.full(sum(values)), trace, "sum", trivial=True, **slots)
+        rows = self.rng.sample(range(len(self.rows)), count)
+        trace = traces.add_up(self.rng, column.notation.bare, self.quotes(column, rows))
+        answer = column.notation.full(sum(column.values[k] for k in rows))
+        slots = {"column": self.headed(column), "rows": self.named(rows)}
+        return self.interview.work("cells_sum", answer, trace, "sum", trivial=count == 2, easy=False, **slots)
 
     def difference(self) -> Turn | None:
         found = self.pair()
         if found is None:
             return None
         column, a, b = found
-        high, low = column.values[a], column.values[b]
-        if high == low:
+        high, low = self.quotes(column, [a, b])
+        if high.value == low.value:
             return None
-        trace = f"{self.evidence(column, [a, b])}\n{subtraction(self.rng, column.notation, high, low)}"
+        trace = traces.subtract(self.rng, column.notation.bare, high, low)
         slots = {"column": self.headed(column), "a": self.said(self.names[a]), "b": self.said(self.names[b])}
-        return self.interview.work("cells_difference", column.notation.full(high - low), trace, "sum", trivial=True, **slots)
+        return self.interview.work(
+            "cells_difference", column.notation.full(high.value - low.value), trace, "sum", trivial=True, easy=False, **slots
+        )
+
+    def ratio(self) -> Turn | None:
+        """How many times as much, where that is a whole number."""
+        found = self.pair()
+        if found is None:
+            return None
+        column, a, b = found
+        high, low = self.quotes(column, [a, b])
+        if low.value < 1 or high.value % low.value or high.value == low.value:
+            return None
+        trace = traces.ratio(self.rng, column.notation.bare, high, low)
+        slots = {"column": self.headed(column), "a": self.said(self.names[a]), "b": self.said(self.names[b])}
+        return self.interview.work("cells_ratio", str(high.value // low.value), trace, "sum", trivial=False, easy=False, **slots)
 
     def column_sum(self) -> Turn | None:
-        columns = [c for c in self.numeric if c.kind in ADDABLE]
-        if not columns or self.sheet.total or not 2 <= len(self.rows) <= 8:
+        column = self.addable()
+        if column is None or self.sheet.total or not 2 <= len(self.rows) <= LONGEST_SUM:
             return None
-        column = self.rng.choice(columns)
-        trace = f"{self.evidence(column, list(range(len(self.rows))))}\n{running_sum(self.rng, column.notation, column.values)}"
+        trace = traces.add_up(self.rng, column.notation.bare, self.quotes(column), whole=True)
         answer = column.notation.full(sum(column.values))
         return self.interview.work("column_sum", answer, trace, "sum", trivial=len(self.rows) == 2, column=self.headed(column))
+
+    def average(self) -> Turn | None:
+        """The mean of a column, where it has no more decimals than its cells."""
+        column = self.addable()
+        if column is None or self.sheet.total or not 2 <= len(self.rows) <= LONGEST_SUM or sum(column.values) % len(self.rows):
+            return None
+        trace = traces.average(self.rng, column.notation.bare, self.quotes(column))
+        answer = column.notation.full(sum(column.values) // len(self.rows))
+        return self.interview.work("column_average", answer, trace, "sum", column=self.headed(column))
 
     def along_row(self) -> Turn | None:
         """The sum or the extreme of a row whose columns hold the same quantity."""
         if not self.sheet.uniform:
             return None
         k = self.pick()
-        values, notation = [c.values[k] for c in self.numeric], self.numeric[0].notation
-        seen = "\n".join(f"{c.head} {c.cells[k]}" for c in self.numeric)
-        row = self.said(self.names[k])
+        notation, row = self.numeric[0].notation, self.said(self.names[k])
+        quotes = [Quote(c.head, c.values[k], c.cells[k]) for c in self.numeric]
+        values = [quote.value for quote in quotes]
         if self.rng.random() < 0.4:
-            trace = f"{seen}\n{running_sum(self.rng, notation, values)}"
+            trace = traces.add_up(self.rng, notation.bare, quotes, whole=True)
             return self.interview.work("row_sum", notation.full(sum(values)), trace, "sum", row=row)
         high = self.rng.random() < 0.6
         best = max(values) if high else min(values)
         if values.count(best) > 1:
             return None
-        column = self.numeric[values.index(best)]
-        trace = f"{seen}\nThe {'highest' if high else 'lowest'} is {column.cells[k]}."
-        return self.interview.work("row_highest" if high else "row_lowest", column.head, trace, "find", trivial=True, row=row)
+        trace = traces.extreme(self.rng, notation.bare, quotes, high=high, word="highest" if high else "lowest")
+        name, easy = self.numeric[values.index(best)].head, len(values) <= FEW
+        return self.interview.work("row_highest" if high else "row_lowest", name, trace, "find", trivial=True, easy=easy, row=row)
 
     def extreme(self) -> Turn | None:
         if not self.numeric or len(self.rows) < 2:
@@ -200,10 +297,26 @@ class SheetTurns:
         best = max(column.values) if high else min(column.values)
         if column.values.count(best) > 1:
             return None
-        k = column.values.index(best)
-        trace = f"{self.evidence(column, list(range(len(self.rows))))}\nThe {'highest' if high else 'lowest'} is {column.cells[k]}."
+        key = "highest" if high else "lowest"
+        trace = traces.extreme(self.rng, column.notation.bare, self.quotes(column), high=high, word=key)
+        name, easy = self.names[column.values.index(best)], len(self.rows) <= FEW + 2
         slots = {"subject": self.sheet.subject, "column": self.headed(column)}
-        return self.interview.work("highest" if high else "lowest", self.names[k], trace, "find", trivial=True, **slots)
+        return self.interview.work(key, name, trace, "find", trivial=True, easy=easy, **slots)
+
+    def second(self) -> Turn | None:
+        """The row that comes next to the highest or the lowest."""
+        if not self.numeric or len(self.rows) < 3:
+            return None
+        column, high = self.rng.choice(self.numeric), self.rng.random() < 0.7
+        ordered = sorted(column.values, reverse=high)
+        if ordered[0] == ordered[1] or ordered[1] == ordered[2]:
+            return None
+        word = "highest" if high else "lowest"
+        trace = traces.runner_up(self.rng, column.notation.bare, self.quotes(column), high=high, word=word)
+        slots = {"subject": self.sheet.subject, "column": self.headed(column)}
+        return self.interview.work(
+            f"second_{word}", self.names[column.values.index(ordered[1])], trace, "find", trivial=False, easy=False, **slots
+        )
 
     def larger(self) -> Turn | None:
         found = self.pair((*ADDABLE, "percent"))
@@ -214,34 +327,62 @@ class SheetTurns:
             return None
         pair = [a, b]
         self.rng.shuffle(pair)
+        trace = traces.extreme(self.rng, column.notation.bare, self.quotes(column, pair), high=True, word="higher")
         slots = {"column": self.headed(column), "a": self.names[pair[0]], "b": self.names[pair[1]]}
-        return self.interview.work("which_larger", self.names[a], self.evidence(column, pair), "find", trivial=True, **slots)
+        return self.interview.glance("which_larger", self.names[a], trace, "find", **slots)
+
+    def condition(self, columns: Sequence[Column] = ()) -> Condition | None:
+        """Something that is true of some rows: a cell that is a word, or a number beyond a limit."""
+        column = self.rng.choice(columns or self.others)
+        if column.kind == "flag":
+            value = self.rng.choice(column.cells)
+            return Condition(column, "equal", value, 0, [cell == value for cell in column.cells])
+        if column not in self.numeric or len(self.rows) < 3:
+            return None
+        above = self.rng.random() < 0.6
+        limit = round_near(self.rng, self.rng.choice(column.values))
+        fits = [v > limit if above else v < limit for v in column.values]
+        return Condition(column, "above" if above else "below", column.notation.full(limit), limit, fits)
 
     def filtered(self) -> Turn | None:
         """How many rows fulfil a condition, or which."""
-        column = self.rng.choice(self.others)
-        if column.kind == "flag":
-            value = self.rng.choice(column.cells)
-            rows, key = [k for k, cell in enumerate(column.cells) if cell == value], "equal"
-        elif column in self.numeric and len(self.rows) > 2:
-            above = self.rng.random() < 0.6
-            limit = round_near(self.rng, self.rng.choice(column.values))
-            rows = [k for k, v in enumerate(column.values) if (v > limit if above else v < limit)]
-            key, value = "above" if above else "below", column.notation.full(limit)
-        else:
+        found = self.condition()
+        if found is None:
             return None
-        said = self.headed(column)
-        if rows and self.rng.random() < 0.3:
-            names, trace = "\n".join(self.names[k] for k in rows), self.evidence(column, list(range(len(self.rows))))
-            return self.interview.work(f"which_{key}", names, trace, "find", column=said, value=value)
-        trace = "\n".join(f"{n}. {self.names[k]} {column.cells[k]}" for n, k in enumerate(rows, 1)) or "There is none."
-        return self.interview.work(f"count_{key}", str(len(rows)), trace, "count", trivial=True, column=said, value=value)
+        column, rows = found.column, [k for k, fits in enumerate(found.fits) if fits]
+        slots = {"column": self.headed(column), "value": found.value}
+        if len(rows) <= FEW and self.rng.random() < 0.3:
+            names = "\n".join(self.names[k] for k in rows) or "None."
+            seen = "\n".join(f"{self.names[k]} {column.cells[k]}" for k in rows) or "There is none."
+            return self.interview.glance(f"which_{found.key}", names, seen, "find", **slots)
+        if found.key == "equal":
+            trace = Working("\n".join(f"{n}. {self.names[k]}" for n, k in enumerate(rows, 1)) or "There is none.", len(self.rows))
+        else:
+            trace = traces.count_beyond(self.rng, column.notation.bare, self.quotes(column), found.limit, above=found.key == "above")
+        easy = len(self.rows) <= FEW
+        return self.interview.work(f"count_{found.key}", str(len(rows)), trace, "count", trivial=True, easy=easy, **slots)
+
+    def both(self) -> Turn | None:
+        """How many rows fulfil two conditions, or which."""
+        if len(self.others) < 2:
+            return None
+        first, second = [self.condition([column]) for column in self.rng.sample(self.others, 2)]
+        if first is None or second is None or not any(first.fits) or not any(second.fits):
+            return None
+        rows = [k for k, fits in enumerate(zip(first.fits, second.fits, strict=True)) if all(fits)]
+        trace = traces.count_both(self.rng, self.names, (first.column.cells, second.column.cells), (first.fits, second.fits))
+        slots = {"first": first.said(self.headed(first.column)), "second": second.said(self.headed(second.column))}
+        if len(rows) <= FEW and self.rng.random() < 0.4:
+            return self.interview.work(
+                "which_both", "\n".join(self.names[k] for k in rows) or "None.", trace, "find", trivial=False, easy=False, **slots
+            )
+        return self.interview.work("count_both", str(len(rows)), trace, "count", trivial=False, easy=False, **slots)
 
     def count(self) -> Turn | None:
         if self.sheet.total:
             return None
-        names = "\n".join(f"{k}. {name}" for k, name in enumerate(self.names, 1))
-        return self.interview.work("count_rows", str(len(self.names)), names, "count", trivial=True)
+        names = traces.enumerate_names(self.names)
+        return self.interview.work("count_rows", str(len(self.names)), names, "count", trivial=True, easy=len(self.names) <= FEW)
 
     # Refused ---------------------------------------------------------------------------------------------------------
 
@@ -250,15 +391,17 @@ class SheetTurns:
         if draw < 0.1:
             return self.interview.foreign()
         if draw < 0.6:
-            made = {"person": self.content.person, "employee": self.content.person, "town": self.content.town, "team": self.content.town}
-            name = made.get(self.sheet.subject, lambda: article(self.content))()
-            if not self.interview.lacks(name) or not self.interview.lacks(name.split(" ")[0].strip(",")):
+            name = self.absent_name()
+            if name is None:
                 return None
             slots = {"column": self.headed(self.rng.choice(self.others)), "row": self.said(name)}
             return self.interview.refuse("cell", f"There is no {name} on it.", **slots)
         head = self.rng.choice(ABSENT_HEADS).lower().strip(".")
         if not all(self.interview.lacks(word) for word in head.split(" ")) or any(head in c.said or c.said in head for c in self.others):
             return None
+        roles = {role for column in self.sheet.columns if (role := role_of(column.head))}
+        if role_of(head) in roles or any(head in names_of_role(role) for role in roles):
+            return None  # another name of a column that is there
         return self.interview.refuse("cell", f"There is no {head} on it.", column=head, row=self.said(self.rng.choice(self.names)))
 
 

@@ -11,18 +11,31 @@ from kimi_vl.training.synth.figures import Notation
 from kimi_vl.training.synth.scene import Overfull
 
 INTEGERS = Choice(
-    ("Quantity", "Points", "Stock", "Age", "Sales", "Visitors", "Orders", "Units", "Members", "Score", "Goals", "Seats"),
+    (
+        *("Quantity", "Points", "Stock", "Age", "Sales", "Visitors", "Orders", "Units", "Members", "Score", "Goals", "Seats"),
+        *("Pages", "Rooms", "Downloads", "Calls", "Students", "Games", "Population", "Errors", "Days", "Copies", "Wins", "Steps", "Beds"),
+    ),
     ("Headcount", "Tickets", "Votes", "Parcels"),
 )
-AMOUNTS = Choice(("Price", "Cost", "Revenue", "Budget", "Fee", "Rent", "Salary", "Value"), ("Charge", "Expenses", "Turnover"))
-PERCENTAGES = Choice(("Share", "Growth", "Rate", "Discount", "Progress"), ("Margin", "Attendance"))
+AMOUNTS = Choice(
+    ("Price", "Cost", "Revenue", "Budget", "Fee", "Rent", "Salary", "Value", "Income", "Debt", "Profit", "Wage", "Savings", "Premium"),
+    ("Charge", "Expenses", "Turnover"),
+)
+PERCENTAGES = Choice(
+    ("Share", "Growth", "Rate", "Discount", "Progress", "Interest", "Quota", "Humidity", "Accuracy", "Yield"), ("Margin", "Attendance")
+)
 MEASURES = Choice(
     (("Weight", "kg"), ("Length", "m"), ("Distance", "km"), ("Height", "cm"), ("Time", "s"), ("Volume", "l"), ("Width", "mm")),
     (("Depth", "m"), ("Power", "kW")),
 )
-DATES = Choice(("Date", "Start", "End", "Due", "Delivered", "Updated"), ("Expires", "Ordered on"))
-CODES = Choice(("Code", "Ref.", "ID", "SKU", "Number"), ("Part no.", "Batch"))
-FLAGS = Choice(("In stock", "Active", "Paid", "Approved", "Open", "Checked"), ("Insured", "Shipped"))
+DATES = Choice(
+    ("Date", "Start", "End", "Due", "Delivered", "Updated", "Opened", "Born", "Sent", "Founded", "Last seen", "Signed"),
+    ("Expires", "Ordered on"),
+)
+CODES = Choice(("Code", "Ref.", "ID", "SKU", "Number", "Order no.", "Key", "Serial no.", "Licence", "Plate"), ("Part no.", "Batch"))
+FLAGS = Choice(
+    ("In stock", "Active", "Paid", "Approved", "Open", "Checked", "Online", "Sold out", "Booked", "Passed", "Vegan"), ("Insured", "Shipped")
+)
 FLAG_WORDS = Choice((("Yes", "No"), ("yes", "no"), ("Y", "N"), ("YES", "NO")), (("true", "false"),))
 PLACES = Choice(("City", "Town", "Origin"), ("Destination", "Branch"))
 PEOPLE = Choice(("Contact", "Owner", "Author"), ("Manager", "Agent"))
@@ -142,7 +155,7 @@ def distinct_names(content: Content, make: Callable[[Content], str], count: int)
     raise Overfull("row names are not distinct")
 
 
-def _numbers(head: str, kind: str, values: Sequence[int], notation: Notation, unit: str = "") -> Column:
+def numbers(head: str, kind: str, values: Sequence[int], notation: Notation, unit: str = "") -> Column:
     """A column of numbers; a `unit` stands in the head."""
     printed = notation._replace(prefix="", suffix="") if unit else notation
     return Column(f"{head} ({unit})" if unit else head, kind, tuple(map(printed.full, values)), tuple(values), printed)
@@ -151,20 +164,20 @@ def _numbers(head: str, kind: str, values: Sequence[int], notation: Notation, un
 def _integer(content: Content, rows: int) -> Column:
     largest = content.one((20, 99, 99, 500, 9999, 99999))
     values = [content.rng.randint(largest // 20, largest) for _ in range(rows)]
-    return _numbers(pick(content, INTEGERS), "integer", values, Notation(group=content.one(("", ","))))
+    return numbers(pick(content, INTEGERS), "integer", values, Notation(group=content.one(("", ","))))
 
 
 def _money(content: Content, rows: int, money: Notation) -> Column:
     scale = content.one((1, 1, 1, 7, 100))
     values = [content.cents() * scale for _ in range(rows)]
     unit = (money.prefix or money.suffix).strip() if content.chance(0.3) else ""
-    return _numbers(pick(content, AMOUNTS), "money", values, money, unit)
+    return numbers(pick(content, AMOUNTS), "money", values, money, unit)
 
 
 def _percent(content: Content, rows: int) -> Column:
     decimals = content.one((0, 0, 1))
     values = [content.rng.randint(0, 100 * 10**decimals) for _ in range(rows)]
-    return _numbers(pick(content, PERCENTAGES), "percent", values, Notation(decimals, suffix="%"), "%" if content.chance(0.25) else "")
+    return numbers(pick(content, PERCENTAGES), "percent", values, Notation(decimals, suffix="%"), "%" if content.chance(0.25) else "")
 
 
 def _measure(content: Content, rows: int) -> Column:
@@ -173,7 +186,7 @@ def _measure(content: Content, rows: int) -> Column:
     head, unit = measure
     decimals, largest = content.one((0, 1, 1, 2)), content.one((99, 999, 4000))
     values = [content.rng.randint(largest // 30, largest) for _ in range(rows)]
-    return _numbers(head, "measure", values, Notation(decimals, suffix=f" {unit}"), unit if content.chance(0.6) else "")
+    return numbers(head, "measure", values, Notation(decimals, suffix=f" {unit}"), unit if content.chance(0.6) else "")
 
 
 def _flag(content: Content, rows: int) -> Column:
@@ -244,7 +257,7 @@ def _draw_periods(content: Content, money: Notation, head: str) -> Sheet:
     names = distinct_names(content, make, rows)
     columns = [Column(subject.capitalize(), "name", names)]
     for text in heads:
-        columns.append(_numbers(text, "integer", [content.rng.randint(1, largest) for _ in range(rows)], notation))
+        columns.append(numbers(text, "integer", [content.rng.randint(1, largest) for _ in range(rows)], notation))
     return _with_total(content, Sheet(tuple(columns), 0, subject, uniform=True), 0.2)
 
 
@@ -271,9 +284,9 @@ def draw_items(content: Content, money: Notation) -> Sheet:
         "name": lambda head: Column(head, "name", names),
         "number": lambda head: Column(head, "number", tuple(str(k + 1) for k in range(rows))),
         "code": lambda head: Column(head, "code", distinct_names(content, Content.code, rows)),
-        "quantity": lambda head: _numbers(head, "integer", quantities, Notation()),
-        "price": lambda head: _numbers(head, "money", prices, money, unit),
-        "amount": lambda head: _numbers(head, "money", [q * p for q, p in zip(quantities, prices, strict=True)], money, unit),
+        "quantity": lambda head: numbers(head, "integer", quantities, Notation()),
+        "price": lambda head: numbers(head, "money", prices, money, unit),
+        "amount": lambda head: numbers(head, "money", [q * p for q, p in zip(quantities, prices, strict=True)], money, unit),
     }
     drawn = tuple(columns[role](head) for role, head in roles)
     return Sheet(drawn, [role for role, _ in roles].index("name"), "item")

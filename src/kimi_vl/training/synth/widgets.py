@@ -6,13 +6,14 @@ import cv2
 
 from kimi_vl.training.synth.canvas import Canvas, Colour, Font
 from kimi_vl.training.synth.content import Choice, Content, sized
-from kimi_vl.training.synth.icons import ICONS, SETS, draw_icon
+from kimi_vl.training.synth.icons import ICONS, SETS, Tile, draw_icon, stamp, tiles
 from kimi_vl.training.synth.scene import Overfull
 from kimi_vl.training.synth.themes import Box, Theme, bevel, draw_theme, ink_on, mixed, panel
 
 CHECKS = Choice(("tick", "tick", "cross"), ("square",))
 KNOBS = Choice(("pill", "pill", "slim"), ("box",))
 ARROWS = Choice(("triangle", "chevron"), ("button",))
+SIGNS = 24  # a set of icons with fewer cannot fill a screen
 
 
 class Widget(NamedTuple):
@@ -45,6 +46,8 @@ class Screen:
         self.bold: Font = sized(content.sibling(face, bold=True), self.font.size)
         self.accent: Colour = content.one(self.theme.accents)
         self.icons = str(SETS.pick(self.rng, content.split))
+        hands = [icons for icons in content.pack.icons(content.split) if icons.kind == "signs" and len(icons.names) >= SIGNS]
+        self.signs: dict[str, Tile] = tiles(content.one(hands)) if hands and content.chance(0.6) else {}
         self.mark = str(CHECKS.pick(self.rng, content.split))
         self.knobs = str(KNOBS.pick(self.rng, content.split))
         self.arrows = str(ARROWS.pick(self.rng, content.split))
@@ -88,12 +91,19 @@ class Screen:
         box = (x, top, x + side, top + side)
         if paper is None and self.theme.edge == "bevel":
             bevel(self.canvas, box, self.theme.page, raised=True)
-        draw_icon(self.canvas, name, (x + inset, top + inset, x + side - inset, top + side - inset), ink or self.theme.ink, self.icons)
+        self.draw_sign(name, (x + inset, top + inset, x + side - inset, top + side - inset), ink or self.theme.ink, self.icons)
         self.add("icon", name, box)
         return box[2]
 
+    def draw_sign(self, name: str, box: Box, ink: Colour, style: str) -> None:
+        """An icon of the pack's set, where the screen has one, or of strokes in `style`."""
+        if name in self.signs:
+            stamp(self.canvas, self.signs[name], box[0], box[1], min(box[2] - box[0], box[3] - box[1]), ink)
+        else:
+            draw_icon(self.canvas, name, box, ink, style)
+
     def icon_names(self, count: int) -> list[str]:
-        return self.rng.sample(ICONS, count)
+        return self.rng.sample(tuple(self.signs) or ICONS, count)
 
     def menu_bar(self, left: int, top: int, labels: list[str], paper: Colour) -> None:
         x = left + self.pad

@@ -8,11 +8,16 @@ import numpy as np
 from kimi_vl.errors import InputError
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.blanks import blank
+from kimi_vl.training.synth.booklets import booklet, booklet_short
 from kimi_vl.training.synth.chart_turns import chart
 from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.dialogues import dialogue
+from kimi_vl.training.synth.emblems import emblem
+from kimi_vl.training.synth.haystacks import haystack, haystack_short
 from kimi_vl.training.synth.lines import line, lines
 from kimi_vl.training.synth.pack import SPLITS, DataPack
 from kimi_vl.training.synth.pages import page
+from kimi_vl.training.synth.papers import paper
 from kimi_vl.training.synth.paragraphs import paragraph
 from kimi_vl.training.synth.pictures import picture
 from kimi_vl.training.synth.places import settle
@@ -21,6 +26,9 @@ from kimi_vl.training.synth.receipt_turns import receipt
 from kimi_vl.training.synth.scene import Overfull, Page, Scene
 from kimi_vl.training.synth.screens import screen
 from kimi_vl.training.synth.sheet_turns import table
+from kimi_vl.training.synth.tickets import ticket
+from kimi_vl.training.synth.videos import video
+from kimi_vl.training.synth.web import web
 
 BUILDERS: dict[str, Callable[[Content], Draft]] = {
     "line": line,
@@ -28,15 +36,26 @@ BUILDERS: dict[str, Callable[[Content], Draft]] = {
     "paragraph": paragraph,
     "receipt": receipt,
     "page": page,
+    "paper": paper,
+    "ticket": ticket,
     "table": table,
     "chart": chart,
     "blank": blank,
     "scene": picture,
     "gui": screen,
+    "emblem": emblem,
+    "web": web,
 }
-WITHOUT_DOCUMENT = ("blank", "scene", "gui")  # refused as images, not as documents
+WITHOUT_DOCUMENT = ("blank", "scene", "gui", "emblem", "web")  # refused as images, not as documents
 # Families of several pictures, or of none, make their scenes themselves; they get the severity of degradation.
-ALBUMS: dict[str, Callable[[Content, float], Scene]] = {}
+ALBUMS: dict[str, Callable[[Content, float], Scene]] = {
+    "video": video,
+    "booklet": booklet,
+    "booklet_short": booklet_short,
+    "haystack": haystack,
+    "haystack_short": haystack_short,
+    "dialogue": dialogue,
+}
 FAMILIES = (*BUILDERS, *ALBUMS)
 MAX_PIXELS = 672 * 896
 DRAWS = 40  # one in three draws of a receipt is too long; forty in a row has never been seen
@@ -57,17 +76,17 @@ def render(family: str, split: str, seed: int, index: int, pack: DataPack, *, se
     content = Content(rng, pack, split)
     for _ in range(DRAWS):
         try:
-            return ALBUMS[family](content, severity) if family in ALBUMS else _picture(family, content, rng, severity)
+            return ALBUMS[family](content, severity) if family in ALBUMS else _picture(family, content, rng, split, severity)
         except Overfull:
             continue
     raise RuntimeError(f"{DRAWS} draws of {family} {split}/{seed}/{index} did not fit; are the pack's texts unusually long?")
 
 
-def _picture(family: str, content: Content, rng: random.Random, severity: float) -> Scene:
+def _picture(family: str, content: Content, rng: random.Random, split: str, severity: float) -> Scene:
     """A scene of one picture from a builder's draft: printed, asked about, degraded."""
     draft = BUILDERS[family](content)
     image, chars, text = draft.canvas.finish(draft.height)
-    turns = draft.ask(Interview(rng, text, image_only=family in WITHOUT_DOCUMENT))
+    turns = draft.ask(Interview(rng, text, image_only=family in WITHOUT_DOCUMENT, split=split))
     assert image.shape[0] * image.shape[1] <= MAX_PIXELS, f"{family} is {image.shape[1]}x{image.shape[0]}"
     rows = np.concatenate([chars, *[np.insert(outline, 0, 0, axis=1) for outline in draft.outlines]])
     image, rows = augment(rng, image, rows, x_height=draft.x_height, severity=severity, coloured=draft.coloured)

@@ -1,0 +1,39 @@
+"""Interviews about long texts, pages and mere typing: questions of their own, and nothing around them that speaks of a picture."""
+
+from kimi_vl.training.synth.dialogue_wordings import DIALOGUE_WORDINGS
+from kimi_vl.training.synth.long_wordings import LONG_WORDINGS
+from kimi_vl.training.synth.pack import SPLITS
+from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.wordings import DIVIDED, expand, split_of
+
+ASKED = {
+    key: tuple([wording for pattern in patterns.split("|") for wording in expand(pattern)])
+    for key, patterns in (LONG_WORDINGS | DIALOGUE_WORDINGS).items()
+}
+HEARD = {  # by split, key
+    split: {
+        key: tuple([w for w in wordings if len(wordings) < DIVIDED or split_of(w) == split]) or wordings for key, wordings in ASKED.items()
+    }
+    for split in SPLITS
+}
+
+
+class Inquiry(Interview):
+    """An interview that asks with the wordings of `ASKED`. In splits "val" and "test" every second one is never heard in training."""
+
+    def ask(self, key: str, /, **slots: str) -> str:
+        if key not in ASKED:
+            return super().ask(key, **slots)
+        split = self.split if self.split == "train" or self.rng.random() < 0.5 else "train"
+        question = self.rng.choice(HEARD[split][key]).format(**slots)
+        draw = self.rng.random()
+        if draw < 0.15:
+            return question.rstrip("?.").lower()
+        if draw < 0.22:
+            return question[0].lower() + question[1:]
+        return question.rstrip("?.") if draw < 0.27 else question
+
+
+def joined(question: str, more: str) -> str:
+    """Two sentences, with a stop between them whatever the first was typed like."""
+    return f"{question}{'' if question[-1] in '?.!:' else '.'} {more}"

@@ -1,0 +1,210 @@
+"""Pictures of icons: names, counts and places are compared with what the turns' own facts and the pixels say."""
+
+import io
+import random
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kimi_vl.training.packing import TASKS
+from kimi_vl.training.synth import emblems, pack_icons
+from kimi_vl.training.synth.canvas import Canvas
+from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.emblem_turns import Emblem, EmblemTurns, Plate
+from kimi_vl.training.synth.icons import stamp, tiles
+from kimi_vl.training.synth.pack import ICON_KINDS, SPLITS, DataPack
+from kimi_vl.training.synth.places import corners, settle
+from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Turn
+from kimi_vl.training.synth.widgets import Screen
+
+PACK = DataPack.builtin()
+NAMES = ("cat", "dog", "key", "house", "fish")
+
+
+def emblem(name: str, x: float, y: float, side: int = 60, colour: str = "", caption: str = "") -> Emblem:
+    return Emblem(name, colour, (x - side / 2, y - side / 2, x + side / 2, y + side / 2), side, caption)
+
+
+def turns(*found: Emblem, kind: str = "things", text: str = "", count: int = 400) -> list[Turn]:
+    """Every turn that a plate of 400 x 400 pixels gives, with coordinates."""
+    made: list[Turn] = []
+    for seed in range(count // 8):
+        content = Content(random.Random(seed), PACK, "train")
+        interview = Interview(content.rng, text, image_only=True)
+        made += EmblemTurns(content, interview, Plate(kind, 400, found, NAMES)).draw(8)
+    return settle(made, [corners(*e.box) for e in found], 400, 400)
+
+
+def answers(made: list[Turn], pattern: str) -> set[str]:
+    return {turn.answer for turn in made if re.search(pattern, turn.question, re.IGNORECASE)}
+
+
+def draft(index: int, split: str = "train"):
+    content = Content(random.Random(index), PACK, split)
+    while True:
+        try:
+            return emblems.emblem(content)
+        except Overfull:
+            continue
+
+
+def test_a_single_icon_is_named():
+    assert {turn.answer for turn in turns(emblem("cat", 200, 200)) if turn.task == "name"} == {"cat"}
+    assert {turn.answer for turn in turns(emblem("Kenya", 200, 200), kind="flags") if turn.task == "name"} == {"Kenya"}
+
+
+def test_an_icon_is_named_by_the_place_that_is_asked_for():
+    made = turns(emblem("cat", 100, 200), emblem("key", 300, 200))
+    named = [(turn, [float(n) for n in re.findall(r"\d\.\d{3}", turn.question)]) for turn in made if turn.task == "name"]
+    asked = [(turn.answer, (where[0] + where[-2]) / 2) for turn, where in named if where]
+    assert len(asked) > 20
+    assert all(answer == ("cat" if x < 0.5 else "key") for answer, x in asked)
+
+
+def test_icons_are_counted_and_absent_ones_are_none():
+    made = turns(*(emblem("dog", 60 + 90 * k, 100) for k in range(3)), emblem("key", 200, 300))
+    assert answers(made, r"(many|number of|count( all)?( the)?) (dogs|dog icons)") == {"3"}
+    assert answers(made, r"(many|number of|count( all)?( the)?) (keys|key icons)") == {"1"}
+    assert answers(made, r"(many|number of|count( all)?( the)?) (cats|cat icons|houses|house icons)") == {"0"}
+    assert answers(made, r"\b(a|an) (cat|house)( icon)?\b") == {"No."}
+    assert answers(made, r"\b(a|an) (key)( icon)?\b") == {"Yes."}
+
+
+def test_relations_follow_the_places():
+    made = turns(emblem("cat", 100, 80), emblem("key", 300, 320))
+    sides = {(turn.question, turn.answer) for turn in made if turn.task == "relation"}
+    assert sides
+    for question, answer in sides:
+        named = re.findall(r"\b(?:cat|key)\b", question.lower())
+        first = named[-1 if re.match(r"(on|to) which side", question, re.IGNORECASE) else 0]
+        if answer in ("Yes.", "No."):
+            side = re.search(r"left of|right of|above|below", question, re.IGNORECASE)
+            assert side
+            true = side[0].lower() in (("left of", "above") if first == "cat" else ("right of", "below"))
+            assert answer == ("Yes." if true else "No."), question
+        else:
+            assert answer in (("left of", "above") if first == "cat" else ("right of", "below")), question
+    assert answers(made, r"leftmost|topmost") == {"cat"}
+    assert answers(made, r"rightmost|bottommost") == {"key"}
+
+
+def test_boxes_and_points_lie_on_the_icon_that_is_meant():
+    made = turns(emblem("cat", 100, 80), emblem("key", 300, 320))
+    placed = [turn for turn in made if turn.box and turn.task in ("box", "point")]
+    assert {turn.task for turn in placed} == {"box", "point"}
+    for turn in placed:
+        x, y = (100, 80) if re.search(r"\bcat\b", turn.question, re.IGNORECASE) else (300, 320)
+        assert turn.box == pytest.approx(((x - 30) / 400, (y - 30) / 400, (x + 30) / 400, (y + 30) / 400))
+
+
+def test_nothing_is_called_by_a_name_that_two_icons_have():
+    made = turns(emblem("cat", 100, 80), emblem("cat", 300, 80), emblem("key", 200, 320))
+    placed = [turn for turn in made if turn.box and turn.task in ("box", "point")]
+    assert placed
+    assert all("key" in turn.question for turn in placed)
+
+
+def test_captions_are_read_below_their_icon_and_missing_things_are_refused():
+    found = (emblem("cat", 100, 80, caption="Monday"), emblem("key", 300, 80, caption="Friday"))
+    made = turns(*found, text="Monday Friday")
+    assert answers(made, r"(caption|below|under|label).*\bcat\b") == {"Monday"}
+    assert answers(made, r"Friday") == {"key"}
+    refused = [turn for turn in made if turn.answer == REFUSAL_IMAGE]
+    assert refused
+    assert not any(re.search(r"\b(cat|key)\b", turn.question, re.IGNORECASE) for turn in refused)
+
+
+def test_the_odd_one_out_is_the_lonely_one_and_lists_are_in_reading_order():
+    made = turns(emblem("fish", 100, 105), emblem("fish", 300, 95), emblem("key", 100, 300), emblem("fish", 300, 300))
+    assert answers(made, r"odd one|differ|belong|fit in|unlike") == {"key"}
+    rows = turns(emblem("cat", 300, 95), emblem("dog", 100, 105), emblem("key", 100, 300), emblem("fish", 300, 300))
+    assert answers(rows, r"^(list|name (all|every))") == {"dog, cat, key, fish"}
+
+
+def test_colours_are_asked_of_signs_only():
+    made = turns(emblem("cat", 100, 80, colour="red"), emblem("key", 300, 320, colour="blue"), kind="signs")
+    assert answers(made, r"colou?r.*\bcat\b") == {"red"}
+    assert "key" in answers(made, r"\bblue\b")
+    assert not answers(turns(emblem("cat", 100, 80), emblem("key", 300, 320)), r"colou?r")
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_drawn_icons_are_where_their_outlines_say(split):
+    seen = 0
+    for index in range(40):
+        made = draft(index, split)
+        image, _, text = made.canvas.finish(made.height)
+        asked = made.ask(Interview(random.Random(index), text, image_only=True))
+        assert asked
+        assert {turn.task for turn in asked} <= set(TASKS)
+        for outline in made.outlines:
+            (x0, y0), (x1, y1) = outline[0], outline[2]
+            assert -1 <= x0 < x1 <= image.shape[1] + 1
+            assert -1 <= y0 < y1 <= image.shape[0] + 1
+            inside = image[int(y0) : int(y1) + 1, int(x0) : int(x1) + 1].reshape(-1, 3).astype(int)
+            seen += np.ptp(inside, axis=0).max() > 40
+    assert seen > 60
+
+
+def test_a_stamped_tile_covers_its_inked_box_only():
+    (icons,) = [icons for icons in PACK.icons("train") if icons.kind == "signs"]
+    canvas = Canvas(128, 128, (255, 255, 255))
+    box = stamp(canvas, tiles(icons)["warning"], 16, 24, 80, (200, 0, 0))
+    image = canvas.finish()[0].astype(int)
+    touched = np.argwhere((image != 255).any(axis=2))
+    (top, left), (bottom, right) = touched.min(0), touched.max(0)
+    assert (left, top, right + 1, bottom + 1) == pytest.approx(box, abs=2.5)
+    assert image[image[:, :, 0] < 255].size == 0 or image[:, :, 0].min() >= 190
+    assert image[70, 56].tolist() == [200, 0, 0]
+
+
+def test_a_screen_takes_its_signs_from_the_split_and_only_from_sets_that_fill_it(monkeypatch):
+    assert not Screen(Content(random.Random(0), PACK, "train"), 300, 300).signs
+    monkeypatch.setattr("kimi_vl.training.synth.widgets.SIGNS", 2)
+    drawn = [Screen(Content(random.Random(seed), PACK, "test"), 300, 300) for seed in range(20)]
+    (icons,) = [icons for icons in PACK.icons("test") if icons.kind == "signs"]
+    signed = [screen for screen in drawn if screen.signs]
+    assert 0 < len(signed) < 20
+    assert all(screen.signs is tiles(icons) and set(screen.icon_names(2)) == set(icons.names) for screen in signed)
+
+
+def test_sets_of_a_kind_are_of_different_hands_and_names_are_plain():
+    for kind in ICON_KINDS:
+        owners = [(source.package, source.split) for source in pack_icons.SOURCES if source.kind == kind]
+        assert {split for _, split in owners} == set(SPLITS)
+        assert len({package for package, _ in owners}) == len(owners)
+        assert all(re.fullmatch(r"[A-Za-z-]+( [A-Za-z-]+)*", name) for name in pack_icons.entries(kind))
+    assert len(pack_icons.entries("things")) >= 250
+    assert len(pack_icons.entries("flags")) >= 60
+
+
+def test_an_atlas_has_every_name_once_and_a_missing_drawing_is_named():
+    drawings = pack_icons.Drawings.__new__(pack_icons.Drawings)
+    slugs = {slug for options in pack_icons.entries("signs").values() for slug in options}
+    drawings._icons = {"icons": {slug: {"body": f"<path id='{slug}'/>"} for slug in slugs}, "width": 24, "height": 24}
+    drawings.package = {"name": "@iconify-json/made-up"}
+    source = pack_icons.Source("made-up", "signs", "train")
+    html, names = pack_icons.atlas_page(source, drawings)
+    assert html.count("<img ") == len(names) == len(set(names))
+    drawings._icons["icons"] = {}
+    with pytest.raises(KeyError, match="made-up has none of home, house"):
+        pack_icons.atlas_page(source, drawings)
+
+
+def test_tiles_are_cut_from_the_atlas_in_the_order_of_names():
+    atlas = Image.new("RGBA", (1024, 128))
+    atlas.paste((10, 20, 30, 255), (64 * 3 + 8, 64 + 16, 64 * 3 + 40, 64 + 48))
+    data = encoded(atlas)
+    icons = type(PACK.icons("val")[0])("made", "signs", tuple(f"n{k}" for k in range(20)), data)
+    tile = tiles(icons)["n19"]
+    assert tile.inked == (8 / 64, 16 / 64, 40 / 64, 48 / 64)
+    assert tile.pixels[20, 10].tolist() == [10, 20, 30, 255]
+
+
+def encoded(picture: Image.Image) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, "PNG")
+    return data.getvalue()

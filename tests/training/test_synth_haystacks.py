@@ -1,0 +1,270 @@
+"""Facts hidden in long texts: every answer is found again in the text by other means than it was hidden with."""
+
+import random
+import re
+from decimal import Decimal
+
+import pytest
+
+from kimi_vl.checkpoint.locate import locate_checkpoint
+from kimi_vl.processor.tokenizer import Tokenizer
+from kimi_vl.training.packing import TASKS
+from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.haystacks import SHORT, bury, haystack, haystack_of, haystack_short
+from kimi_vl.training.synth.inquiries import ASKED, HEARD
+from kimi_vl.training.synth.needles import PLACES, draw_names, draw_needles
+from kimi_vl.training.synth.pack import LISTS, SPLITS, DataPack
+from kimi_vl.training.synth.scene import REFUSAL, Overfull, Scene, Turn
+from kimi_vl.training.synth.traces import mistakes
+from tests.training.heard import ATTRIBUTES, pattern, related, said, slots, stated
+
+PACK = DataPack.builtin()
+FIRST = ("needle_hop", "needle_higher", "needle_sum", "needle_link")  # before those whose wordings are parts of theirs
+KEYS = sorted([key for key in ASKED if key.startswith("needle_")], key=lambda key: (key not in FIRST, key == "needle_owner"))
+
+
+def drawn(index: int, tokens: int = 500, split: str = "train", pack: DataPack = PACK) -> Scene:
+    return haystack_of(Content(random.Random(f"{split}/{index}"), pack, split), tokens)
+
+
+SCENES = [drawn(index, split=split) for split in SPLITS for index in range(250)]
+
+
+def question_and_text(scene: Scene) -> tuple[str, str]:
+    """The question of the first turn is its first or its last line, whatever frame it has; the text is the rest."""
+    lines = scene.turns[0].question.split("\n")
+    for k in (0, -1):
+        question = lines[k].removeprefix("Question: ").removeprefix("Answer from the following text. ")
+        if any(slots(question, key) for key in KEYS):
+            return question, "\n".join(lines[:k] if k else lines[1:])
+    return lines[0], scene.turns[0].question
+
+
+def asked(scenes: list[Scene] = SCENES) -> list[tuple[str, dict[str, str], Turn, str]]:
+    """Key, slots, turn and text of every question that is not about something else altogether."""
+    found = []
+    for scene in scenes:
+        first, text = question_and_text(scene)
+        for k, turn in enumerate(scene.turns):
+            question = turn.question if k else first
+            for key in KEYS:
+                if (filled := slots(question, key)) is not None:
+                    found.append((key, filled, turn, text))
+                    break
+    return found
+
+
+ASKINGS = asked()
+
+
+def one_of(attributes: str) -> str:
+    return next(a.one for a in ATTRIBUTES.values() if a.many == attributes.casefold())
+
+
+def test_every_kind_of_question_is_asked_and_nearly_all_are_understood():
+    assert {key for key, *_ in ASKINGS} == set(KEYS)
+    assert len(ASKINGS) > 0.95 * sum(len(scene.turns) for scene in SCENES)
+    assert all(turn.task in TASKS for _, _, turn, _ in ASKINGS)
+
+
+def test_a_value_stands_in_the_text_exactly_once_beside_its_name():
+    looked_up = [case for case in ASKINGS if case[0] == "needle_value" and case[2].task == "needle"]
+    assert len(looked_up) > 300
+    for _, filled, turn, text in looked_up:
+        assert said(text, filled["attribute"], filled["name"]) == [turn.answer], turn
+
+
+def test_the_owner_of_a_value_is_the_one_that_the_text_names():
+    owners = [case for case in ASKINGS if case[0] == "needle_owner"]
+    assert len(owners) > 50
+    for _, filled, turn, text in owners:
+        assert [value.casefold() for value in said(text, filled["attribute"], turn.answer)] == [filled["value"].casefold()], turn
+        assert turn.task == "which"
+
+
+def test_two_facts_are_joined_through_the_name_that_both_have():
+    hops = [case for case in ASKINGS if case[0] == "needle_hop"]
+    assert len(hops) > 80
+    for _, filled, turn, text in hops:
+        (other,) = related(text, filled["relation"], filled["name"])
+        assert said(text, filled["attribute"], other) == [turn.answer], turn
+        assert not said(text, filled["attribute"], filled["name"])
+        if turn.thinking:
+            assert all(line in text for line in turn.thinking.split("\n"))
+
+
+def test_a_count_is_the_number_of_times_that_the_text_speaks_of_it():
+    counts = [case for case in ASKINGS if case[0] == "needle_count"]
+    assert len({turn.answer for _, _, turn, _ in counts}) >= 4
+    for _, filled, turn, text in counts:
+        attribute = (filled.get("attribute") or one_of(filled["attributes"])).casefold()
+        assert turn.answer == str(text.casefold().count(attribute)), turn
+
+
+def test_a_list_is_in_the_order_of_the_text():
+    lists = [case for case in ASKINGS if case[0] == "needle_list"]
+    assert lists
+    for _, filled, turn, text in lists:
+        attribute = filled.get("attribute") or one_of(filled["attributes"])
+        rows = [row.rpartition(": ") for row in turn.answer.split("\n")]
+        places = [stated(text, attribute, name)[0] for name, _, _ in rows]
+        assert len(rows) >= 2
+        assert [value for _, value in places] == [value for _, _, value in rows]
+        assert places == sorted(places)
+
+
+def test_a_sum_is_what_decimal_arithmetic_gives_for_the_two_values():
+    sums = [case for case in ASKINGS if case[0] == "needle_sum"]
+    assert len(sums) > 30
+    for _, filled, turn, text in sums:
+        attribute = filled.get("attribute") or one_of(filled["attributes"])
+        values = [value for name in (filled["a"], filled["b"]) for value in said(text, attribute, name)]
+        assert len(values) == 2
+        assert sum(Decimal(value.strip("$")) for value in values) == Decimal(turn.answer.strip("$")), turn
+        assert ("$" in turn.answer) == ("$" in values[0])
+        if turn.thinking:
+            assert not mistakes(turn.thinking)
+            assert f"= {turn.answer.strip('$')}" in turn.thinking
+
+
+def test_the_higher_of_two_has_the_larger_value():
+    for key, filled, turn, text in ASKINGS:
+        if key == "needle_higher":
+            values = {name.casefold(): Decimal(said(text, filled["attribute"], name)[0].strip("$")) for name in (filled["a"], filled["b"])}
+            assert max(values, key=lambda name: values[name]) == turn.answer.casefold(), turn
+
+
+def test_what_is_refused_or_denied_is_not_in_the_text():
+    refused = [case for case in ASKINGS if case[2].task == "refuse"]
+    assert len(refused) > 100
+    kinds = set()
+    for _, filled, turn, text in refused:
+        assert turn.answer == REFUSAL
+        assert said(text, filled["attribute"], filled["name"]) == []
+        kinds.add((filled["attribute"].casefold() in text.casefold(), filled["name"].casefold() in text.casefold()))
+    assert kinds >= {(True, False), (True, True), (False, True)}
+    answers = set()
+    for key, filled, turn, text in ASKINGS:
+        if key == "needle_given":
+            answers.add(turn.answer)
+            assert turn.answer == ("Yes." if said(text, filled["attribute"], filled["name"]) else "No."), turn
+    assert answers == {"Yes.", "No."}
+
+
+def test_a_quoted_sentence_is_a_sentence_of_the_text():
+    quotes = [case for case in ASKINGS if case[0] == "needle_quote"]
+    assert quotes
+    for _, filled, turn, text in quotes:
+        assert turn.answer in text
+        assert filled["attribute"].casefold() in turn.answer.casefold()
+        assert filled["name"].casefold() in turn.answer.casefold()
+
+
+def test_refusals_are_a_tenth_to_a_fifth_of_the_questions():
+    tasks = [turn.task for scene in SCENES for turn in scene.turns]
+    assert 0.08 < tasks.count("refuse") / len(tasks) < 0.22
+
+
+def test_only_the_first_question_carries_the_text_and_there_is_no_picture():
+    for scene in SCENES:
+        assert scene.pages == []
+        assert scene.text == ""
+        assert 1 <= len(scene.turns) <= 6
+        assert len(scene.turns[0].question) > 1000
+        assert all(len(turn.question) < 300 for turn in scene.turns[1:])
+
+
+def test_texts_have_the_length_in_tokens_that_is_asked_for():
+    folder = locate_checkpoint()
+    tokenizer = Tokenizer.from_files(folder / "tiktoken.model", folder / "tokenizer_config.json")
+    for tokens in (300, 900, SHORT, 8300):
+        for index in range(3):
+            length = len(tokenizer.encode(drawn(index, tokens).turns[0].question))
+            assert 0.75 * tokens < length < 1.25 * tokens, (tokens, length)
+
+
+def test_lengths_are_spread_evenly_over_their_logarithm():
+    contents = [Content(random.Random(index), PACK, "train") for index in range(300)]
+    long = sorted(len(haystack(content, 1.0).turns[0].question) for content in contents)
+    short = sorted(len(haystack_short(content, 1.0).turns[0].question) for content in contents)
+    assert 3.6 < long[225] / long[75] < 7.5  # half of the range of a factor of 28, in logarithms: 5.3
+    assert short[-1] < 1.1 * SHORT * 3.8
+    assert long[-1] > 25_000
+
+
+def test_facts_lie_at_all_depths():
+    depths = []
+    for index in range(400):
+        content = Content(random.Random(index), PACK, "train")
+        text = bury(content, ["Here it is."], 4000)
+        depths.append(text.index("Here it is.") / len(text))
+    quarters = [sum(k / 4 <= depth < (k + 1) / 4 for depth in depths) for k in range(4)]
+    assert min(quarters) > 70
+
+
+def test_needles_of_one_attribute_have_different_names_and_values():
+    for index in range(300):
+        needles = draw_needles(Content(random.Random(index), PACK, "train"), 5)
+        keys = [(n.attribute.one, n.name) for n in needles]
+        assert len(set(keys)) == len(keys)
+        for a in needles:
+            for b in needles:
+                if a is not b:
+                    assert a.value.casefold() not in b.value.casefold()
+                    assert a.name == b.name or a.name.casefold() not in b.name.casefold()
+
+
+def test_prose_that_speaks_of_the_same_thing_is_never_used():
+    """Every second paragraph of this pack gives an access code of its own, so that no count of access codes could be right."""
+    text = {(name, split): getattr(PACK, name)(split) for name in LISTS for split in SPLITS}
+    text["prose", "train"] = [*text["prose", "train"], *["The access code of the harbour is 1."] * 6]
+    poisoned = DataPack({split: PACK.faces(split) for split in SPLITS}, text, digest="poisoned")
+    cases = asked([drawn(index, pack=poisoned) for index in range(150)])
+    told = [case for case in cases if case[1].get("attribute") == "access code" and case[2].task != "refuse" and case[2].answer != "No."]
+    assert len(cases) > 300
+    assert told == []
+
+
+def test_a_pack_that_speaks_of_everything_is_refused():
+    text = {(name, split): getattr(PACK, name)(split) for name in LISTS for split in SPLITS}
+    text["prose", "train"] = [f"Nothing about the {attribute} here." for attribute in ATTRIBUTES]
+    with pytest.raises(Overfull, match="in a row"):
+        drawn(0, 8000, pack=DataPack({"train": PACK.faces("train")}, text, digest="chatty"))
+
+
+def test_names_that_run_out_are_an_overfull_draw():
+    text = {(name, "train"): ["Anna"] for name in LISTS}
+    with pytest.raises(Overfull, match="different names"):
+        draw_names(Content(random.Random(0), DataPack({"train": PACK.faces("train")}, text, digest="poor"), "train"), len(PLACES.seen) + 8)
+
+
+def test_equal_seeds_give_equal_texts():
+    assert drawn(3).turns == drawn(3).turns
+    assert drawn(3).turns != drawn(4).turns
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_nothing_but_the_asked_split_is_used(split):
+    lonely = DataPack({split: PACK.faces(split)}, {(name, split): getattr(PACK, name)(split) for name in LISTS}, digest="lonely")
+    for index in range(10):
+        assert drawn(index, split=split, pack=lonely).turns == drawn(index, split=split).turns
+
+
+def test_every_question_has_eight_wordings_or_more_and_no_two_are_the_same():
+    for key, wordings in ASKED.items():
+        assert len(wordings) >= 8, key
+        assert len(set(wordings)) == len(wordings), key
+        assert not any(re.search(r"[\[\]|]", wording) for wording in wordings), key
+
+
+def test_wordings_held_out_are_never_asked_in_training():
+    divided = [key for key in ASKED if set(HEARD["train"][key]) != set(ASKED[key])]
+    assert len(divided) >= 8
+    for key in divided:
+        held_out = [set(HEARD[split][key]) for split in ("val", "test") if set(HEARD[split][key]) != set(ASKED[key])]
+        assert all(not wordings & set(HEARD["train"][key]) for wordings in held_out), key
+    patterns = [pattern(wording) for key in KEYS for wording in HEARD["train"][key]]
+    for k, split in enumerate(SPLITS):
+        questions = [turn.question for scene in SCENES[250 * k : 250 * k + 250] for turn in scene.turns[1:]]
+        new = [q for q in questions if any(slots(q, key) for key in KEYS) and not any(p.fullmatch(q) for p in patterns)]
+        assert bool(new) == (split != "train"), (split, new)
