@@ -76,8 +76,8 @@ class TrainedNetwork(nn.Module):
         self.model.config = replace(config, text_config=replace(config.text_config, rope_theta=theta))
 
     def forward(self, batch: Batch, glyph_weight: float) -> Losses:
-        features_MD = self._image_features(batch)
-        hidden_TD, chosen = self._hidden_states(batch, features_MD)
+        features_MD = self.image_features(batch)
+        hidden_TD, chosen = self.hidden_states(batch, features_MD)
         logits_NW = self.model.language_model.lm_head(hidden_TD.index_select(0, batch.predict_at_N)).float()
         loss_N = F.cross_entropy(logits_NW, batch.targets_N, reduction="none")
         text = (loss_N * batch.weights_N).sum() / batch.weights_N.sum().clamp_min(1e-6)
@@ -92,7 +92,7 @@ class TrainedNetwork(nn.Module):
         task_loss, task_right, task_count = sums
         return Losses(text + glyph_weight * glyph, text.detach(), glyph.detach(), task_loss, task_right, task_count, glyph_right, load)
 
-    def _image_features(self, batch: Batch) -> torch.Tensor:
+    def image_features(self, batch: Batch) -> torch.Tensor:
         layout = PatchLayout(
             batch.rows_P,
             batch.columns_P,
@@ -106,7 +106,7 @@ class TrainedNetwork(nn.Module):
         patches_PC = self.model.vision_tower(pixels.unflatten(1, (3, 14, 14)), layout, self.model.ops)
         return self.model.multi_modal_projector(patches_PC, layout.merge_index_M4)
 
-    def _hidden_states(self, batch: Batch, features_MD: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def hidden_states(self, batch: Batch, features_MD: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         decoder = self.model.language_model.model
         embeddings_TD = decoder.embed_tokens(batch.input_ids_T)
         # One row more than there are tokens: the features of padding patches go there and are cut off.

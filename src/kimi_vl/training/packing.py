@@ -222,7 +222,7 @@ def pack(samples: Iterator[Sample], config: KimiVLConfig, budget: Budget) -> tup
             or max(images, len(chosen) + 1) > budget.images
         )
         if full and chosen:
-            return _assemble(chosen, config, budget), sample
+            return assemble(chosen, config, budget), sample
         if full:
             raise ConfigError(
                 f"a sample of {len(sample.patches):,} patches, {len(sample.ids):,} tokens and {len(sample.grid_hws)} images is larger than "
@@ -232,7 +232,7 @@ def pack(samples: Iterator[Sample], config: KimiVLConfig, budget: Budget) -> tup
     raise RuntimeError("the stream of samples ended; it must be endless")
 
 
-def _assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) -> Batch:
+def assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) -> Batch:
     table_hw = (config.vision_config.init_pos_emb_height, config.vision_config.init_pos_emb_width)
     layouts = [grid_layout(*grid_hw, *table_hw) for sample in samples for grid_hw in sample.grid_hws]
     patch_starts = np.cumsum([0] + [len(layout.rows_P) for layout in layouts])
@@ -243,22 +243,22 @@ def _assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) -
     predict_at = np.concatenate([s.predict_at + start for s, start in offsets])
     ids = np.concatenate([s.ids for s in samples])
     arrays = {
-        "pixels": _filled([s.patches for s in samples], budget.patches, np.uint8, width=(PATCH_VALUES,)),
-        "rows_P": _filled([layout.rows_P for layout in layouts], budget.patches, np.int32),
-        "columns_P": _filled([layout.columns_P for layout in layouts], budget.patches, np.int32),
-        "tap_index_P16": _filled([layout.tap_index_P16 for layout in layouts], budget.patches, np.int32, width=(16,)),
-        "tap_weight_P16": _filled([layout.tap_weight_P16 for layout in layouts], budget.patches, np.float32, width=(16,)),
+        "pixels": filled([s.patches for s in samples], budget.patches, np.uint8, width=(PATCH_VALUES,)),
+        "rows_P": filled([layout.rows_P for layout in layouts], budget.patches, np.int32),
+        "columns_P": filled([layout.columns_P for layout in layouts], budget.patches, np.int32),
+        "tap_index_P16": filled([layout.tap_index_P16 for layout in layouts], budget.patches, np.int32, width=(16,)),
+        "tap_weight_P16": filled([layout.tap_weight_P16 for layout in layouts], budget.patches, np.float32, width=(16,)),
         "merge_index_M4": np.concatenate([*merge, unused]),
         "image_cu_seqlens": _boundaries(patch_starts, budget.patches, budget.max_patches, budget.images),
-        "glyphs_MG": _filled([s.glyphs for s in samples], budget.patches // 4, np.uint8, width=(GLYPH_SLOTS,)),
-        "input_ids_T": _filled([ids], budget.tokens, np.int64),
-        "positions_T": _filled([np.arange(len(s.ids)) for s in samples], budget.tokens, np.int64),
+        "glyphs_MG": filled([s.glyphs for s in samples], budget.patches // 4, np.uint8, width=(GLYPH_SLOTS,)),
+        "input_ids_T": filled([ids], budget.tokens, np.int64),
+        "positions_T": filled([np.arange(len(s.ids)) for s in samples], budget.tokens, np.int64),
         "token_cu_seqlens": _boundaries(token_starts, budget.tokens, budget.max_tokens, budget.images),
-        "placeholder_M": _filled([s.placeholders + start for s, start in offsets], budget.patches // 4, np.int64, budget.tokens),
-        "predict_at_N": _filled([predict_at], budget.supervised, np.int64),
-        "targets_N": _filled([ids[predict_at + 1]], budget.supervised, np.int64),
-        "weights_N": _filled([s.weights for s in samples], budget.supervised, np.float32),
-        "tasks_N": _filled([s.tasks for s in samples], budget.supervised, np.int64),
+        "placeholder_M": filled([s.placeholders + start for s, start in offsets], budget.patches // 4, np.int64, budget.tokens),
+        "predict_at_N": filled([predict_at], budget.supervised, np.int64),
+        "targets_N": filled([ids[predict_at + 1]], budget.supervised, np.int64),
+        "weights_N": filled([s.weights for s in samples], budget.supervised, np.float32),
+        "tasks_N": filled([s.tasks for s in samples], budget.supervised, np.int64),
         "real_tokens": np.array(token_starts[-1]),
         "real_patches": np.array(patch_starts[-1]),
         "num_samples": np.array(len(samples)),
@@ -266,7 +266,7 @@ def _assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) -
     return Batch(**{name: torch.from_numpy(array) for name, array in arrays.items()})
 
 
-def _filled(parts: Sequence[np.ndarray], length: int, dtype: type, fill: int = 0, width: tuple[int, ...] = ()) -> np.ndarray:
+def filled(parts: Sequence[np.ndarray], length: int, dtype: type, fill: int = 0, width: tuple[int, ...] = ()) -> np.ndarray:
     """The parts, rows of `width`, one after another, then `fill` up to `length` rows."""
     out: np.ndarray = np.full((length, *width), fill, dtype=dtype)
     if parts:

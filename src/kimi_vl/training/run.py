@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,16 @@ def main() -> int:
     """Exit code: 0 finished, 2 refused (with the reason), 75 stopped by SIGTERM with everything saved."""
     args = arguments()
     try:
-        with StateFolder(args.state) if int(os.environ.get("RANK", 0)) == 0 else nullcontext():
+        with held_by_rank_zero(args.state):
             return run(args)
     except (KimiVLError, OSError) as error:
         print(f"training: {error}", file=sys.stderr)
         return 2
+
+
+def held_by_rank_zero(folder: Path) -> AbstractContextManager[Any]:
+    """The lock on a run's state, which its first process takes for all of them."""
+    return StateFolder(folder) if int(os.environ.get("RANK", 0)) == 0 else nullcontext()
 
 
 def run(args: argparse.Namespace) -> int:

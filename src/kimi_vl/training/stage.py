@@ -41,9 +41,9 @@ class Stage:
             values = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path} is not a readable stage file: {error}") from None
-        mix = _exactly(SceneMix, values.pop("mix", {}), f"{path} [mix]")
-        budget = _exactly(Budget, values.pop("budget", {}), f"{path} [budget]")
-        stage = _exactly(cls, {"name": path.stem, **values, "mix": mix, "budget": budget}, str(path))
+        mix = exactly(SceneMix, values.pop("mix", {}), f"{path} [mix]")
+        budget = exactly(Budget, values.pop("budget", {}), f"{path} [budget]")
+        stage = exactly(cls, {"name": path.stem, **values, "mix": mix, "budget": budget}, str(path))
         if stage.optimizer not in get_args(OptimizerName):
             raise ConfigError(f"{path}: optimizer is {stage.optimizer!r}; it must be one of {', '.join(get_args(OptimizerName))}")
         if not 0 <= stage.ema_decay < 1:
@@ -57,7 +57,7 @@ class Stage:
         return self.lr * min(warmup, max(0.0, cooldown))
 
 
-def _exactly(cls: type, values: dict[str, Any], where: str) -> Any:
+def exactly(cls: type, values: dict[str, Any], where: str) -> Any:
     names = {f.name for f in fields(cls)}
     needed = {f.name for f in fields(cls) if f.default is MISSING}
     if not needed <= set(values) <= names:

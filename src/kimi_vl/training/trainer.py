@@ -88,23 +88,23 @@ class Trainer:
             if done % LOG_EVERY == 0 or done == total_steps:
                 elapsed = time.monotonic() - began
                 left = float("inf") if deadline is None else (deadline - began - elapsed) / (elapsed / (done - start))
-                total_steps = self._agreed(int(min(stage.steps, done + max(0.0, left))))
-                self._write(meter.flush(self.ranks, stage, self.step, done, elapsed) | {"lr": stage.lr_at(done - 1, total_steps)})
+                total_steps = self.agreed(int(min(stage.steps, done + max(0.0, left))))
+                self.write(meter.flush(self.ranks, stage, self.step, done, elapsed) | {"lr": stage.lr_at(done - 1, total_steps)})
             if done % VALIDATE_EVERY == 0:
-                self._write(self.validate(held_out(), stage))
+                self.write(self.validate(held_out(), stage))
             if self._asked_to_stop(done, stopping):
                 save(done)
                 return False
             if done % save_every == 0:
                 save(done)
-        self._write(self.validate(held_out(), stage))
+        self.write(self.validate(held_out(), stage))
         return True
 
     def _asked_to_stop(self, done: int, stopping: Callable[[], bool]) -> bool:
         """Alone at every step; several ranks ask rank 0 now and then, because asking waits for all of them."""
         if self.ranks.count == 1:
             return stopping()
-        return done % LOG_EVERY == 0 and bool(self._agreed(int(stopping())))
+        return done % LOG_EVERY == 0 and bool(self.agreed(int(stopping())))
 
     def update(self, batch: Batch, stage: Stage, lr: float) -> tuple[Losses, torch.Tensor]:
         """One optimiser step on one batch per rank; the losses, and the gradient's norm before clipping."""
@@ -112,7 +112,7 @@ class Trainer:
         losses.total.backward()
         losses.total = losses.total.detach()
         names = list(self.optimizer.masters)
-        flat = torch.cat([self._gradient(name) for name in names])
+        flat = torch.cat([self.gradient(name) for name in names])
         self.network.zero_grad(set_to_none=True)
         self.ranks.mean(flat)
         norm = flat.norm()
@@ -127,7 +127,7 @@ class Trainer:
         self.step += 1
         return losses, norm
 
-    def _gradient(self, name: str) -> torch.Tensor:
+    def gradient(self, name: str) -> torch.Tensor:
         """The flat fp32 gradient of a parameter; zero where the loss did not reach it."""
         gradient = self.optimizer.parameters[name].grad
         return torch.zeros_like(self.optimizer.masters[name]).flatten() if gradient is None else gradient.flatten().float()
@@ -173,14 +173,14 @@ class Trainer:
         self.network.train()
         return result
 
-    def _agreed(self, number: int) -> int:
+    def agreed(self, number: int) -> int:
         """Rank 0's number: clocks and start times differ, and ranks that stop at different steps wait for each other for ever."""
         agreed = torch.tensor(number, device=self.ranks.device)
         if self.ranks.count > 1:
             dist.broadcast(agreed, 0)
         return int(agreed)
 
-    def _write(self, record: dict[str, Any]) -> None:
+    def write(self, record: dict[str, Any]) -> None:
         if self.ranks.rank == 0 and self.log is not None:
             line = json.dumps(record)
             with self.log.open("a", encoding="utf-8") as file:
