@@ -43,7 +43,7 @@ def test_a_single_piece_is_a_row():
 def test_a_journal_spares_what_the_same_versions_have_read(tmp_path):
     bench = load("bench_reading")
     options = Namespace(set="examples", limit=0, journal=tmp_path / "readings.jsonl")
-    documents = [d for d in load_documents(bench.SETS["examples"]) if d.text]
+    documents = [d for d in load_documents(bench.SETS["examples"]) if d.text][:4]
     seen = []
 
     def tool(versions):

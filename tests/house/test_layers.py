@@ -15,7 +15,8 @@ LAYERS = [
     {"model"},
     {"engine"},
     {"llm"},
-    {"training", "evaluation"},
+    {"training"},
+    {"evaluation"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

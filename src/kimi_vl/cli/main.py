@@ -27,6 +27,7 @@ from kimi_vl.errors import InputError, KimiVLError
 COMMANDS = {
     "ask": "ask a question about pictures and documents",
     "chat": "talk about pictures and documents in the terminal",
+    "eval": "measure how well a checkpoint reads, answers, points and refuses",
     "doctor": "show what is installed, what this machine can run, and what is missing",
 }
 
@@ -116,3 +117,7 @@ def _abandon_stdout() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, descriptor)
     os.close(nowhere)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,8 +1,8 @@
 """How well a model reads: documents with known text and known answers, what was said about them, and the scores.
 
-A reading set is a folder with pictures and a `documents.json`: a list of {file, sha256, family, text, questions}, where a
-question is {question, answer, task} and an answer of null means that the document does not tell. A family such as "receipt/plain"
-is a kind of receipt: it is scored by itself and among all receipts.
+A reading set is a folder with pictures and a `documents.json`: a list of {file, sha256, family, text, questions}, where a question
+is {question, answer, task, perhaps box} and an answer of null means that the document does not tell. A family such as
+"receipt/plain" is a kind of receipt: it is scored by itself and among all receipts.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ REFUSAL = "i cannot tell"  # how a refusal begins, in lower case
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`answer` is None when the right answer is that the document does not tell; `task` names a row of the result."""
+    """`answer` is None when the right answer is that the document does not tell; `task` names a row of the result; `box` is where the
+    answer lies, x0, y0, x1, y1 relative to the picture, for a question that wants a place."""
 
     question: str
     answer: str | None
     task: str
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,9 @@ def load_documents(folder: str | Path) -> list[Document]:
         found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "missing"
         if found != entry["sha256"]:
             raise InputError(f"{path} is not the pinned picture: sha256 {found[:12]}, expected {entry['sha256'][:12]}; restore the file")
-        questions = tuple(Question(**question) for question in entry["questions"])
+        questions = tuple(
+            Question(q["question"], q["answer"], q["task"], tuple(q["box"]) if q.get("box") else None) for q in entry["questions"]
+        )
         documents.append(Document(path, entry["family"], entry["text"], questions))
     return documents
 
