@@ -2,9 +2,9 @@
 
     python examples/make_documents.py
 
-Needs Debian's chromium, groff, poppler-utils, fonts-liberation and fonts-urw-base35, and the Python package scikit-image.
-Each picture comes from a program that shares nothing with this package's own renderer: a browser, a typesetter with a PDF
-rasteriser, a camera. Nothing here is ever trained on.
+Needs Debian's chromium, groff, poppler-utils, fonts-dejavu, fonts-liberation and fonts-urw-base35, and the Python packages scikit-image
+and matplotlib. Each picture comes from a program that shares nothing with this package's own renderer: a browser, a typesetter with a PDF
+rasteriser, a plotting library, a camera. Nothing here is ever trained on.
 """
 
 import os
@@ -30,13 +30,50 @@ def browse(source: str, width: int, height: int) -> None:
     shrink(target)
 
 
+def film(source: str, width: int, height: int, frames: int) -> None:
+    """Screenshots of an HTML file at #0, #1, ... as one animated picture of two frames a second."""
+    pictures = []
+    for number in range(frames):
+        with tempfile.TemporaryDirectory() as folder:
+            shot = Path(folder) / "shot.png"
+            flags = [*QUIET, f"--user-data-dir={folder}", f"--window-size={width},{height}", f"--screenshot={shot}"]
+            address = f"{(HERE / source).as_uri()}#{number}"
+            subprocess.run(["chromium", *flags, address], check=True, stderr=subprocess.DEVNULL)
+            pictures.append(Image.open(shot).convert("RGB"))
+    target = (HERE / source).with_suffix(".webp")
+    pictures[0].save(target, save_all=True, append_images=pictures[1:], duration=500, lossless=True)
+
+
+def plots() -> None:
+    """A bar chart and a line chart in matplotlib's default style."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(5.6, 4.2), dpi=100)
+    bars = axes.bar(["North", "East", "South", "West"], [42, 17, 31, 25], color="tab:green")
+    axes.bar_label(bars)
+    axes.set(title="Visitors per gate", ylabel="thousand")
+    figure.savefig(HERE / "visitors.png", metadata={"Software": None})
+    figure, axes = plt.subplots(figsize=(5.6, 4.2), dpi=100)
+    axes.plot(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat"], [12, 15, 14, 18, 21, 16], marker="o", label="Lisbon")
+    axes.plot(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat"], [4, 3, 6, 9, 8, 5], marker="s", label="Oslo")
+    axes.set(title="Temperature at noon", ylabel="degrees", ylim=(0, 25))
+    axes.grid(True)
+    axes.legend()
+    figure.savefig(HERE / "temperature.png", metadata={"Software": None})
+    for name in ("visitors", "temperature"):
+        shrink(HERE / f"{name}.png")
+
+
 def typeset(source: str) -> None:
     """PDF of a groff -ms file on A5 paper, and its first page at 100 dots per inch."""
     stem = (HERE / source).with_suffix("")
     pdf = stem.with_suffix(".pdf")
     dated = {**os.environ, "SOURCE_DATE_EPOCH": "1739318400"}  # the letter's own date, so that equal sources give equal files
     with pdf.open("wb") as out:
-        subprocess.run(["groff", "-Tpdf", "-ms", "-P-pa5", "-dpaper=a5", HERE / source], stdout=out, check=True, env=dated)
+        subprocess.run(["groff", "-Tpdf", "-t", "-ms", "-P-pa5", "-dpaper=a5", HERE / source], stdout=out, check=True, env=dated)
     subprocess.run(["pdftoppm", "-r", "100", "-png", "-singlefile", pdf, stem], check=True)
     shrink(stem.with_suffix(".png"))
 
@@ -58,5 +95,10 @@ def shrink(path: Path) -> None:
 if __name__ == "__main__":
     browse("invoice.html", 640, 520)
     browse("receipt.html", 448, 520)
+    browse("settings.html", 640, 448)
+    browse("shapes.svg", 448, 336)
+    film("clip.html", 280, 224, 12)
     typeset("letter.ms")
+    typeset("timetable.ms")
+    plots()
     photographs()

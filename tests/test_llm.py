@@ -327,3 +327,21 @@ def test_every_public_name_can_be_imported_and_no_other():
     assert kimi_vl.KimiVL is KimiVL
     with pytest.raises(AttributeError, match="has no attribute 'KimiLV'"):
         _ = kimi_vl.KimiLV
+
+
+def test_an_animation_is_asked_about_as_frames_behind_their_times(tiny_llm, tmp_path):
+    pictures = [Image.new("RGB", (56, 28), colour) for colour in ("red", "green", "blue")]
+    path = tmp_path / "clip.gif"
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500)
+    parts = []
+    for label, picture in zip(("[0:00.0]", "[0:00.5]", "[0:01.0]"), pictures, strict=True):
+        parts += [{"type": "text", "text": label}, {"type": "image", "image": picture}]
+    written_out = [{"role": "user", "content": [*parts, {"type": "text", "text": "What comes?"}]}]
+    asked = tiny_llm.ask("What comes?", media=path, max_tokens=4, temperature=0.0)
+    assert asked == tiny_llm.chat(written_out, max_tokens=4, temperature=0.0)
+    assert asked.usage.image_tokens == 6
+
+
+def test_more_pictures_than_a_prompt_takes_are_refused_before_any_is_opened(tiny_llm):
+    with pytest.raises(InputError, match="media holds 257 pictures; at most 256"):
+        tiny_llm.ask("What?", media=["no such file"] * 257)

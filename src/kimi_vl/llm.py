@@ -18,8 +18,11 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import FinishReason, Generation, SamplingParams
 from kimi_vl.engine.memory import memory_limit
 from kimi_vl.errors import ConfigError, InputError
+from kimi_vl.media import load_frames
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN, Processor
+from kimi_vl.processor.chat import MAX_IMAGES
+from kimi_vl.processor.labels import time_label
 from kimi_vl.processor.reply import Piece, Reply
 
 Thinking = Literal["auto", "on", "off"]
@@ -177,15 +180,20 @@ class KimiVL:
         return cls(model, processor, name=str(name or NANO), defaults=defaults)
 
     def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> Answer:
-        """Answer one question about any number of pictures: paths, file bytes, data URLs or PIL images."""
+        """Answer one question about any number of pictures: paths, file bytes, data URLs or PIL images.
+
+        An animated GIF, WEBP or PNG is asked about as a clip: two frames a second, at most 32, each behind its time (`media.load_frames`).
+        """
         return _drain(self.stream(question, media, **options))
 
     def stream(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> AnswerStream:
         """As `ask`, piece by piece. The prompt is checked here, the model runs as the pieces are taken."""
         if not isinstance(question, str) or not question.strip():
             raise InputError(f"question is {ascii(question)[:40]}; it must be a text")
-        items = [media] if isinstance(media, (str, Path, bytes, Image.Image)) else media
-        content = [*({"type": "image", "image": item} for item in items), {"type": "text", "text": question}]
+        items = [media] if isinstance(media, (str, Path, bytes, Image.Image)) else list(media)
+        if len(items) > MAX_IMAGES:
+            raise InputError(f"media holds {len(items)} pictures; at most {MAX_IMAGES} are taken")
+        content = [*(part for item in items for part in _parts(item)), {"type": "text", "text": question}]
         return self.stream_chat([{"role": "user", "content": content}], **options)
 
     def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Answer:
@@ -208,6 +216,16 @@ class KimiVL:
             max_thinking_tokens=0 if thinking == "off" else params.max_thinking_tokens,
         )
         return AnswerStream(generation, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens)
+
+
+def _parts(item: Media) -> list[dict[str, Any]]:
+    """A picture as one part of a message, an animation as its frames behind their times."""
+    frames = load_frames(item)
+    if len(frames) == 1:
+        return [{"type": "image", "image": frames[0][1]}]
+    return [
+        part for seconds, picture in frames for part in ({"type": "text", "text": time_label(seconds)}, {"type": "image", "image": picture})
+    ]
 
 
 def resolve_options(

@@ -4,13 +4,12 @@ import math
 
 import pytest
 
+from kimi_vl.evaluation.metrics import coordinates, intersection_over_union
 from kimi_vl.evaluation.scores import (
     MOST_ITEMS,
     SCORES,
     WORST_COUNT,
     WORST_SECONDS,
-    coordinates,
-    intersection_over_union,
     matched_items,
     parse_items,
     seconds_of,

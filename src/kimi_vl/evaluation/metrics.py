@@ -16,12 +16,16 @@ import numpy as np
 
 from kimi_vl.errors import InputError
 
+Box = tuple[float, float, float, float]  # x0, y0, x1, y1 relative to the picture
+
 Z95 = 1.959964  # the normal distribution's 97.5 % point
 RESAMPLES = 2000
 
 AMOUNT = r"(?:\d{1,3}(?:[.,']\d{3})+|\d+)[.,]\d\d"  # two decimals; thousands in groups or not
 _PRINTED_AMOUNT = re.compile(rf"(?<![\d.,])-?{AMOUNT}(?!\d|[.,]\d)")
 _AMOUNT = re.compile(rf"(-?)(?:USD|EUR|GBP|[$€£])? ?(-?)({AMOUNT}) ?(?:USD|EUR|GBP|[$€£])?", re.I)
+_DECIMAL = r"(?:0?\.\d{1,9}|\d{1,4}(?:\.\d{1,9})?)"
+_NUMBER = re.compile(rf"(?<![\d.\w])-?{_DECIMAL}(?![\d\w]|\.\d)")
 _MONTHS = {name: k for k, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
 
 
@@ -184,3 +188,30 @@ def money_f1(pairs: Iterable[tuple[str, str]]) -> dict[str, float]:
         wanted, found, right = wanted + there.total(), found + seen.total(), right + (there & seen).total()
     precision, recall = right / found if found else 0.0, right / wanted if wanted else 0.0
     return {"precision": precision, "recall": recall, "f1": 2 * right / (found + wanted) if found + wanted else 0.0}
+
+
+def coordinates(text: str, count: int) -> tuple[float, ...] | None:
+    """The numbers of a point or a box; None unless the text holds exactly `count`."""
+    found = _NUMBER.findall(text[:200])
+    return tuple(map(float, found)) if len(found) == count else None
+
+
+def intersection_over_union(a: Box, b: Box) -> float:
+    """Of two boxes x0, y0, x1, y1; 0 for one turned inside out."""
+    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) if box[2] > box[0] and box[3] > box[1] else 0.0 for box in (a, b)]
+    if min(wide, high) <= 0 or min(areas) <= 0:
+        return 0.0
+    return wide * high / (sum(areas) - wide * high)
+
+
+def points_into(answer: str, box: Box) -> bool:
+    """Whether an answer is one point and lies in the box; a refusal or a box is no point."""
+    point = coordinates(answer, 2)
+    return point is not None and box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
+
+
+def overlap(answer: str, box: Box) -> float:
+    """How much the one box of an answer and the true one overlap (IoU); 0 for anything else."""
+    found = coordinates(answer, 4)
+    return 0.0 if found is None else intersection_over_union((found[0], found[1], found[2], found[3]), box)

@@ -11,7 +11,8 @@ import numpy as np
 from kimi_vl.evaluation.reading import READ, Document, Question, load_documents
 from kimi_vl.evaluation.scores import parse_items
 from kimi_vl.evaluation.suite import Item, Page, Task
-from kimi_vl.media import load_image
+from kimi_vl.media import load_frames
+from kimi_vl.processor.labels import time_label
 
 # Folder of a set, relative to the repository -> the tier of its documents.
 SETS = {"benchmarks/reading": "T2-files", "examples": "T3", "benchmarks/web": "T3", "benchmarks/foreign": "T3"}
@@ -25,6 +26,7 @@ PLACES = {"point": "gui point", "box": "gui box"}
 SHAPES = {"count": "counting", "relation": "relations"}
 RECEIPT = {"total": "fields", "date": "fields", "number": "fields", "list": "items", "sum": "arithmetic"}
 BY_FAMILY = {"table": "table", "chart": "chart", "screen": "gui state", "gui": "gui state", "web": "gui state"}
+EVENTS = {"when": "when", "order": "order", "count": "counting"}
 
 
 def find_sets(root: Path) -> dict[str, Path]:
@@ -47,9 +49,10 @@ def pinned_items(folders: Iterable[tuple[Path, str]], tasks: Sequence[Task], lim
                 if limit and taken[where, task] >= limit:
                     continue
                 taken[where, task] += 1
-                page = Page("", np.asarray(load_image(document.path)))
+                frames = load_frames(document.path)
+                pages = tuple(Page(time_label(seconds) if len(frames) > 1 else "", np.asarray(picture)) for seconds, picture in frames)
                 family, name = document.family.split("/")[0], f"{where}/{folder.name}/{document.path.stem}/{document.family}/{number}"
-                yield Item(name, where, task, family, question.task, (page,), question.question, question.answer, "auto", question.box)
+                yield Item(name, where, task, family, question.task, pages, question.question, question.answer, "auto", question.box)
 
 
 def _asked(document: Document) -> Iterator[tuple[str, Question]]:
@@ -74,4 +77,6 @@ def task_of(family: str, question: Question) -> str | None:
         return PLACES[question.task]
     if family == "scene":
         return SHAPES.get(question.task, "shapes")
+    if family == "video":
+        return EVENTS.get(question.task, "lookup")
     return BY_FAMILY.get(family) or RECEIPT.get(question.task, "lookup")

@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kimi_vl.errors import InputError
-from kimi_vl.evaluation.metrics import character_error_rate, money_f1, printed_amounts, same_answer, share, word_error_rate, words_found
+from kimi_vl.evaluation.metrics import (
+    character_error_rate,
+    money_f1,
+    overlap,
+    points_into,
+    printed_amounts,
+    same_answer,
+    share,
+    word_error_rate,
+    words_found,
+)
 
 READ = "Read the text."
 REFUSAL = "i cannot tell"  # how a refusal begins, in lower case
@@ -138,8 +148,13 @@ def is_refusal(answer: str) -> bool:
 
 
 def is_right(question: Question, answer: str) -> bool:
-    """An unanswerable question wants a refusal, any other the same answer (metrics.normalise)."""
-    return is_refusal(answer) if question.answer is None else same_answer(question.answer, answer)
+    """An unanswerable question wants a refusal, one with a box a point in it or a box of IoU 0.5, any other the same answer
+    (metrics.normalise)."""
+    if question.answer is None:
+        return is_refusal(answer)
+    if question.box is not None:
+        return points_into(answer, question.box) or overlap(answer, question.box) >= 0.5
+    return same_answer(question.answer, answer)
 
 
 def score(readings: list[Reading], tasks: frozenset[str] | None = None) -> dict[str, Any]:

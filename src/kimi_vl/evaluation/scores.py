@@ -21,6 +21,8 @@ from kimi_vl.evaluation.metrics import (
     collapse,
     levenshtein,
     normalise,
+    overlap,
+    points_into,
     same_answer,
     share,
     word_error_rate,
@@ -31,7 +33,6 @@ from kimi_vl.evaluation.suite import Result
 from kimi_vl.training.synth.traces import verify
 
 Scores = dict[str, Estimate]
-Box = tuple[float, float, float, float]
 
 NAME_DISTANCE = 0.2  # of an article's name, edits over the longer one's length (TRAINING.md §4.6)
 RELAXED = 0.05  # of a value read from a chart, as in ChartQA
@@ -40,8 +41,6 @@ MOST_ITEMS = 100  # a receipt has ten; a loop is cut here
 WORST_COUNT, WORST_SECONDS = 20, 60.0  # what an answer that is no number, or a wild one, adds to a mean error
 LOWER_IS_BETTER = frozenset({"CER", "CER without spaces", "WER", "mean error", "mean error, s", "thinking tokens"})
 
-_DECIMAL = r"(?:0?\.\d{1,9}|\d{1,4}(?:\.\d{1,9})?)"
-_NUMBER = re.compile(rf"(?<![\d.\w])-?{_DECIMAL}(?![\d\w]|\.\d)")
 _PRICED = re.compile(rf"(.+?)[\s:|,;-]*((?:USD|EUR|GBP|[$€£])? ?-?{AMOUNT}(?: ?(?:USD|EUR|GBP|[$€£]))?)", re.IGNORECASE)
 _CLOCK = re.compile(r"\[?(?:(\d{1,3}):)?(\d{1,3}):(\d{1,2}(?:\.\d{1,3})?)\]?")
 _PLAIN_SECONDS = re.compile(r"(\d{1,5}(?:\.\d{1,3})?) ?(?:s|seconds?)?")
@@ -125,21 +124,6 @@ def _same_item(a: tuple[str, str], b: tuple[str, str]) -> bool:
     return levenshtein(first, second) <= NAME_DISTANCE * max(len(first), len(second))
 
 
-def coordinates(text: str, count: int) -> tuple[float, ...] | None:
-    """The numbers of a point or a box; None unless the text holds exactly `count`."""
-    found = _NUMBER.findall(text[:200])
-    return tuple(map(float, found)) if len(found) == count else None
-
-
-def intersection_over_union(a: Box, b: Box) -> float:
-    """Of two boxes x0, y0, x1, y1; 0 for one turned inside out."""
-    wide, high = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) if box[2] > box[0] and box[3] > box[1] else 0.0 for box in (a, b)]
-    if min(wide, high) <= 0 or min(areas) <= 0:
-        return 0.0
-    return wide * high / (sum(areas) - wide * high)
-
-
 def seconds_of(text: str) -> float | None:
     """A time such as "0:03.5", "[1:02:03]" or "3.5 s" in seconds; None for anything else."""
     text = text.strip().rstrip(".")
@@ -219,20 +203,12 @@ def score_arithmetic(results: Sequence[Result]) -> Scores:
 
 def score_points(results: Sequence[Result]) -> Scores:
     """Share of points inside the box; a refusal or a box is no point."""
-    return {"point in box": _share(_hits(coordinates(r.response.text, 2), r.item.box) for r in results)}
-
-
-def _hits(point: tuple[float, ...] | None, box: Box | None) -> bool:
-    return point is not None and box is not None and box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
+    return {"point in box": _share(r.item.box is not None and points_into(r.response.text, r.item.box) for r in results)}
 
 
 def score_boxes(results: Sequence[Result]) -> Scores:
-    overlaps = [_overlap(coordinates(r.response.text, 4), r.item.box) for r in results]
+    overlaps = [0.0 if r.item.box is None else overlap(r.response.text, r.item.box) for r in results]
     return {"IoU at least 0.5": _share(o >= 0.5 for o in overlaps), "mean IoU": _ratio(overlaps, [1] * len(overlaps))}
-
-
-def _overlap(found: tuple[float, ...] | None, box: Box | None) -> float:
-    return 0.0 if found is None or box is None else intersection_over_union((found[0], found[1], found[2], found[3]), box)
 
 
 def score_counts(results: Sequence[Result]) -> Scores:

@@ -15,6 +15,7 @@ import struct
 import threading
 import warnings
 import zlib
+from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -121,15 +122,67 @@ def load_image(source: str | Path | bytes | Image.Image, *, limits: ImageLimits 
     """
     if isinstance(source, Image.Image):
         return _finish(source, "the image", limits)
+    data, name = _contents(source, limits)
+    return _finish(_open(data, name, limits), name, limits)
+
+
+MAX_ANIMATION_FRAMES = 2000  # every one is decoded on the way to the last, about 1 ms each at 280x224
+
+
+def load_frames(
+    source: str | Path | bytes | Image.Image, *, per_second: float = 2.0, most: int = 32, limits: ImageLimits = DEFAULT_LIMITS
+) -> list[tuple[float, Image.Image]]:
+    """What an animated GIF, WEBP or PNG shows every 1 / `per_second` seconds, as (seconds from the start, picture as by `load_image`).
+
+    An animation of more than `most` such moments is sampled more coarsely, evenly over its length; a still picture is its only frame, at 0.
+    A frame whose file says no duration lasts a tenth of a second, as in browsers.
+    Raises: as `load_image`, and MediaError for an animation of more than 2,000 frames.
+    """
+    if isinstance(source, Image.Image):
+        return [(0.0, load_image(source, limits=limits))]
+    data, name = _contents(source, limits)
+    image = _open(data, name, limits)
+    count = getattr(image, "n_frames", 1) if image.format in ("GIF", "WEBP", "PNG") else 1
+    if count == 1:
+        return [(0.0, _finish(image, name, limits))]
+    if count > MAX_ANIMATION_FRAMES:
+        raise MediaError(f"{name} has {count:,} frames; at most {MAX_ANIMATION_FRAMES:,} are read. Cut it into parts")
+    shown, ends = _every_frame(image, count, name, limits)
+    moments = min(most, max(1, round(ends[-1] * per_second)))
+    step = max(1 / per_second, ends[-1] / most)
+    times = [k * step for k in range(moments)]
+    return [(time, shown[min(bisect_right(ends, time), count - 1)]) for time in times]
+
+
+def _every_frame(image: Image.Image, count: int, name: str, limits: ImageLimits) -> tuple[list[Image.Image], list[float]]:
+    """The pictures of an animation and the seconds at which each ends."""
+    limits.check(image.width, image.height, name)
+    if image.width * image.height * count > 4 * limits.max_pixels:
+        raise MediaError(f"{name} has {count:,} frames of {image.width}×{image.height} pixels, too much to hold; scale it down")
+    shown: list[Image.Image] = []
+    ends: list[float] = []
+    for number in range(count):
+        try:
+            image.seek(number)
+            image.load()
+        except DECODE_ERRORS as error:
+            raise _damaged(name, image.format or image.mode, error) from None
+        shown.append(_to_rgb(image.copy()))
+        ends.append((ends[-1] if ends else 0.0) + (image.info.get("duration") or 100) / 1000)
+    return shown, ends
+
+
+def _contents(source: object, limits: ImageLimits) -> tuple[bytes, str]:
+    """The bytes of a file and what to call it in a message."""
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _decode(bytes(source), "the image", limits)
+        return bytes(source), "the image"
     if isinstance(source, str) and source[:5].lower() == "data:":
-        return _decode(_data_url_bytes(source, limits), "the image in the data URL", limits)
+        return _data_url_bytes(source, limits), "the image in the data URL"
     if isinstance(source, str) and (scheme := re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", source)):
         hint = "fetching URLs comes with the server; download it first" if scheme[0].lower().startswith("http") else "pass a path"
         raise MediaError(f"{_short(source)} is a URL and this reader opens files: {hint} (or pass the bytes)")
     if isinstance(source, (str, Path)):
-        return _decode(_file_bytes(Path(source), limits), _short(str(source)), limits)
+        return _file_bytes(Path(source), limits), _short(str(source))
     raise InputError(f"an image must be a path, bytes, a data: URL or a PIL image, not {type(source).__name__}")
 
 
@@ -212,7 +265,8 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _decode(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
+def _open(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
+    """The picture with its header read and nothing decoded."""
     if not data:
         raise MediaError(f"{name} is empty (0 bytes)")
     if len(data) > limits.max_bytes:
@@ -228,7 +282,7 @@ def _decode(data: bytes, name: str, limits: ImageLimits) -> Image.Image:
     compression = image.info.get("compression")
     if picture_format == "TIFF" and compression not in TIFF_COMPRESSIONS:
         raise MediaError(f"{name} is a TIFF with {compression} compression; {_CONVERT}")
-    return _finish(image, name, limits)
+    return image
 
 
 def _damaged(name: str, picture_format: str, error: BaseException) -> MediaError:
