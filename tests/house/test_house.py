@@ -156,6 +156,6 @@ def test_tracked_files_are_small_enough_to_travel_and_name_no_machine():
         return
     files = [ROOT / name.decode() for name in listed.stdout.split(b"\0") if name]
     assert sum(path.stat().st_size for path in files if path.suffix == ".safetensors") <= 35 << 20
-    needle = ("/wo" + "rk/", "/fa" + "rm/", ".lib" + "rary")
+    needle = ("/wo" + "rk/", "/fa" + "rm/", "/.lib" + "rary")
     texts = [p for p in files if p.suffix in (".py", ".md", ".toml", ".txt", ".yml", ".json", "") and p.stat().st_size < 1 << 20]
     assert [p.name for p in texts if any(n in p.read_text(encoding="utf-8", errors="ignore") for n in needle)] == []
