@@ -17,6 +17,7 @@ import torch
 
 import kimi_vl
 from kimi_vl.errors import CheckpointError, ConfigError
+from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.training.state import Progress, StateFolder
 from tests.training.test_trainer import CONFIG, batch_number, stage, trainer, weights
 
@@ -205,7 +206,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 def test_the_command_survives_sigterm_other_settings_and_a_full_disk(command):
     whole, _, whole_out = command("whole")
-    subprocess.run(whole, check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, timeout=120)
+    subprocess.run([*whole, "--unquantised"], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, timeout=120)
     cut, state, cut_out = command("cut")
     process = subprocess.Popen(cut, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     wait_for_a_state(process, state)
@@ -225,6 +226,11 @@ def test_the_command_survives_sigterm_other_settings_and_a_full_disk(command):
     assert {path.name: path.read_bytes() for path in state.glob("state-*")} == kept
     subprocess.run(cut, check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL, timeout=120)
     same_weights(whole_out, cut_out)
+    int8 = KimiVLForConditionalGeneration.from_pretrained(whole_out / "checkpoint", dtype="float32")
+    bf16 = KimiVLForConditionalGeneration.from_pretrained(whole_out / "checkpoint-bf16")
+    assert bf16.dtype == torch.bfloat16
+    for (name, one), other in zip(int8.named_parameters(), bf16.parameters(), strict=True):
+        assert float((one - other.float()).abs().max()) <= 0.02 * float(one.abs().max()), name
 
 
 def children(pid: int) -> list[int]:

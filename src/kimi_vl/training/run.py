@@ -17,7 +17,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -50,6 +50,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="rendering processes per rank")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=SAVE_EVERY, metavar="STEPS")
+    parser.add_argument("--unquantised", action="store_true", help="also export bf16 weights at the end, to compare the int8 ones with")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--force", action="store_true", help="resume although the settings have changed")
     return parser.parse_args()
@@ -121,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
             return STOPPED
         progress = Progress(finished=(*progress.finished, stage.name), world_size=ranks.count)
         keep(progress)
+    if args.unquantised and ranks.rank == 0:
+        export(trainer, args.out / "checkpoint-bf16", quantize=None)
     if ranks.count > 1:
         dist.barrier()
         dist.destroy_process_group()
@@ -213,11 +216,12 @@ def held_out(stage: Stage, config: KimiVLConfig, args: argparse.Namespace, ranks
     return HeldOut(streams, workers=args.workers)
 
 
-def export(trainer: Trainer, folder: Path) -> None:
-    """The shipped form: int8 weights, without the glyph head."""
+def export(trainer: Trainer, folder: Path, quantize: Literal["int8"] | None = "int8") -> None:
+    """The shipped form: int8 weights, or bf16 ones, without the glyph head."""
     model, masters = trainer.network.model, trainer.shipped()
     weights = {name: masters.get(f"model.{name}", parameter).detach().cpu() for name, parameter in model.named_parameters()}
-    save_checkpoint(weights, model.config, folder, quantize="int8", max_shard_bytes=15 << 20)
+    dtype = None if quantize else torch.bfloat16
+    save_checkpoint(weights, model.config, folder, quantize=quantize, dtype=dtype, max_shard_bytes=15 << 20)
 
 
 if __name__ == "__main__":
