@@ -21,6 +21,7 @@ from kimi_vl.training import rl
 from kimi_vl.training.network import TrainedNetwork, initialise
 from kimi_vl.training.optim import MuonAdamW
 from kimi_vl.training.problems import Problem
+from kimi_vl.training.reinforcement import Reinforcement
 from kimi_vl.training.rl_curves import draw
 from kimi_vl.training.run import STAGES
 from kimi_vl.training.trainer import Ranks
@@ -242,7 +243,7 @@ SMALL += ["budget.supervised=384", "budget.images=64"]
 @pytest.mark.parametrize(("algorithm", "rightly"), [("mirror_descent", 0.35), ("grpo", 0.1)])
 def test_a_policy_learns_to_answer_rightly_and_no_longer_than_it_takes(algorithm, rightly, folder, tmp_path):
     args = options(folder, tmp_path, f'algorithm="{algorithm}"', *SMALL)
-    settings = rl.Reinforcement.from_file(folder / "micro.toml", args.set)
+    settings = Reinforcement.from_file(folder / "micro.toml", args.set)
     policy = rl.new_policy(rl.new_trainer(settings, args, Ranks(0, 1, CPU)), settings, args, first=0)
     policy.source = itertools.cycle(SPOKEN)
     records = [policy.iterate() for _ in range(32)]
@@ -255,7 +256,7 @@ def test_a_policy_learns_to_answer_rightly_and_no_longer_than_it_takes(algorithm
 
 def test_the_learning_rate_is_halved_when_the_policy_moves_too_far_and_recovers(folder, tmp_path):
     args = options(folder, tmp_path, *SMALL, "kl_limit=0.01")
-    settings = rl.Reinforcement.from_file(folder / "micro.toml", args.set)
+    settings = Reinforcement.from_file(folder / "micro.toml", args.set)
     policy = rl.new_policy(rl.new_trainer(settings, args, Ranks(0, 1, CPU)), settings, args, first=0)
     scales = []
     for kl in (0.02, 0.011, 0.009, 0.0, 0.0, *[0.0] * 20):
@@ -273,7 +274,7 @@ def test_the_learning_rate_is_halved_when_the_policy_moves_too_far_and_recovers(
 
 def test_the_shortest_right_reply_can_be_imitated_instead(folder, tmp_path):
     args = options(folder, tmp_path, 'algorithm="shortest_right"', *SMALL, "trains_vision=true", "passes=2")
-    settings = rl.Reinforcement.from_file(folder / "micro.toml", args.set)
+    settings = Reinforcement.from_file(folder / "micro.toml", args.set)
     policy = rl.new_policy(rl.new_trainer(settings, args, Ranks(0, 1, CPU)), settings, args, first=0)
     policy.source = itertools.cycle(SPOKEN)
     records = [policy.iterate() for _ in range(24)]
@@ -285,7 +286,7 @@ def _learn_beside_another(rank: int, checkpoint: str, out: str) -> None:
     torch.distributed.init_process_group("gloo", store=torch.distributed.FileStore(f"{out}/store", 2), rank=rank, world_size=2)
     folder = Path(checkpoint)
     args = options(folder, Path(out), *SMALL, "kl_limit=0.001")
-    settings = rl.Reinforcement.from_file(folder / "micro.toml", args.set)
+    settings = Reinforcement.from_file(folder / "micro.toml", args.set)
     policy = rl.new_policy(rl.new_trainer(settings, args, Ranks(rank, 2, CPU)), settings, args, first=0)
     # The second rank has nothing to learn from: all its replies are wrong and of one length.
     policy.source = itertools.cycle(SPOKEN if rank == 0 else [spoken("?", "nothing")])
@@ -311,13 +312,13 @@ def test_a_forgetful_optimizer_makes_its_first_step_again():
     weights = torch.nn.Parameter(torch.ones(3))
     optimizer = MuonAdamW([("a", weights)], weight_decay=0.0, optimizer="adamw")
     optimizer.step(0.1, {"a": torch.tensor([2.0, 3.0, -4.0])})
-    rl.forget(optimizer)
+    optimizer.forget()
     optimizer.step(0.1, {"a": torch.tensor([-1.0, 1.0, 0.0])})
     assert weights.tolist() == pytest.approx([1.0, 0.8, 1.1])  # the sign of a first gradient, whatever came before
 
 
 def test_the_stage_that_ships_can_be_read():
-    settings = rl.Reinforcement.from_file(STAGES / "e_rl.toml")
+    settings = Reinforcement.from_file(STAGES / "e_rl.toml")
     assert settings.length_weight_at(settings.length_from - 1) == 0
     assert settings.length_weight_at(settings.length_from) == settings.length_weight > 0
     assert settings.replay.split == "train"
@@ -340,11 +341,11 @@ def test_the_stage_that_ships_can_be_read():
 )
 def test_settings_that_cannot_work_are_refused_with_the_reason(change, message, folder):
     with pytest.raises(ConfigError, match=message):
-        rl.Reinforcement.from_file(folder / "micro.toml", [change])
+        Reinforcement.from_file(folder / "micro.toml", [change])
 
 
 def test_a_changed_setting_leaves_its_neighbours(folder):
-    settings = rl.Reinforcement.from_file(folder / "micro.toml", ["problems.severity=0.0", "tau=2.0"])
+    settings = Reinforcement.from_file(folder / "micro.toml", ["problems.severity=0.0", "tau=2.0"])
     assert (settings.problems.severity, settings.problems.seed, settings.tau, settings.lr) == (0.0, 21, 2.0, 1e-3)
 
 

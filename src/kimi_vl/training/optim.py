@@ -69,6 +69,11 @@ class MuonAdamW:
             if name in orthogonalised:
                 self._shapes[(master.shape[-2] // muon_blocks(name, master), master.shape[-1])].append(name)
 
+    def forget(self) -> None:
+        """Back to the state of an optimiser that has made no step; the masters stay."""
+        torch._foreach_zero_([*self.momenta.values(), *self.squares.values()])
+        self.steps = 0
+
     def step(self, lr: float, gradients: dict[str, torch.Tensor]) -> None:
         """One update with fp32 gradients (already averaged and clipped)."""
         self.steps += 1

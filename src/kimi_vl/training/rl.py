@@ -15,11 +15,10 @@ import signal
 import sys
 import threading
 import time
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self, get_args
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,18 +26,17 @@ import torch.distributed as dist
 
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine.batch import BatchEngine, BatchPrompt, Sampled
-from kimi_vl.errors import ConfigError, KimiVLError
+from kimi_vl.errors import KimiVLError
 from kimi_vl.processor.tokenizer import Tokenizer
-from kimi_vl.training.loader import BatchStream, SceneMix, batches
+from kimi_vl.training.loader import BatchStream, batches
 from kimi_vl.training.network import TrainedNetwork, initialise
-from kimi_vl.training.objectives import Algorithm, advantages, clipped, drift, mirror_descent
-from kimi_vl.training.optim import MuonAdamW
-from kimi_vl.training.packing import Batch, Budget
-from kimi_vl.training.problems import CHUNK, Chooser, Problem, ProblemMix, ProblemStream, problems
+from kimi_vl.training.objectives import advantages, clipped, drift, mirror_descent
+from kimi_vl.training.packing import Batch
+from kimi_vl.training.problems import CHUNK, Chooser, Problem, ProblemStream, problems
+from kimi_vl.training.reinforcement import Reinforcement
 from kimi_vl.training.rewards import Judge, Verdict, rewards
 from kimi_vl.training.rollouts import Group, RolloutBatch, pack_groups, reply_log_probs
 from kimi_vl.training.run import STAGES, STOPPED, export, held_by_rank_zero, start_from, start_ranks
-from kimi_vl.training.stage import exactly
 from kimi_vl.training.state import Progress, StateFolder
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.trainer import Ranks, Trainer
@@ -46,84 +44,6 @@ from kimi_vl.training.trainer import Ranks, Trainer
 Z95 = 1.959964  # the normal distribution's 97.5 % point
 VALIDATION_SEED = 7919  # added to the problems' seed, so that held-out problems are nobody's training problems
 CLOSING = 20.0  # seconds before the deadline that are kept for saving and exporting
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reinforcement:
-    """The settings of a run, one readable TOML file."""
-
-    name: str
-    iterations: int
-    prompts: int  # problems of an iteration, per rank
-    samples: int  # replies to each
-    temperature: float
-    max_tokens: int  # of a reply; one that is longer is wrong
-    needs_thinking: bool  # an answer without thinking is worth nothing
-    algorithm: Algorithm
-    tau: float  # of mirror_descent: how strongly the policy is held to where the iteration began
-    clip_ratio: float  # of grpo
-    length_weight: float  # of the length reward, once it is on
-    length_from: int  # the iteration from which it is
-    passes: int  # over the replies of an iteration
-    minibatches: int  # optimiser steps of a pass
-    lr: float
-    kl_limit: float  # per token and iteration; beyond it the learning rate is halved, and recovers by a tenth an iteration; 0 for none
-    clip_norm: float
-    resets_optimizer: bool  # at the start of every iteration, as in the paper
-    trains_vision: bool
-    replay_weight: float  # of the supervised loss beside
-    validate_every: int
-    validation_problems: int
-    problems: ProblemMix
-    replay: SceneMix
-    budget: Budget
-
-    @classmethod
-    def from_file(cls, path: str | Path, changes: Iterable[str] = ()) -> Self:
-        """Read settings, with `changes` such as "tau = 0.5" or "problems.severity=0" on top.
-
-        Raises: ConfigError naming the file and the key or the value.
-        """
-        path = Path(path)
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-            for change in changes:
-                _merge(values, tomllib.loads(change))
-        except (OSError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path} with {list(changes)} is not readable: {error}") from None
-        for key, kind in (("problems", ProblemMix), ("replay", SceneMix), ("budget", Budget)):
-            values[key] = exactly(kind, values.get(key, {}), f"{path} [{key}]")
-        settings = exactly(cls, {"name": path.stem, **values}, str(path))
-        settings.check(path)
-        return settings
-
-    def check(self, path: Path) -> None:
-        """Raises: ConfigError for values that cannot work together."""
-        longest, budget = self.problems.max_prompt + self.max_tokens, self.budget
-        wrong = [
-            (self.algorithm not in get_args(Algorithm), f"algorithm is {self.algorithm!r}; it must be one of {get_args(Algorithm)}"),
-            (self.samples < 2, f"samples is {self.samples}; a reply is compared with the others, so it must be at least 2"),
-            (longest > budget.max_tokens, f"max_prompt and max_tokens make {longest}; budget.max_tokens must be at least that"),
-            (longest * self.samples > budget.tokens, f"the replies to one problem may take {longest * self.samples} of budget.tokens"),
-            (self.max_tokens * self.samples > budget.supervised, f"budget.supervised must be {self.max_tokens * self.samples} or more"),
-            (self.problems.max_patches > budget.max_patches, "problems.max_patches is above budget.max_patches"),
-            (self.temperature <= 0, "temperature must be above 0: greedy replies to one question are all the same"),
-        ]
-        for is_wrong, message in wrong:
-            if is_wrong:
-                raise ConfigError(f"{path}: {message}")
-
-    def length_weight_at(self, iteration: int) -> float:
-        """Plain reinforcement learning first; then the length reward at full weight."""
-        return self.length_weight if iteration >= self.length_from else 0.0
-
-
-def _merge(values: dict[str, Any], changes: dict[str, Any]) -> None:
-    for key, value in changes.items():
-        if isinstance(value, dict) and isinstance(values.get(key), dict):
-            _merge(values[key], value)
-        else:
-            values[key] = value
 
 
 class Engine(Protocol):
@@ -241,7 +161,7 @@ class PolicyTrainer:
         """All optimiser steps of an iteration. Log-probabilities at its start are computed anew, by the forward that is trained."""
         settings = self.settings
         if settings.resets_optimizer:
-            forget(self.trainer.optimizer)
+            self.trainer.optimizer.forget()
         groups = self.groups(answered)
         np.random.default_rng([self.seed, self.ranks.rank, iteration, 2]).shuffle(groups)
         parts = [
@@ -281,7 +201,7 @@ class PolicyTrainer:
         if settings.replay_weight:
             replayed = self.network(next(self.replay).to(device), 0.0).total
             (settings.replay_weight * replayed).backward()
-        return torch.stack((replayed.detach(), descend(self.trainer, settings.lr * self.lr_scale, settings.clip_norm)))
+        return torch.stack((replayed.detach(), self.trainer.descend(settings.lr * self.lr_scale, settings.clip_norm)))
 
     def objective(self, rollout: RolloutBatch, log_probs_N: torch.Tensor, start_N: torch.Tensor) -> torch.Tensor:
         """The loss of each reply, [J]."""
@@ -341,24 +261,6 @@ class PolicyTrainer:
         self.trainer.load_state({name: tensor.to(self.ranks.device) for name, tensor in state.items()})
         self.chooser.success_FS.copy_(state["success"])
         self.lr_scale = float(state["lr_scale"])
-
-
-def descend(trainer: Trainer, lr: float, clip_norm: float) -> torch.Tensor:
-    """One optimiser step along the gradients, averaged over the ranks and clipped; returns their norm before. As in `Trainer.update`."""
-    masters = trainer.optimizer.masters
-    flat = trainer.ranks.mean(torch.cat([trainer.gradient(name) for name in masters]))
-    trainer.network.zero_grad(set_to_none=True)
-    norm = flat.norm()
-    scale = torch.where(norm.isfinite(), (clip_norm / (norm + 1e-6)).clamp(max=1.0), 0.0)
-    pieces = (flat.nan_to_num(0.0, 0.0, 0.0) * scale).split([master.numel() for master in masters.values()])
-    trainer.optimizer.step(lr, {n: piece.view_as(masters[n]) for n, piece in zip(masters, pieces, strict=True)})
-    return norm
-
-
-def forget(optimizer: MuonAdamW) -> None:
-    """Back to the state of an optimiser that has made no step."""
-    torch._foreach_zero_([*optimizer.momenta.values(), *optimizer.squares.values()])
-    optimizer.steps = 0
 
 
 def estimates(sums: torch.Tensor) -> dict[str, Any]:

@@ -111,21 +111,24 @@ class Trainer:
         losses = self.network(batch, stage.glyph_weight)
         losses.total.backward()
         losses.total = losses.total.detach()
-        names = list(self.optimizer.masters)
-        flat = torch.cat([self.gradient(name) for name in names])
-        self.network.zero_grad(set_to_none=True)
-        self.ranks.mean(flat)
-        norm = flat.norm()
-        # A non-finite gradient is skipped without asking the host: the update becomes zero.
-        scale = torch.where(norm.isfinite(), (stage.clip_norm / (norm + 1e-6)).clamp(max=1.0), 0.0)
-        flat = flat.nan_to_num(0.0, 0.0, 0.0) * scale
-        pieces = flat.split([self.optimizer.masters[n].numel() for n in names])
         self.optimizer.weight_decay = stage.weight_decay
-        self.optimizer.step(lr, {n: p.view_as(self.optimizer.masters[n]) for n, p in zip(names, pieces, strict=True)})
+        norm = self.descend(lr, stage.clip_norm)
         self._balance(losses.expert_load, stage.balance_rate)
         self._average(stage.ema_decay)
         self.step += 1
         return losses, norm
+
+    def descend(self, lr: float, clip_norm: float) -> torch.Tensor:
+        """Step along the gradients that lie in the parameters, averaged over ranks and clipped; returns their norm before that."""
+        masters = self.optimizer.masters
+        flat = self.ranks.mean(torch.cat([self.gradient(name) for name in masters]))
+        self.network.zero_grad(set_to_none=True)
+        norm = flat.norm()
+        # A non-finite gradient is skipped without asking the host: the update becomes zero.
+        scale = torch.where(norm.isfinite(), (clip_norm / (norm + 1e-6)).clamp(max=1.0), 0.0)
+        pieces = (flat.nan_to_num(0.0, 0.0, 0.0) * scale).split([master.numel() for master in masters.values()])
+        self.optimizer.step(lr, {n: piece.view_as(masters[n]) for n, piece in zip(masters, pieces, strict=True)})
+        return norm
 
     def gradient(self, name: str) -> torch.Tensor:
         """The flat fp32 gradient of a parameter; zero where the loss did not reach it."""
