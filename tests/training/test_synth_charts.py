@@ -12,7 +12,7 @@ import pytest
 from kimi_vl.training.synth.canvas import Canvas, open_font
 from kimi_vl.training.synth.chart_styles import APART, PALETTES, choose_style
 from kimi_vl.training.synth.chart_turns import NAMES_OF, ChartTurns
-from kimi_vl.training.synth.charts import Chart
+from kimi_vl.training.synth.charts import UNITS, Chart
 from kimi_vl.training.synth.content import Content, luminance
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.plots import draw_chart
@@ -56,7 +56,10 @@ def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
         interview = Recorder(content.rng, text)
         maker = ChartTurns(content, interview, chart)
         draws = [maker.value, maker.extreme, maker.larger, maker.difference, maker.total, maker.trend, maker.step, maker.text, maker.legend]
-        more = (maker.ratio, maker.average, maker.second, maker.part_there)
+        more = (
+            *(maker.ratio, maker.average, maker.second, maker.part_there),
+            *(maker.between_series, maker.series_larger, maker.crossing, maker.unit),
+        )
         for draw in (
             *draws,
             maker.count,
@@ -108,6 +111,9 @@ def numbers(key: str, slots: dict[str, str], chart: Chart) -> int | Fraction | N
         return Fraction(row[place(chart, slots["a"])], row[place(chart, slots["b"])])
     if key == "chart_average":
         return Fraction(sum(row), len(row))
+    if key == "between_series":
+        k = place(chart, slots["item"])
+        return chart.values[chart.series.index(slots["a"])][k] - chart.values[chart.series.index(slots["b"])][k]
     if key == "category_sum":
         return sum(values[place(chart, slots["item"])] for values in chart.values)
     return None
@@ -134,6 +140,19 @@ def words(key: str, slots: dict[str, str], chart: Chart) -> str:
         return found
     if key == "part_there":
         return "Yes." if slots["item"].casefold() in [name.casefold() for name in chart.categories] else "No."
+    if key in ("series_larger", "lines_cross", "first_above"):
+        one, other = (chart.values[chart.series.index(slots[s])] for s in "ab")
+        if key == "series_larger":
+            k = place(chart, slots["item"])
+            return slots["a"] if one[k] > other[k] else slots["b"]
+        assert all(x != y for x, y in zip(one, other, strict=True))
+        above = [x > y for x, y in zip(one, other, strict=True)]
+        if key == "lines_cross":
+            return "Yes." if len(set(above)) == 2 else "No."
+        assert above == sorted(above)  # below first, then above
+        return chart.categories[above.index(True)]
+    if key == "axis_unit":
+        return chart.y_label if chart.y_label in UNITS.seen else chart.measure.split("(")[1].rstrip(")")
     if key in ("parts_above", "parts_below"):
         limit = digits(slots["value"])
         return str(sum(v > limit if key == "parts_above" else v < limit for v in row))
@@ -172,7 +191,7 @@ def test_every_answer_follows_from_the_values_of_the_chart():
         *("category_sum", "chart_highest", "chart_lowest", "chart_highest_of", "series_highest", "chart_larger", "chart_which"),
         *("parts_above", "parts_below", "chart_step", "series_step", "chart_trend", "series_trend", "title", "x_label", "y_label"),
         *("list_series", "list_slices", "count_series", "count_parts", "chart_kind", "chart_ratio", "chart_average"),
-        *("chart_second", "part_there"),
+        *("chart_second", "part_there", "between_series", "series_larger", "lines_cross", "first_above", "axis_unit"),
     } <= seen
 
 
@@ -192,7 +211,8 @@ def test_values_are_printed_or_lie_on_the_ticks_of_the_scale():
                 if chart.labelled:
                     assert chart.notation.full(value) in printed, (chart, text)
                 elif chart.exact:
-                    assert value in chart.scale.ticks
+                    assert value in chart.scale.ticks or value + chart.scale.step // 2 in chart.scale.ticks
+                    assert chart.scale.step % 2 == 0 or value in chart.scale.ticks
                 if chart.exact and not chart.labelled:
                     assert chart.notation.full(chart.scale.ticks[-1]) in printed
                 assert chart.categories[k] in text

@@ -34,7 +34,7 @@ def turns(*found: Emblem, kind: str = "things", text: str = "", count: int = 400
     for seed in range(count // 8):
         content = Content(random.Random(seed), PACK, "train")
         interview = Interview(content.rng, text, image_only=True)
-        made += EmblemTurns(content, interview, Plate(kind, 400, found, NAMES)).draw(8)
+        made += EmblemTurns(content, interview, Plate(kind, 400, found, NAMES, (400, 400))).draw(8)
     return settle(made, [corners(*e.box) for e in found], 400, 400)
 
 
@@ -173,9 +173,13 @@ def test_a_screen_takes_its_signs_from_the_split_and_only_from_sets_that_fill_it
 
 def test_sets_of_a_kind_are_of_different_hands_and_names_are_plain():
     for kind in ICON_KINDS:
-        owners = [(source.package, source.split) for source in pack_icons.SOURCES if source.kind == kind]
-        assert {split for _, split in owners} == set(SPLITS)
-        assert len({package for package, _ in owners}) == len(owners)
+        sources = [source for source in pack_icons.SOURCES if source.kind == kind]
+        assert {source.split for source in sources} == set(SPLITS)
+        assert len({source.name for source in sources}) == len(sources)
+        owners = {split: {source.package for source in sources if source.split == split} for split in SPLITS}
+        assert not owners["train"] & (owners["val"] | owners["test"])
+        assert not owners["val"] & owners["test"]
+        assert sum(source.split == "train" for source in sources) >= 6
         assert all(re.fullmatch(r"[A-Za-z-]+( [A-Za-z-]+)*", name) for name in pack_icons.entries(kind))
     assert len(pack_icons.entries("things")) >= 250
     assert len(pack_icons.entries("flags")) >= 60
@@ -186,12 +190,96 @@ def test_an_atlas_has_every_name_once_and_a_missing_drawing_is_named():
     slugs = {slug for options in pack_icons.entries("signs").values() for slug in options}
     drawings._icons = {"icons": {slug: {"body": f"<path id='{slug}'/>"} for slug in slugs}, "width": 24, "height": 24}
     drawings.package = {"name": "@iconify-json/made-up"}
-    source = pack_icons.Source("made-up", "signs", "train")
+    source = pack_icons.Source("made-up", "signs", "val")
     html, names = pack_icons.atlas_page(source, drawings)
     assert html.count("<img ") == len(names) == len(set(names))
     drawings._icons["icons"] = {}
     with pytest.raises(KeyError, match="made-up has none of home, house"):
         pack_icons.atlas_page(source, drawings)
+
+
+def made_up(*slugs: str) -> pack_icons.Drawings:
+    drawings = pack_icons.Drawings.__new__(pack_icons.Drawings)
+    drawings._icons = {"icons": {slug: {"body": f"<path id='{slug}'/>"} for slug in slugs}, "width": 24, "height": 24}
+    drawings.package = {"name": "@iconify-json/made-up"}
+    return drawings
+
+
+def test_a_set_for_training_may_lack_names_and_call_them_otherwise_but_not_by_mistake(monkeypatch):
+    drawings = made_up("delete-bin-line", "heart-line", "key-line")
+    source = pack_icons.Source("made-up", "signs", "train", "{}-line {}-fill", "line", ink=True)
+    html, names = pack_icons.atlas_page(source, drawings)
+    assert sorted(names) == ["heart", "key", "trash"]
+    assert html.count("<img ") == 3
+    monkeypatch.setattr(pack_icons, "mistaken", lambda: {("made-up-line", "heart"), ("made-up", "key")})
+    assert set(pack_icons.atlas_page(source, drawings)[1]) == {"trash", "key"}
+
+
+def test_mistaken_icons_are_of_sets_and_names_that_there_are():
+    names = {source.name: set(pack_icons.entries(source.kind)) for source in pack_icons.SOURCES if source.split == "train"}
+    kinds = {source.name: source.kind for source in pack_icons.SOURCES}
+    assert len(pack_icons.mistaken()) > 100
+    assert all(name in names[hand] for hand, name in pack_icons.mistaken())
+    assert all(set(pack_icons._parsed(more)) <= set(pack_icons.entries(kind)) for kind, more in pack_icons.MORE.items() if more)
+    assert set(kinds.values()) == set(ICON_KINDS)
+
+
+def test_sets_for_training_are_stored_small_and_those_of_val_and_test_without_loss():
+    atlas = np.zeros((64, 1024, 4), np.uint8)
+    atlas[10:50, 10:50] = (200, 30, 60, 255)
+    atlas[10:50, 50:54] = (200, 30, 60, 100)
+
+    def stored(split: str, ink: bool) -> np.ndarray:
+        source = pack_icons.Source("made-up", "signs", split, ink=ink)
+        return np.asarray(Image.open(io.BytesIO(pack_icons.encoded(source, atlas))))
+
+    assert np.array_equal(stored("val", False), atlas)
+    assert np.array_equal(stored("test", True), atlas)
+    inked = stored("train", True)
+    assert not inked[:, :, :3].any()
+    assert set(np.unique(inked[:, :, 3]).tolist()) == {0, 102, 255}
+    assert np.abs(stored("train", False)[14:46, 14:46].astype(int) - (200, 30, 60, 255)).max() < 12
+
+
+def test_only_names_that_enough_sets_for_training_draw_are_shown():
+    first = PACK.icons("train")[0]
+    make = type(first)
+    sets = [make(f"s{k}", "things", names, b"") for k, names in enumerate((("a", "b", "c"), ("a", "b"), ("a", "b"), ("a",)))]
+    pack = DataPack({s: [] for s in SPLITS}, {}, "", icons={"train": sets, "val": [], "test": []})
+    assert emblems.taught_names(pack, "things") == {"a", "b"}
+    assert emblems.taught_names(PACK, "things") == {"orange", "tent"}
+
+
+def test_turned_icons_keep_their_opacity_and_get_a_new_box():
+    tile = tiles(next(icons for icons in PACK.icons("train") if icons.kind == "things"))["tent"]
+    boxes = set()
+    for seed in range(40):
+        moved = emblems.turned(Content(random.Random(seed), PACK, "train"), tile, "tent", "things")
+        ys, xs = np.nonzero(moved.pixels[:, :, 3] > 40)
+        assert moved.inked == (xs.min() / 64, ys.min() / 64, (xs.max() + 1) / 64, (ys.max() + 1) / 64)
+        boxes.add(moved.inked)
+        assert np.array_equal(emblems.turned(Content(random.Random(seed), PACK, "train"), tile, "tent", "flags").pixels, tile.pixels)
+        arrow = emblems.turned(Content(random.Random(seed), PACK, "train"), tile, "arrow left", "signs")
+        assert np.array_equal(arrow.pixels, tile.pixels)
+    assert len(boxes) > 8
+
+
+def test_one_of_two_names_and_the_icon_of_a_quarter_are_right():
+    found = (emblem("cat", 80, 80), emblem("key", 320, 320))
+    made = turns(*found)
+    either = [turn for turn in made if turn.task == "name" and re.search(r" or (?!below|above)", turn.question)]
+    assert len(either) > 10
+    for turn in either:
+        assert turn.answer in ("cat", "key")
+        assert re.search(rf"\b{turn.answer}\b", turn.question, re.IGNORECASE)
+        assert not re.search(rf"\b{'key' if turn.answer == 'cat' else 'cat'}\b", turn.question, re.IGNORECASE) or "0." in turn.question
+    assert answers(made, r"top left") == {"cat"}
+    assert answers(made, r"bottom right") == {"key"}
+    assert not answers(made, r"top right|bottom left")
+    assert not answers(turns(emblem("cat", 195, 80), emblem("key", 320, 320)), r"top left|bottom right")
+    crowded = turns(emblem("cat", 60, 60), emblem("dog", 130, 130), emblem("key", 320, 320))
+    assert not answers(crowded, r"top left")
+    assert answers(crowded, r"bottom right") == {"key"}
 
 
 def test_tiles_are_cut_from_the_atlas_in_the_order_of_names():

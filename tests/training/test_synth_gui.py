@@ -2,25 +2,28 @@
 
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-from kimi_vl.training.synth import icons, screens, themes, widgets
+from kimi_vl.training.synth import compositions, icons, screens, themes, widgets
+from kimi_vl.training.synth import windows as windows_module
 from kimi_vl.training.synth.content import Choice, Content, luminance
 from kimi_vl.training.synth.icons import ICONS, draw_icon
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Scene, Turn
 from kimi_vl.training.synth.screen_turns import ABSENT, ScreenTurns, Shown
-from kimi_vl.training.synth.screens import Window, open_window
+from kimi_vl.training.synth.screens import open_window
 from kimi_vl.training.synth.themes import THEMES, Theme
 from kimi_vl.training.synth.widgets import Screen, Widget
+from kimi_vl.training.synth.windows import Window
 from kimi_vl.training.synth.world import render
 
 PACK = DataPack.builtin()
-LABELLED = ("button", "tab", "menu", "menu item", "check box", "radio button", "entry", "app")  # kinds with their label in the box
+LABELLED = ("button", "tab", "menu", "menu item", "check box", "radio button", "entry", "app", "link")  # kinds with their label in the box
 
 
 def windows(count: int, split: str = "train") -> Iterator[tuple[Window, np.ndarray, np.ndarray]]:
@@ -41,6 +44,11 @@ def written(chars: np.ndarray, box: tuple[float, ...]) -> str:
     return "".join(map(chr, chars[inside, 0].astype(int)))
 
 
+def is_alone(widget: Widget, window: Window) -> bool:
+    """Whether the box of a check box holds no label, which is far from it."""
+    return widget.box[2] - widget.box[0] <= window.side + 2
+
+
 def near(image: np.ndarray, colour: tuple[int, int, int], distance: float = 12) -> np.ndarray:
     return np.linalg.norm(image[..., :3].astype(float) - colour, axis=2) < distance
 
@@ -55,13 +63,15 @@ def test_every_box_encloses_its_widgets_own_text(split):
     for window, _, chars in windows(150, split):
         for widget in window.widgets:
             found = written(chars, widget.box)
-            if widget.kind in LABELLED:
+            if widget.kind == "check box" and is_alone(widget, window):
+                assert found == ""
+            elif widget.kind in LABELLED:
                 assert found.startswith(widget.label.replace(" ", "")), widget
                 assert widget.kind == "menu item" or found == widget.label.replace(" ", "")
             elif widget.kind == "row":
                 assert found == (widget.label + widget.value).replace(" ", ""), widget
             elif widget.kind in ("field", "drop-down"):
-                assert found == ("" if widget.label == "Password" else widget.value.replace(" ", "")), widget
+                assert found == ("" if widget.label == "Password" else (widget.value or widget.hint).replace(" ", "")), widget
             else:
                 assert found == "", widget
             checked.add(widget.kind)
@@ -79,27 +89,33 @@ def test_no_two_widgets_overlap_and_all_are_on_the_screen():
 
 
 def test_marks_are_in_the_boxes_that_are_said_to_be_checked():
-    states = []
-    for window, image, _ in windows(150):
+    states, alone, after = [], 0, 0
+    for window, image, chars in windows(250):
         for widget in window.widgets:
             if widget.kind not in ("check box", "radio button"):
                 continue
-            x0, y0, _, y1 = widget.box
-            side = min(window.line, 18)
+            (x0, y0, x1, y1), side = widget.box, window.side
             y = y0 + (y1 - y0 - side) // 2
-            inner = part(image, (x0 + 4, y + 4, x0 + side - 4, y + side - 4)).astype(int)
+            if is_alone(widget, window):
+                x0, alone = x0 + 1, alone + 1
+            elif written(chars, (x0, y0, x0 + side, y1)):
+                x0, after = x1 - side, after + 1
+            inner = part(image, (x0 + 3, y + 3, x0 + side - 3, y + side - 3)).astype(int)
             if widget.kind == "check box":
                 assert (np.ptp(inner, axis=(0, 1)).max() > 60) == widget.on, widget
             else:
-                middle = inner[inner.shape[0] // 2, inner.shape[1] // 2]
-                assert (np.abs(middle - window.accent).max() < 12) == widget.on, widget
+                accent = window.native if window.boxes == "native" else window.accent
+                middle = image[y + side // 2, x0 + side // 2].astype(int)
+                assert (np.abs(middle - accent).max() < 12) == widget.on, widget
             states.append(widget.on)
-    assert 0.2 < np.mean(states) < 0.6
+    assert 0.3 < np.mean(states) < 0.6
+    assert alone > 40
+    assert after > 10
 
 
 def test_switches_that_are_on_are_coloured_and_have_their_knob_on_the_right():
     states = []
-    for window, image, _ in windows(200):
+    for window, image, _ in windows(320):
         for widget in window.widgets:
             if widget.kind == "switch":
                 shown = part(image, widget.box)
@@ -111,7 +127,7 @@ def test_switches_that_are_on_are_coloured_and_have_their_knob_on_the_right():
 
 def test_exactly_the_open_tab_carries_the_accent():
     tabs = 0
-    for window, image, _ in windows(200):
+    for window, image, _ in windows(320):
         shown = [widget for widget in window.widgets if widget.kind == "tab"]
         for widget in shown:
             assert near(part(image, widget.box), window.accent).any() == widget.on, widget
@@ -122,7 +138,7 @@ def test_exactly_the_open_tab_carries_the_accent():
 
 def test_a_level_is_as_long_as_its_number_says():
     checked = 0
-    for window, image, _ in windows(200):
+    for window, image, _ in windows(320):
         for widget in window.widgets:
             if widget.kind in ("slider", "progress bar"):
                 x0, y0, x1, y1 = widget.box
@@ -135,7 +151,7 @@ def test_a_level_is_as_long_as_its_number_says():
 
 def test_what_is_disabled_is_fainter_but_can_be_read():
     contrast: dict[bool, list[float]] = {True: [], False: []}
-    for window, image, _ in windows(200):
+    for window, image, _ in windows(320):
         for widget in window.widgets:
             if widget.kind == "button":
                 x0, y0, x1, y1 = widget.box
@@ -164,12 +180,12 @@ def test_a_click_lands_on_the_label_that_was_named(severity):
     """Whatever degradation does: the characters inside the box of the answer are those of the named button."""
     named = re.compile(r"\"?([\w' -]+?)\"? (?:button|tab|check box|radio button|menu item|menu)\b")
     checked = 0
-    for scene in scenes(300, severity=severity):
+    for scene in scenes(600, severity=severity):
         for turn in scene.turns:
             if turn.box is None or "icon" in turn.question or turn.thinking is None:
                 continue
             found = named.match(turn.thinking.removeprefix("The "))
-            if found:
+            if found and "check box" not in turn.thinking:  # which may be far from its label
                 inside = written(scene.chars, in_pixels(turn, scene))
                 assert inside.startswith(found[1].replace(" ", "")), turn
                 assert found[1].casefold() in turn.question.casefold()
@@ -241,6 +257,103 @@ def test_answers_about_a_known_window(maker, expected):
                 assert turn.answer == answer, turn
                 seen.add(word)
     assert seen == set(expected)
+
+
+def placed(*widgets: Widget) -> list[ScreenTurns]:
+    """Makers of turns about widgets in known places."""
+    shown = Shown(widgets, "", "", "")
+    text = " ".join(widget.label for widget in widgets)
+    contents = [Content(random.Random(seed), PACK, "train") for seed in range(200)]
+    return [ScreenTurns(content, Interview(content.rng, text, image_only=True), shown) for content in contents]
+
+
+def asked(makers: list[ScreenTurns], name: str) -> dict[str, set[int]]:
+    """Questions of a maker, in lower case, with the number of the widget that is the answer."""
+    found: dict[str, set[int]] = {}
+    for maker in makers:
+        if turn := getattr(maker, name)():
+            mark = re.fullmatch(r"<(?:point|box) (\d+)>", turn.answer)
+            assert mark, turn
+            found.setdefault(turn.question.casefold().replace('"', ""), set()).add(int(mark[1]))
+    return found
+
+
+GRID = (
+    Widget("button", "Undo", (0, 0, 50, 20)),
+    Widget("button", "Print", (60, 0, 110, 20)),
+    Widget("button", "Zoom", (120, 0, 170, 20)),
+    Widget("check box", "Loop", (0, 40, 60, 60)),
+    Widget("check box", "Mute", (0, 70, 60, 90)),
+    Widget("check box", "Fade", (0, 100, 60, 120)),
+)
+
+
+@pytest.mark.parametrize(
+    ("maker", "said", "place"),
+    [
+        ("neighbour", "button to the right of undo", 1),
+        ("neighbour", "button to the left of zoom", 1),
+        ("neighbour", "check box below loop", 4),
+        ("neighbour", "check box above fade", 4),
+        ("ordinal", "second button from the left", 1),
+        ("ordinal", "rightmost button", 2),
+        ("ordinal", "last check box", 5),
+        ("ordinal", "first check box from the top", 3),
+        ("intent", "paper", 1),
+        ("intent", "take back my last step", 0),
+    ],
+)
+def test_widgets_are_found_by_their_neighbours_their_order_and_what_they_are_for(maker, said, place):
+    found = {question: places for question, places in asked(placed(*GRID), maker).items() if said in question}
+    assert found
+    assert all(places == {place} for places in found.values())
+
+
+def test_an_intent_that_two_widgets_serve_is_not_asked_about():
+    makers = placed(Widget("button", "Print", (0, 0, 9, 9)), Widget("icon", "printer", (20, 0, 29, 9)))
+    assert not asked(makers, "intent")
+
+
+def test_buttons_that_every_row_has_are_found_by_their_row():
+    boxes = [(0, 0, 9, 9), (0, 20, 9, 29), (0, 40, 9, 49)]
+    rows = [Widget("button", "Edit", box, row=name) for box, name in zip(boxes, ("Ann", "Ben", "Cy"), strict=True)]
+    found = asked(placed(*rows), "of_row")
+    for k, name in enumerate(("ann", "ben", "cy")):
+        naming = [places for question, places in found.items() if re.search(rf"edit button .*\b{name}\b", question)]
+        assert naming
+        assert all(places == {k} for places in naming)
+    assert not asked(placed(*rows), "click")
+
+
+def test_questions_about_states_are_answered_yes_as_often_as_no():
+    answers = Counter(
+        (re.sub(r"\W.*", "", turn.question.casefold()), turn.answer)
+        for scene in scenes(700)
+        for turn in scene.turns
+        if turn.task == "state" and turn.answer in ("Yes.", "No.")
+    )
+    yes, no = (sum(n for (_, answer), n in answers.items() if answer == wanted) for wanted in ("Yes.", "No."))
+    assert yes + no > 250
+    assert 0.42 < yes / (yes + no) < 0.58
+
+
+def test_composed_screens_have_far_check_boxes_rows_with_buttons_links_and_hints():
+    found: Counter[str] = Counter()
+    sizes = set()
+    for window, image, _ in windows(250):
+        sizes.add((image.shape[1] // 56, image.shape[0] // 56))
+        for widget in window.widgets:
+            found["row"] += bool(widget.row)
+            found["hint"] += bool(widget.hint)
+            found["link"] += widget.kind == "link"
+            found["alone"] += widget.kind == "check box" and is_alone(widget, window)
+    assert min(found.values()) > 40, found
+    assert len(sizes) > 25
+
+
+def test_a_question_about_an_empty_field_is_not_asked_where_a_hint_stands_in_it():
+    makers = placed(Widget("field", "City", (0, 0, 90, 20), hint="Enter text"))
+    assert all(maker.field() is None for maker in makers)
 
 
 def test_lists_and_counts_of_a_known_window():
@@ -323,9 +436,12 @@ def test_no_two_icons_look_alike(style):
 
 def test_held_out_looks_are_disjoint_and_drawn_in_split_test_only():
     choices = {
-        name: value for module in (screens, themes, widgets, icons) for name, value in vars(module).items() if isinstance(value, Choice)
+        name: value
+        for module in (screens, windows_module, compositions, themes, widgets, icons)
+        for name, value in vars(module).items()
+        if isinstance(value, Choice)
     }
-    assert len(choices) >= 14
+    assert len(choices) >= 22
     for name, choice in choices.items():
         assert choice.held_out, name
         assert not set(choice.seen) & set(choice.held_out), name

@@ -19,7 +19,7 @@ from kimi_vl.training.synth.picture_turns import Picture, PictureTurns
 from kimi_vl.training.synth.pictures import draw_kinds, is_held_out, make_shape
 from kimi_vl.training.synth.places import bounds, box_at, corners, point_at, settle
 from kimi_vl.training.synth.questions import Interview
-from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Scene, Turn
+from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Scene, Turn
 from kimi_vl.training.synth.shapes import COLOURS, DIRECTIONS, SHAPES, Shape, contours, paint, plural
 from kimi_vl.training.synth.wordings import WORDINGS
 from kimi_vl.training.synth.world import render
@@ -342,6 +342,159 @@ def test_a_label_is_refused_where_there_is_none():
             answers[slots["thing"].lower()] = turn.answer
     assert answers["circle"] == answers["blue circle"] == "27"
     assert {answer for thing, answer in answers.items() if "circle" not in thing} == {REFUSAL_IMAGE}
+
+
+ROW = known(
+    ("star", "red", 40, 200, 25),
+    ("circle", "blue", 130, 210, 25),
+    ("heart", "green", 230, 190, 25),
+    ("diamond", "purple", 420, 205, 25),
+)
+
+
+@pytest.mark.parametrize(
+    ("maker", "key", "truth"),
+    [
+        ("nearest", "nearest", {"star": "blue circle", "heart": "blue circle", "diamond": "green heart"}),
+        ("nearest", "farthest", {"star": "purple diamond", "circle": "purple diamond", "diamond": "red star"}),
+        ("between", "between", {"circle heart": "", "star heart": "blue circle", "circle diamond": "green heart"}),
+    ],
+)
+def test_near_far_and_between_are_answered_where_they_are_clear(maker, key, truth):
+    words = {"red shape": "star", "blue shape": "circle", "green shape": "heart", "purple shape": "diamond"}
+    found = {}
+    for seed in range(500):
+        turn = getattr(ROW(seed), maker)()
+        slots = turn and asked(key, turn.question)
+        if slots:
+            said = [slots[k].lower() for k in ("thing", "a", "b") if k in slots]
+            order = ("star", "circle", "heart", "diamond")
+            found[" ".join(sorted((words.get(s, s.split(" ")[-1]) for s in said), key=order.index))] = turn.answer
+    assert found == {asked: answer for asked, answer in truth.items() if answer}
+
+
+def test_shapes_in_order_and_their_places_in_it():
+    made = [turn for seed in range(300) if (turn := ROW(seed).ordered())]
+    assert {turn.answer for turn in made} == {
+        "red star, blue circle, green heart, purple diamond",
+        "purple diamond, green heart, blue circle, red star",
+    }  # from top to bottom they are too close
+    assert all(turn.answer.startswith("red") == ("left to right" in turn.question.lower()) for turn in made)
+    for seed in range(300):
+        if turn := ROW(seed).nth():
+            k = ("second", "third", "fourth").index(re.search("second|third|fourth", turn.question.lower())[0]) + 1
+            row = ("red star", "blue circle", "green heart", "purple diamond")
+            assert turn.answer == (row if "left" in turn.question.lower() else row[::-1])[k]
+
+
+def test_pairs_are_drawn_as_their_relation_says():
+    """Told from pixels: one blob or two, and whether the second one's box lies in the first one's."""
+    seen: dict[str, int] = {}
+    for seed in range(400):
+        content = Content(random.Random(seed), PACK, "train")
+        first = make_shape(content, ("circle", "red"), (150, 150, 80))
+        try:
+            pair, relation = pictures.pair_up(content, [first], ["red", "blue", "yellow", "black"])
+        except Overfull:
+            continue
+        masks = []
+        for shape in pair:
+            canvas = Canvas(300, 300, (255, 255, 255))
+            paint(canvas, shape.contours, (0, 0, 0))
+            masks.append(canvas.rgb[..., 0] < 128)
+        a, b = masks
+        common = int((a & b).sum())
+        grown = cv2.dilate(a.astype(np.uint8), np.ones((7, 7), np.uint8)).astype(bool)
+        expected = "inside" if common == b.sum() else "overlapping" if common > 100 else "touching" if (grown & b).any() else "apart"
+        assert relation == expected, seed
+        seen[relation] = seen.get(relation, 0) + 1
+    assert set(seen) == {"inside", "overlapping", "touching", "apart"}
+    assert min(seen.values()) > 15
+
+
+def test_questions_about_a_pair_follow_its_relation():
+    shapes = [
+        Shape(name, colour, COLOURS[colour], 200, 200, r, contours(name, 200, 200, r, 0), "")
+        for name, colour, r in (("circle", "red", 90), ("square", "blue", 30))
+    ]
+    counted: dict[tuple[str, str], int] = {}
+    for relation in ("inside", "overlapping", "touching", "apart"):
+        for seed in range(200):
+            rng = random.Random(seed)
+            turns = PictureTurns(
+                Content(rng, PACK, "train"), Interview(rng, "", image_only=True), Picture(448, tuple(shapes), {}, "", relation)
+            )
+            if (turn := turns.paired()) is None:
+                continue
+            key = next(k for k in ("is_inside", "is_overlapping", "is_touching") if asked(k, turn.question))
+            slots = asked(key, turn.question)
+            yes = key == f"is_{relation}" and (key != "is_inside" or slots["a"].lower() == "blue square")
+            assert turn.answer == ("Yes." if yes else "No."), turn
+            counted[relation, turn.answer] = counted.get((relation, turn.answer), 0) + 1
+            assert not any(t.task in ("count", "box", "point") and t.answer != REFUSAL_IMAGE for t in turns.draw(4))
+    assert sum(n for (_, answer), n in counted.items() if answer == "Yes.") > 200
+    assert sum(n for (_, answer), n in counted.items() if answer == "No.") > 200
+
+
+def test_patterns_are_drawn_in_shades_of_the_shape_and_asked_about():
+    plain = {}
+    for pattern in ("solid", "outlined", "striped", "dotted"):
+        content = Content(random.Random(1), PACK, "train")
+        shape = make_shape(content, ("square", "red"), (100, 100, 60))._replace(pattern=pattern)
+        canvas = Canvas(200, 200, (255, 255, 255))
+        pictures.draw_shape(canvas, shape, "solid", 255)
+        image = canvas.rgb[..., :3].astype(int)
+        (box,) = [box for box, _ in blobs(image.astype(np.uint8))]
+        plain[pattern] = box.tolist()
+        inner = image[80:120, 80:120].reshape(-1, 3)
+        if pattern == "outlined":
+            assert inner.min() == 255
+        else:
+            assert (len(np.unique(inner, axis=0)) == 1) == (pattern == "solid")
+            assert (inner[:, 0] > inner[:, 1] + 60).all()
+    assert len({tuple(box) for box in plain.values()}) == 1
+    shapes = tuple(
+        Shape("heart", colour, COLOURS[colour], x, 200, 30, contours("heart", x, 200, 30, 0), "", pattern)
+        for colour, x, pattern in (("red", 60, "dotted"), ("blue", 200, "solid"), ("green", 340, "solid"))
+    )
+    said = set()
+    for seed in range(100):
+        rng = random.Random(seed)
+        turn = PictureTurns(Content(rng, PACK, "train"), Interview(rng, "", image_only=True), Picture(448, shapes, {}, "")).filling()
+        if turn and (slots := asked("filling", turn.question)):
+            assert turn.answer == ("dotted" if "red" in slots["thing"].lower() else "solid")
+            said.add(turn.answer)
+        elif turn:
+            assert turn.answer == "red heart"
+            said.add(turn.answer)
+    assert said == {"dotted", "solid", "red heart"}
+
+
+def test_an_empty_picture_has_nothing_to_count():
+    turns = [
+        turn for scene in scenes(400) if not scene.text for turn in scene.turns if turn.task == "count" and not len(blobs(scene.image))
+    ]
+    assert len(turns) > 5
+    assert {turn.answer for turn in turns} == {"0"}
+
+
+def test_every_box_of_a_list_is_named_and_around_a_blob():
+    checked = 0
+    for scene, turn, _ in turns_of("all_boxes", 500):
+        if scene.text:
+            continue
+        height, width = scene.image.shape[:2]
+        found = blobs(scene.image)
+        rows = turn.answer.split("\n")
+        assert len(rows) == len(found)
+        for row in rows:
+            named, values = row.split(": ")
+            box = np.array([float(v) for v in BOX.fullmatch(values).groups()]) * (width, height, width, height)
+            colour = max(found, key=lambda blob: overlap(box, blob[0]))
+            assert overlap(box, colour[0]) > 0.75
+            assert named.startswith(colour[1])
+            checked += 1
+    assert checked > 30
 
 
 # Layout ------------------------------------------------------------------------------------------------------------------

@@ -55,7 +55,17 @@ def turns(count: int, split: str = "train") -> list[tuple[Turn, str, dict[str, s
         maker = SheetTurns(content, interview, page)
         draws = [maker.cell, maker.worded, maker.reverse, maker.extreme, maker.larger, maker.sum_some, maker.difference, maker.column_sum]
         draws += [maker.filtered, maker.count, maker.heads, maker.row, maker.listing, maker.along_row, maker.total, maker.refusal]
-        draws += [maker.found, maker.row_there, maker.second, maker.both, maker.average, maker.ratio]
+        draws += [
+            maker.cell_where,
+            maker.nth_cell,
+            maker.next_row,
+            maker.found,
+            maker.row_there,
+            maker.second,
+            maker.both,
+            maker.average,
+            maker.ratio,
+        ]
         for draw in (*draws, maker.written_out, maker.field):
             interview.key = ""
             turn = draw()
@@ -83,6 +93,8 @@ class Printed:
 
     def row(self, said: str) -> int:
         found = [k for k, row in enumerate(self.rows) if row[self.key].casefold() == said.casefold()]
+        if not found:  # the first word is enough where it is alone
+            found = [k for k, row in enumerate(self.rows) if row[self.key].casefold().startswith(said.casefold())]
         assert len(found) == 1, (said, self.rows)
         return found[0]
 
@@ -137,6 +149,13 @@ def expected(key: str, slots: dict[str, str], table: Printed, page: Page) -> str
     """What the printed cells say; an integer where only the digits count."""
     if key == "cell":
         return table.column(slots["column"])[table.row(slots["row"])]
+    if key == "cell_where":
+        (k,) = [k for k, cell in enumerate(table.column(slots["known"])) if cell == slots["value"]]
+        return table.column(slots["column"])[k]
+    if key == "nth_cell":
+        return table.column(slots["column"])[ORDINALS.index(slots["nth"])]
+    if key in ("row_below", "row_above"):
+        return table.rows[table.row(slots["row"]) + (1 if key == "row_below" else -1)][table.key]
     if key == "unit":
         return unit_price(table, table.row(slots["item"]))
     if key in ("quantity", "price"):
@@ -236,7 +255,18 @@ def test_every_answer_follows_from_the_printed_cells():
         *("column_sum", "row_sum", "row_highest", "row_lowest", "count_equal", "count_above", "count_below", "which_above"),
         *("count_rows", "count_columns", "column_names", "list_column", "table_row", "nth_row", "printed_total", "to_markdown"),
         *("title", "shop", "number", "date", "total", "row_of", "column_of", "row_there", "value_there", "which_equal"),
-        *("second_highest", "second_lowest", "count_both", "which_both", "column_average", "cells_ratio"),
+        *(
+            "cell_where",
+            "nth_cell",
+            "row_below",
+            "row_above",
+            "second_highest",
+            "second_lowest",
+            "count_both",
+            "which_both",
+            "column_average",
+            "cells_ratio",
+        ),
     } <= seen
 
 
@@ -287,6 +317,33 @@ def test_thinking_of_an_extreme_has_every_value():
             assert all(re.sub(r"^[^\d-]+|[^\d]+$", "", cell.removesuffix("m2")) in turn.thinking for cell in cells), (turn, cells)
             checked += 1
     assert checked > 50
+
+
+def test_thinking_of_a_comparison_mostly_has_every_name_beside_its_value():
+    bound = []
+    for turn, key, slots, page, _ in TURNS:
+        if key in ("highest", "lowest") and turn.thinking and len(page.sheet.names) > 2:
+            table = Printed(page)
+            pairs = [f"{name} {cell}" for name, cell in zip(page.sheet.names, table.column(slots["column"]), strict=True)]
+            bound.append(all(pair in turn.thinking.split("\n") for pair in pairs))
+    assert len(bound) > 50
+    assert np.mean(bound) > 0.6
+
+
+def test_running_text_stands_around_some_tables_and_leaves_paper_empty():
+    around, empty = 0, 0
+    for seed in range(200):
+        content = Content(random.Random(seed), PACK, "train")
+        try:
+            canvas, height, _, page = draw_page(content)
+        except Overfull:
+            continue
+        _, chars, text = canvas.finish(height)
+        prose = [row for row in text.split("\n") if len(row.split()) > 6 and not any(row.startswith(name) for name in page.sheet.names)]
+        around += len(prose) > 1
+        empty += chars[:, 2].max() < 0.75 * height
+    assert around > 15
+    assert empty > 8
 
 
 def test_thinking_of_a_count_counts_up_to_the_answer():

@@ -18,7 +18,7 @@ from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.places import corners, settle
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Turn
-from kimi_vl.training.synth.web_turns import View, WebTurns, items_of
+from kimi_vl.training.synth.web_turns import View, WebTurns, items_of, row_of
 
 PACK = DataPack.builtin()
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/web"
@@ -51,7 +51,7 @@ def turns() -> list[Turn]:
     """Many turns about one page of 400 x 400 pixels, with coordinates."""
     view = View(tuple(items_of(ITEMS)), tuple(ROWS), tuple(ROWS.values()), ("home", "trash"))
     made: list[Turn] = []
-    for seed in range(120):
+    for seed in range(260):
         content = Content(random.Random(seed), PACK, "train")
         made += WebTurns(content, Interview(content.rng, "\n".join(ROWS), image_only=True), view).draw(6)
     return settle(made, [corners(*item.box) for item in view.items], 400, 400)
@@ -173,6 +173,33 @@ def test_a_part_of_a_page_keeps_the_names_of_what_it_keeps():
     assert len(parts) > 20
     assert keeping
     assert all(web.holds(frame, (400, 22, 460, 38)) and web.holds(frame, (20, 292, 60, 308)) for frame in keeping)
+
+
+def test_other_colours_keep_greys_grey_and_exchange_light_and_dark_at_most():
+    image = np.zeros((4, 60, 3), np.uint8)
+    image[:, :20], image[:, 20:40], image[:, 40:] = 250, 60, (20, 90, 220)
+    seen = set()
+    for seed in range(60):
+        made = web.recoloured(Content(random.Random(seed), PACK, "train"), image)
+        light, dark, blue = made[0, 10].astype(int), made[0, 30].astype(int), made[0, 50].astype(int)
+        assert max(np.ptp(light), np.ptp(dark)) <= 2  # still grey
+        assert abs(int(light.mean()) - int(dark.mean())) > 140
+        seen.add((bool(light.mean() > dark.mean()), int(blue.argmax())))
+    assert seen >= {(True, 0), (True, 1), (True, 2), (False, 0), (False, 1), (False, 2)}
+
+
+def test_a_button_beside_facts_of_one_thing_is_of_its_row():
+    items = items_of(
+        [
+            {"role": "fact", "label": "price", "thing": "Tea", "text": "$1", "box": [10, 10, 40, 30]},
+            {"role": "fact", "label": "date", "thing": "Tea", "text": "May", "box": [50, 10, 80, 30]},
+            {"role": "fact", "label": "price", "thing": "Milk", "text": "$2", "box": [10, 50, 40, 70]},
+            {"role": "fact", "label": "price", "thing": "Rice", "text": "$2", "box": [60, 50, 90, 70]},
+            {"role": "icon", "label": "trash", "box": [100, 12, 116, 28]},
+            {"role": "icon", "label": "trash", "box": [100, 52, 116, 68]},
+        ]
+    )
+    assert [row_of(item, items) for item in items[4:]] == ["Tea", ""]
 
 
 def test_rows_break_where_a_line_does():

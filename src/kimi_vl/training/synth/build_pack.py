@@ -93,7 +93,7 @@ def put_in_place(staging: Path, folder: Path) -> None:
 
 
 def add_icons(staging: Path, scratch: Path) -> list[dict]:
-    """Draw every set of icons as one lossless WebP; returns their sources."""
+    """Draw every set of icons as one WebP; returns their sources."""
     (staging / "icons").mkdir()
     archives = fetch_npm(list(pack_icons.PACKAGES), scratch / "npm", scope="iconify-json")
     drawings = {package: pack_icons.Drawings(archives[package]) for package in pack_icons.PACKAGES}
@@ -101,10 +101,11 @@ def add_icons(staging: Path, scratch: Path) -> list[dict]:
     with browser_page(pack_icons.SIDE * pack_icons.COLUMNS, pack_icons.SIDE) as page:
         for source in pack_icons.SOURCES:
             html, names = pack_icons.atlas_page(source, drawings[source.package])
-            name = f"icons/{source.kind}-{source.package}.webp"
-            Image.fromarray(screenshot(page, html, transparent=True)).save(staging / name, "WEBP", lossless=True, method=6)
-            listed.append({"file": name, "name": source.package, "kind": source.kind, "split": source.split, "names": names})
-    (staging / ICON_INDEX).write_text(json.dumps(listed, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+            name = f"icons/{source.kind}-{source.name}.webp"
+            (staging / name).write_bytes(pack_icons.encoded(source, screenshot(page, html, transparent=True)))
+            listed.append({"file": name, "name": source.name, "kind": source.kind, "split": source.split, "names": names})
+    lines = [json.dumps(entry, ensure_ascii=False, separators=(",", ":")) for entry in listed]
+    (staging / ICON_INDEX).write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
     return [drawings[package].source() for package in pack_icons.PACKAGES]
 
 

@@ -33,12 +33,14 @@ PALETTES = Choice(
         ((230, 25, 75), (60, 180, 75), (255, 225, 25), (0, 130, 200), (245, 130, 48), (145, 30, 180), (70, 240, 240), (240, 50, 230)),
     ),
 )
-GRIDS = Choice(("solid", "solid", "both", "dashed", "none"), ("dotted",))
-AXES = Choice(("L", "L", "box", "bottom", "none"), ("right",))
-LEGENDS = Choice(("top", "bottom", "right", "top left"), ("top right",))
+GRIDS = Choice(("solid", "solid", "both", "both", "dashed", "none"), ("dotted",))
+AXES = Choice(("L", "L", "box", "box", "box", "bottom", "none"), ("right",))
+LEGENDS = Choice(("top", "bottom", "right", "top left", "inside", "inside", "inside"), ("top right",))
+TICKS = Choice(("out", "out", "in", "minor"), ("both",))  # short lines at the numbers of an axis
+STROKES = Choice(("solid", "solid", "solid", "various"), ("dotted",))  # of the lines of several series
 KEYS = Choice(("square", "square", "dot"), ("dash",))
 BARS = Choice(("flat", "flat", "flat", "outlined", "shaded"), ("hollow", "hatched"))
-MARKERS = Choice(("dot", "dot", "square", "none"), ("ring", "diamond"))
+MARKERS = Choice(("dot", "dot", "square", "various", "various", "none"), ("ring", "diamond"))
 TITLE_PLACES = Choice(("center", "center", "left"), ("right",))
 SLICES = Choice(("legend", "beside", "legend", "beside"), ("exploded",))
 
@@ -62,6 +64,8 @@ class Style(NamedTuple):
     bars: str
     marker: str
     title: str
+    ticks: str
+    strokes: str
 
 
 def choose_style(content: Content) -> Style:
@@ -83,7 +87,7 @@ def choose_style(content: Content) -> Style:
     for colour in usable[start:] + usable[:start]:
         if all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) >= APART for other in distinct):
             distinct.append(colour)
-    picks = [str(c.pick(rng, split)) for c in (GRIDS, AXES, LEGENDS, KEYS, BARS, MARKERS, TITLE_PLACES)]
+    picks = [str(c.pick(rng, split)) for c in (GRIDS, AXES, LEGENDS, KEYS, BARS, MARKERS, TITLE_PLACES, TICKS, STROKES)]
     if picks[0] == "none" and picks[1] not in ("L", "box"):
         picks[0] = "solid"  # values that are not printed are read off gridlines or ticks
     return Style(font, bold, paper, ink, mixed(panel, ink, 0.22), panel, tuple(distinct), *picks)

@@ -9,7 +9,7 @@ from kimi_vl.training.synth.figures import markdown
 from kimi_vl.training.synth.plots import draw_chart
 from kimi_vl.training.synth.questions import Draft, Interview
 from kimi_vl.training.synth.scene import Turn
-from kimi_vl.training.synth.sheet_turns import round_near
+from kimi_vl.training.synth.sheet_turns import ranked, round_near
 from kimi_vl.training.synth.traces import Quote
 
 NAMES_OF = {
@@ -37,10 +37,11 @@ class ChartTurns:
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns."""
         makers = (
-            *((self.value, 36), (self.extreme, 12), (self.larger, 7), (self.difference, 4), (self.total, 4), (self.trend, 7)),
-            *((self.step, 4), (self.text, 9), (self.legend, 5), (self.count, 5), (self.kind, 4), (self.reverse, 6)),
-            *((self.above, 6), (self.written_out, 8), (self.refusal, 15), (self.highest_series, 5), (self.ratio, 3)),
-            *((self.second, 4), (self.average, 1), (self.part_there, 4)),
+            *((self.value, 42), (self.extreme, 12), (self.larger, 7), (self.difference, 4), (self.total, 4), (self.trend, 7)),
+            *((self.step, 4), (self.text, 10), (self.legend, 6), (self.count, 4), (self.kind, 3), (self.reverse, 7)),
+            *((self.above, 6), (self.written_out, 8), (self.refusal, 15), (self.highest_series, 9), (self.ratio, 3)),
+            *((self.second, 4), (self.average, 1), (self.part_there, 4), (self.between_series, 8), (self.crossing, 4)),
+            *((self.series_larger, 5), (self.unit, 3)),
         )
         return self.interview.draw(count, makers)
 
@@ -77,15 +78,31 @@ class ChartTurns:
         if not self.chart.exact:
             return None
         s, k = self.one()
-        thought = f"{self.chart.series[s]} {self.shown(s, k)}".strip()
+        thought = self.reading(s, k)
         if self.plural:
             slots = {"series": self.chart.series[s], "item": self.said(k)}
             return self.interview.glance("chart_cell", self.printed(s, k), thought, "cell", **slots)
         if self.chart.circular:
             return self.interview.glance("chart_share", self.printed(s, k), thought, "cell", item=self.said(k))
-        if self.chart.y_label and self.rng.random() < 0.5:
+        if self.chart.y_label == self.chart.measure and self.rng.random() < 0.5:
             return self.interview.glance("cell", self.printed(s, k), thought, "cell", column=self.chart.said, row=self.said(k))
         return self.interview.glance("chart_value", self.printed(s, k), thought, "cell", item=self.said(k))
+
+    def reading(self, s: int, k: int) -> str:
+        """How a value is found: where it is printed, or which numbers of the axis it lies at or between."""
+        chart, value = self.chart, self.chart.values[s][k]
+        plain = f"{chart.series[s]} {self.shown(s, k)}".strip()
+        if chart.labelled or chart.circular or chart.kind == "stacked bar" or self.rng.random() < 0.25:
+            return plain
+        full, name = chart.notation.full, chart.categories[k]
+        what = "point" if chart.kind in ("line", "scatter") else "bar"
+        subject = f"The {what} of {chart.series[s]} at {name}" if self.plural else f"The {what} at {name}"
+        if value in chart.scale.ticks:
+            return (
+                f"{subject} is at the height of {full(value)}." if chart.kind != "horizontal bar" else f"{subject} reaches {full(value)}."
+            )
+        low = max(tick for tick in chart.scale.ticks if tick < value)
+        return f"{subject} is half way between {full(low)} and {full(low + chart.scale.step)}: {full(value)}."
 
     def reverse(self) -> Turn | None:
         if not self.chart.exact or self.plural or self.chart.kind == "scatter":
@@ -112,6 +129,12 @@ class ChartTurns:
             return None
         key, text = self.rng.choice(found)
         return self.interview.lookup(key, text, text, "title" if key == "title" else "field")
+
+    def unit(self) -> Turn | None:
+        """What the values are counted in: all of an axis' label, or what it has in brackets."""
+        label = self.chart.y_label
+        unit = label if label and label != self.chart.measure else label.partition(" (")[2].rstrip(")")
+        return self.interview.lookup("axis_unit", unit, label, "field") if unit else None
 
     def legend(self) -> Turn | None:
         names = self.chart.categories if self.chart.circular else self.chart.series
@@ -160,7 +183,7 @@ class ChartTurns:
         chart = self.chart
         if not chart.exact:
             return None
-        heads = [name or chart.measure for name in chart.series]
+        heads = [name or chart.y_label or chart.measure for name in chart.series]
         first = chart.subject if chart.kind == "scatter" else chart.subject.capitalize()
         rows = [(name, *[self.printed(s, k) for s in range(len(heads))]) for k, name in enumerate(chart.categories)]
         thought = f"There are {len(heads) + 1} columns and {len(rows)} rows."
@@ -182,7 +205,7 @@ class ChartTurns:
         word = "highest" if high else "lowest"
         trace: str | traces.Working = f"The {'largest' if high else 'smallest'} slice is {chart.categories[k]}."
         if chart.exact:
-            trace = traces.extreme(self.rng, chart.notation.bare, self.quotes(s), high=high, word=word)
+            trace = ranked(self.rng, chart.notation.bare, self.quotes(s), high=high, word=word)
         easy = len(row) <= FEW or not chart.exact
         subject = self.chart.subject.split(" (")[0].lower()
         if self.plural:
@@ -214,8 +237,56 @@ class ChartTurns:
             return None
         s = values.index(best)
         word = "highest" if high else "lowest"
-        trace = traces.extreme(self.rng, self.chart.notation.bare, self.by_series(k), high=high, word=word)
+        trace = ranked(self.rng, self.chart.notation.bare, self.by_series(k), high=high, word=word)
         return self.interview.work(f"series_{word}", self.chart.series[s], trace, "find", easy=True, item=self.said(k))
+
+    def two_series(self) -> tuple[int, int, int] | None:
+        """Two series and a category in which they differ, the larger first."""
+        if not self.plural or not self.chart.exact:
+            return None
+        k = self.one()[1]
+        a, b = sorted(self.rng.sample(range(len(self.chart.series)), 2), key=lambda s: -self.chart.values[s][k])
+        return None if self.chart.values[a][k] == self.chart.values[b][k] else (a, b, k)
+
+    def between_series(self) -> Turn | None:
+        """The difference between two series in one category."""
+        if not (found := self.two_series()):
+            return None
+        a, b, k = found
+        quotes = self.by_series(k)
+        trace = traces.subtract(self.rng, self.chart.notation.bare, quotes[a], quotes[b])
+        answer = self.chart.notation.full(quotes[a].value - quotes[b].value)
+        slots = {"a": self.chart.series[a], "b": self.chart.series[b], "item": self.said(k)}
+        return self.interview.work("between_series", answer, trace, "sum", trivial=True, easy=False, **slots)
+
+    def series_larger(self) -> Turn | None:
+        """Which of two series is the larger in one category."""
+        if not (found := self.two_series()):
+            return None
+        a, b, k = found
+        first, second = self.rng.sample((a, b), 2)
+        quotes = self.by_series(k)
+        trace = f"{quotes[first].name} {quotes[first].text}\n{quotes[second].name} {quotes[second].text}"
+        slots = {"a": self.chart.series[first], "b": self.chart.series[second], "item": self.said(k)}
+        return self.interview.glance("series_larger", self.chart.series[a], trace, "find", **slots)
+
+    def crossing(self) -> Turn | None:
+        """Whether two lines cross, or where the lower one is above the other for the first time."""
+        chart = self.chart
+        if chart.kind != "line" or not self.plural or not chart.exact:
+            return None
+        a, b = self.rng.sample(range(len(chart.series)), 2)
+        signs = [(x > y) - (x < y) for x, y in zip(chart.values[a], chart.values[b], strict=True)]
+        if 0 in signs:
+            return None
+        seen = "\n".join(f"{name} {self.printed(a, k)} {self.printed(b, k)}" for k, name in enumerate(chart.categories))
+        slots = {"a": chart.series[a], "b": chart.series[b]}
+        turned = [k for k in range(1, len(signs)) if signs[k] != signs[k - 1]]
+        if len(turned) == 1 and signs[0] < 0 and self.rng.random() < 0.6:
+            return self.interview.work(
+                "first_above", chart.categories[turned[0]], seen, "find", trivial=False, easy=len(signs) <= FEW, **slots
+            )
+        return self.interview.work("lines_cross", "Yes." if turned else "No.", seen, "find", trivial=True, easy=True, **slots)
 
     def pair(self) -> tuple[int, int, int] | None:
         """A series and two categories of clearly different values, the larger first."""

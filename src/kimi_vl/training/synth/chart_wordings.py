@@ -165,6 +165,30 @@ CHART_WORDINGS = {
         "What is the average value?|What is the average of all values?|Calculate the average of the values.|What is the mean value?|"
         "What is the value on average?|Work out the mean of the values.|Average value?|What do the values average?"
     ),
+    "axis_unit": (
+        "In which unit are the values?|What unit does the axis use?|In what are the values given?|Which unit is used?|"
+        "What is the unit of the values?|What are the values measured in?|In what are the values counted?|What unit do the numbers have?"
+    ),
+    "between_series": (
+        "What is the difference between {a} and {b} at {item}?|How much higher is {a} than {b} at {item}?|"
+        "By how much is {a} above {b} for {item}?|How far apart are {a} and {b} at {item}?|How much more is {a} than {b} for {item}?|"
+        "For {item}, what is {a} minus {b}?|How much lower is {b} than {a} at {item}?|At {item}, by how much do {a} and {b} differ?"
+    ),
+    "series_larger": (
+        "Which is higher at {item}, {a} or {b}?|Is {a} or {b} higher for {item}?|For {item}, which is larger: {a} or {b}?|"
+        "At {item}, is {a} or {b} on top?|Which has the larger value at {item}, {a} or {b}?|Of {a} and {b}, which is higher at {item}?|"
+        "Compare {a} and {b} at {item}: which is larger?|Does {a} or {b} have more for {item}?"
+    ),
+    "lines_cross": (
+        "Do the lines of {a} and {b} cross?|Does {a} cross {b}?|Do {a} and {b} cross each other?|Is there a crossing of {a} and {b}?|"
+        "Do the lines {a} and {b} meet?|Does the line of {a} cross that of {b}?|Are there crossings between {a} and {b}?|"
+        "Is one of {a} and {b} not always on top?"
+    ),
+    "first_above": (
+        "When is {a} above {b} for the first time?|Where does {a} overtake {b}?|From where on is {a} higher than {b}?|"
+        "At which point is {a} first above {b}?|What is the first point where {a} is higher than {b}?|When does {a} pass {b}?|"
+        "Where is {a} first larger than {b}?|After crossing {b}, where is {a} first seen above it?"
+    ),
     "part_there": (
         "Is there a value for {item}?|Is {item} in the chart?|Does the chart show {item}?|Is {item} shown?|"
         "Can you find {item} in the chart?|Does {item} appear in the chart?|Is {item} one of the {parts}?|"

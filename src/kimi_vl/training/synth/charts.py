@@ -11,7 +11,14 @@ from kimi_vl.training.synth.content import DAYS, MONTHS, Choice, Content
 from kimi_vl.training.synth.figures import Notation
 from kimi_vl.training.synth.scene import Overfull
 
-KINDS = ("bar", "bar", "bar", "horizontal bar", "grouped bar", "stacked bar", "line", "line", "pie", "donut", "scatter")
+KINDS = (
+    *("bar", "bar", "bar", "horizontal bar", "grouped bar", "grouped bar", "stacked bar"),
+    *("line", "line", "line", "line", "pie", "donut", "scatter"),
+)
+UNITS = Choice(
+    ("degrees", "thousand", "per cent", "metres", "euros", "litres", "hours", "points", "tonnes", "people", "km/h", "minutes"),
+    ("dollars", "kilograms", "visitors"),
+)  # all that is said of a measure, at times
 MEASURES = Choice(
     (
         *("Sales", "Revenue ($)", "Visitors", "Rainfall (mm)", "Temperature (C)", "Score", "Orders", "Goals", "Price ($)", "Output (t)"),
@@ -109,7 +116,9 @@ class Chart(NamedTuple):
 def draw_names(content: Content) -> Chart:
     """A chart without values."""
     kind, measure = content.one(KINDS), str(MEASURES.pick(content.rng, content.split))
-    plural = kind in ("grouped bar", "stacked bar") or (kind in ("line", "scatter") and content.chance(0.4))
+    plural = (
+        kind in ("grouped bar", "stacked bar") or (kind == "line" and content.chance(0.65)) or (kind == "scatter" and content.chance(0.4))
+    )
     timed = kind == "line" or (kind in ("bar", "grouped bar", "stacked bar") and content.chance(0.4))
     count = content.rng.randint(3, 8 if kind in ("bar", "horizontal bar", "line") else 6)
     subject, categories = _times(content, count) if timed else _things(content, count)
@@ -137,7 +146,9 @@ def draw_names(content: Content) -> Chart:
         if content.chance(0.15):
             title = title.upper()
     named = kind not in ("pie", "donut")
-    y_label = measure if named and (kind == "scatter" or content.chance(0.5)) else ""
+    y_label = measure if named and (kind == "scatter" or content.chance(0.6)) else ""
+    if y_label and title and kind != "scatter" and content.chance(0.3):
+        y_label = str(UNITS.pick(content.rng, content.split))
     x_label = subject if kind == "scatter" else subject.capitalize() if named and content.chance(0.4) else ""
     return Chart(kind, title, measure, subject, categories, series, scale, notation, x_label, y_label, timed)
 
@@ -164,7 +175,7 @@ def _things(content: Content, count: int) -> tuple[str, tuple[str, ...]]:
 
 
 def _series(content: Content, others: tuple[str, ...]) -> tuple[str, ...]:
-    count = content.rng.choice((2, 2, 3))
+    count = content.rng.choice((2, 2, 3, 3, 4))
     if content.chance(0.2):
         start = content.rng.randint(1990, 2024)
         return tuple(str(start + k) for k in range(count))
@@ -202,6 +213,8 @@ def draw_values(content: Content, chart: Chart, *, labelled: bool) -> Chart:
     if stacked and room < 1:
         raise Overfull("more series than steps of the scale")
     rows: list[tuple[int, ...]] = []
+    half = scale.step // 2 if scale.step % 2 == 0 and not stacked else 0  # a value half way between two ticks can be read as well
+    halved = half > 0 and not labelled and content.chance(0.5)
     for _ in chart.series:
         if labelled:
             least = scale.low + max(1, (scale.high - scale.low) // 8)
@@ -212,6 +225,8 @@ def draw_values(content: Content, chart: Chart, *, labelled: bool) -> Chart:
         else:
             first = 0 if chart.kind in ("line", "scatter") else 1
             row = [scale.low + scale.step * rng.randint(first, room) for _ in range(count)]
+            if halved:
+                row = [min(scale.high, v + rng.choice((0, 0, half))) for v in row]
         if (chart.timed or chart.kind == "scatter") and content.chance(0.35):
             row.sort(reverse=content.chance(0.5))
         if chart.kind in ("line", "scatter"):
@@ -222,7 +237,8 @@ def draw_values(content: Content, chart: Chart, *, labelled: bool) -> Chart:
 
 def _free(content: Content, scale: Scale, value: int, taken: set[int]) -> int:
     """`value`, or another gridline where a point of an earlier series would be hidden."""
-    return content.one([v for v in scale.ticks if v not in taken]) if value in taken else value
+    near = {t + d for t in taken for d in (0, scale.step // 2, -(scale.step // 2))}
+    return content.one([v for v in scale.ticks if v not in near] or [v for v in scale.ticks if v not in taken]) if value in taken else value
 
 
 def _shares(content: Content, count: int) -> tuple[int, ...]:

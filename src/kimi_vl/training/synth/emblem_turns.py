@@ -38,12 +38,14 @@ class Emblem(NamedTuple):
 
 
 class Plate(NamedTuple):
-    """Facts of a drawn picture: "things", "signs" or "flags", its longer side (pixels), its icons, and all names of their kind."""
+    """Facts of a drawn picture: "things", "signs" or "flags", its longer side (pixels), its icons, all names of their kind,
+    and its width and height."""
 
     kind: str
     side: int
     emblems: tuple[Emblem, ...]
     vocabulary: tuple[str, ...]
+    size: tuple[int, int]
 
 
 class EmblemTurns:
@@ -59,9 +61,10 @@ class EmblemTurns:
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the picture is poor."""
         makers = (
-            *((self.what, 22), (self.place_named, 8), (self.count_all, 5), (self.count_some, 12), (self.exists, 7), (self.colour, 8)),
+            *((self.what, 40 if len(self.emblems) == 1 else 22), (self.either, 14), (self.part, 14), (self.listed, 14)),
+            *((self.place_named, 8), (self.count_all, 5), (self.count_some, 12), (self.exists, 8), (self.colour, 7)),
             *((self.side, 9), (self.is_side, 6), (self.most, 8), (self.neighbour, 6), (self.extreme, 4), (self.odd, 6)),
-            *((self.listed, 6), (self.box, 9), (self.point, 10), (self.boxes, 4), (self.caption, 14), (self.captioned, 7)),
+            *((self.box, 9), (self.point, 10), (self.boxes, 4), (self.caption, 14), (self.captioned, 7)),
             *((self.read, 3), (self.absent, 8), (self.interview.foreign, 1)),
         )
         return self.interview.draw(count, makers) or [self.interview.foreign()]
@@ -122,12 +125,37 @@ class EmblemTurns:
         where = self.content.one((box_at, point_at))(self.place(emblem))
         return self.interview.glance("which_flag_at" if self.flags else "what_icon_at", emblem.name, thought, "name", where=where)
 
+    def either(self) -> Turn | None:
+        """Which of two names is right, for the only icon or the one at a place."""
+        emblem, other = self.content.one(self.emblems), self.missing()
+        if other is None:
+            return None
+        a, b = self.rng.sample([emblem.name, other], 2)
+        thought = f"It looks like {emblem.name}."
+        if len(self.emblems) == 1:
+            return self.interview.glance("either", emblem.name, thought, "name", a=a, b=b)
+        where = self.content.one((box_at, point_at))(self.place(emblem))
+        return self.interview.glance("either_at", emblem.name, thought, "name", a=a, b=b, where=where)
+
+    def part(self) -> Turn | None:
+        """The only icon in a quarter of the picture, when all keep clear of the lines between the quarters."""
+        wide, high = self.plate.size
+        if len(self.emblems) < 2 or any(abs(e.x - wide / 2) < 0.05 * wide or abs(e.y - high / 2) < 0.05 * high for e in self.emblems):
+            return None
+        parts = [f"{'top' if e.y < high / 2 else 'bottom'} {'left' if e.x < wide / 2 else 'right'}" for e in self.emblems]
+        lonely = [k for k, part in enumerate(parts) if parts.count(part) == 1]
+        if not lonely:
+            return None
+        k = self.content.one(lonely)
+        key, thought = "flag_in_part" if self.flags else "icon_in_part", f"There is one, the {self.said(self.emblems[k])}."
+        return self.interview.glance(key, self.emblems[k].name, thought, "name", part=parts[k])
+
     def place_named(self) -> Turn | None:
-        """What is in a corner row: first, last, or the only one of a colour."""
+        """The only one of a colour."""
         if self.plate.kind != "signs":
             return None
         emblem = self.content.one(self.emblems)
-        if [e.colour for e in self.emblems].count(emblem.colour) != 1:
+        if not emblem.colour or [e.colour for e in self.emblems].count(emblem.colour) != 1:
             return None
         return self.interview.glance("coloured_icon", emblem.name, f"It is the {self.said(emblem)}.", "name", colour=emblem.colour)
 

@@ -19,6 +19,25 @@ EMBLEM_WORDINGS = {
         "What country does the flag at {where} belong to?|Which country has the flag at {where}?|What flag do you see at {where}?|"
         "Tell me the country of the flag at {where}."
     ),
+    "either": (
+        "Is this {a} or {b}?|Which is it: {a} or {b}?|{a} or {b}: what is shown?|Does the picture show {a} or {b}?|"
+        "What do you see, {a} or {b}?|Which of the two is shown, {a} or {b}?|Choose: {a} or {b}?|Is it {a} or {b}?"
+    ),
+    "either_at": (
+        "Is it {a} or {b} at {where}?|What is at {where}: {a} or {b}?|{a} or {b}: which is at {where}?|Which is at {where}, {a} or {b}?|"
+        "Does {where} show {a} or {b}?|At {where}, do you see {a} or {b}?|Which of the two is at {where}, {a} or {b}?|"
+        "Choose what is at {where}: {a} or {b}."
+    ),
+    "icon_in_part": (
+        "What is in the {part} part of the picture?|Which icon is at the {part}?|What do you see in the {part} quarter?|"
+        "Name the icon at the {part}.|What is shown at the {part}?|Which thing is in the {part} corner?|"
+        "What is in the {part} of the picture?|Tell me what is at the {part}.|What's at the {part}?"
+    ),
+    "flag_in_part": (
+        "Whose flag is in the {part} part of the picture?|Which flag is at the {part}?|Which country's flag is in the {part} quarter?|"
+        "Name the country of the flag at the {part}.|What flag is shown at the {part}?|Whose flag is in the {part} corner?|"
+        "Which country is at the {part}?|Tell me whose flag is at the {part}."
+    ),
     "coloured_icon": (
         "Which icon is {colour}?|What is {colour}?|What does the {colour} icon show?|Name the {colour} icon.|Which one is {colour}?|"
         "What is the {colour} thing?|What do you see in {colour}?|Which of the icons is {colour}?|What's the {colour} icon?"

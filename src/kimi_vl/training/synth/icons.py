@@ -82,7 +82,7 @@ class Tile(NamedTuple):
     inked: tuple[float, float, float, float]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=64)
 def tiles(icons: IconSet) -> dict[str, Tile]:
     """The set's tiles by name; a set of 300 takes 5 MB."""
     atlas = np.asarray(cv2.imdecode(np.frombuffer(icons.atlas, np.uint8), cv2.IMREAD_UNCHANGED))[:, :, [2, 1, 0, 3]]

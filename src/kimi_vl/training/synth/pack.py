@@ -148,7 +148,7 @@ class DataPack:
         return self._text["products", _known(split)]
 
     def icons(self, split: str) -> list[IconSet]:
-        """Sets of icons, of each of ICON_KINDS at least one; every set of a kind has the same names. Raises InputError without."""
+        """Sets of icons, of each of ICON_KINDS at least one. Sets for training may lack names. Raises InputError without."""
         if not self._icons[_known(split)]:
             raise InputError("this data pack has no icons; add them with: python -m kimi_vl.training.synth.build_pack FOLDER --add icons")
         return self._icons[split]

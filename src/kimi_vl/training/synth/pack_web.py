@@ -48,7 +48,8 @@ class Site:
         self.content, self.rng, self.theme = content, content.rng, theme
         self.used: set[str] = set()
         hands = [icons for icons in content.pack.icons(content.split) if icons.kind == "signs"]
-        self.signs: dict[str, Tile] = tiles(content.one(hands))
+        whole = [icons for icons in hands if len(icons.names) == max(len(hand.names) for hand in hands)]  # some sets lack names
+        self.signs: dict[str, Tile] = tiles(content.one(whole))
         self.ids = 0
 
     # Choosing ----------------------------------------------------------------------------------------------------------

@@ -4,11 +4,13 @@ Absent things: how many there are is "0", whether there is one is "No."; every o
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import hypot
 from typing import NamedTuple
 
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.places import box_at, point_at
-from kimi_vl.training.synth.questions import Interview
+from kimi_vl.training.synth.questions import Interview, Maker
 from kimi_vl.training.synth.scene import Turn
 from kimi_vl.training.synth.shapes import COLOURS, SHAPES, Shape, article, plural
 
@@ -20,12 +22,14 @@ SIDES = (("left of", "right of"), ("above", "below"))
 
 
 class Picture(NamedTuple):
-    """Facts of a drawn picture: its longer side (pixels), shapes, labels by shape, perhaps a title."""
+    """Facts of a drawn picture: its longer side (pixels), shapes, labels by shape, perhaps a title; how the first two shapes
+    are a `pair` ("inside": the second in the first, "overlapping", "touching", "apart"), in the few pictures that have one."""
 
     side: int
     shapes: tuple[Shape, ...]
     labels: dict[int, str]
     title: str
+    pair: str = ""
 
 
 class PictureTurns:
@@ -40,12 +44,20 @@ class PictureTurns:
 
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the picture is poor."""
-        makers = (
-            *((self.count_all, 9), (self.count_some, 14), (self.colour_of, 8), (self.shape_of, 7), (self.side, 11), (self.is_side, 8)),
-            *((self.most, 9), (self.extreme, 8), (self.larger, 8), (self.odd, 5), (self.exists, 6), (self.count_kinds, 5)),
-            *((self.describe, 6), (self.box, 12), (self.point, 10), (self.boxes, 4), (self.at_place, 5), (self.direction, 4)),
-            *((self.label_in, 12), (self.labelled, 7), (self.read, 6), (self.title, 3), (self.absent, 10), (self.interview.foreign, 2)),
-        )
+        looks = ((self.colour_of, 8), (self.shape_of, 7), (self.exists, 8), (self.describe, 6), (self.absent, 8), (self.filling, 9))
+        makers: Sequence[tuple[Maker, int]]
+        if not self.shapes:
+            makers = ((self.count_all, 12), (self.count_some, 8), (self.exists, 8), (self.absent, 6), (self.read, 3), (self.title, 3))
+        elif self.picture.pair:  # counts and boxes of things that cover each other are left alone
+            makers = ((self.paired, 40), *looks)
+        else:
+            makers = (
+                *((self.count_all, 18), (self.count_some, 24), (self.count_kinds, 6), (self.side, 12), (self.is_side, 10), (self.odd, 6)),
+                *((self.most, 9), (self.extreme, 8), (self.larger, 8), (self.nearest, 9), (self.between, 8), (self.ordered, 7)),
+                *((self.nth, 7), (self.box, 18), (self.point, 16), (self.boxes, 6), (self.all_boxes, 7), (self.at_place, 7)),
+                *((self.direction, 6), (self.label_in, 14), (self.labelled, 8), (self.read, 6), (self.title, 3), *looks),
+                (self.interview.foreign, 2),
+            )
         return self.interview.draw(count, makers) or [self.interview.foreign()]
 
     # Referring -------------------------------------------------------------------------------------------------------
@@ -80,29 +92,33 @@ class PictureTurns:
     def missing(self) -> str | None:
         """Words for something that is not there, though its colour or its shape may be."""
         kind = self.rng.randrange(3)
-        names = [s.name for s in self.shapes] if kind == 0 else SHAPES
-        colours = [s.colour for s in self.shapes] if kind == 1 else tuple(COLOURS)
+        names = [s.name for s in self.shapes] if kind == 0 and self.shapes else SHAPES
+        colours = [s.colour for s in self.shapes] if kind == 1 and self.shapes else tuple(COLOURS)
         words = f"{self.content.one(colours)} {self.content.one(names)}" if self.rng.random() < 0.8 else self.content.one(SHAPES)
         return None if self.alike(words) else words
 
     def place(self, shape: Shape) -> int:
-        return self.shapes.index(shape)
+        return next(k for k, other in enumerate(self.shapes) if other is shape)
 
     # Counting --------------------------------------------------------------------------------------------------------
 
     def count_all(self) -> Turn:
         return self.counted("shape_count", self.across, "shape")
 
-    def count_some(self) -> Turn:
-        shape = self.content.one(self.shapes)
-        words = self.content.one((shape.name, shape.name, f"{shape.colour} shape", shape.called))
-        if self.rng.random() < 0.15:
-            words = self.missing() or words
+    def count_some(self) -> Turn | None:
+        words = self.missing() if not self.shapes or self.rng.random() < 0.15 else None
+        if words is None:
+            if not self.shapes:
+                return None
+            shape = self.content.one(self.shapes)
+            words = self.content.one((shape.name, shape.name, f"{shape.colour} shape", f"{shape.colour} shape", shape.called))
         return self.counted("shape_count_some", self.fitting(words), words, things=plural(words))
 
     def counted(self, key: str, found: Sequence[Shape], words: str, /, **slots: str) -> Turn:
-        listed = "\n".join(f"{k}. {shape.called}" for k, shape in enumerate(found, 1)) or f"I see no {words}."
-        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=len(found) <= FEW, **slots)
+        """Listed with their places, from left to right, when thinking is demanded; else mostly answered at a glance."""
+        listed = "\n".join(f"{k}. {s.called} {point_at(self.place(s))}" for k, s in enumerate(found, 1)) or f"I see no {words}."
+        easy = len(found) <= FEW or self.rng.random() < 0.75
+        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=easy, **slots)
 
     def count_kinds(self) -> Turn:
         coloured = self.content.chance(0.6)
@@ -111,7 +127,7 @@ class PictureTurns:
         return self.interview.glance("colour_count" if coloured else "kind_count", str(len(kinds)), listed, "count")
 
     def exists(self) -> Turn | None:
-        words = self.content.one(self.shapes).called if self.content.chance(0.5) else self.missing()
+        words = self.content.one(self.shapes).called if self.shapes and self.content.chance(0.5) else self.missing()
         if words is None:
             return None
         found = self.alike(words)
@@ -152,6 +168,20 @@ class PictureTurns:
                 usual = next(kind for kind in kinds if kind != lonely[0])
                 return self.interview.glance("odd_one_out", shape.called, f"The others: {usual}.", "find")
         return None
+
+    def filling(self) -> Turn | None:
+        """How a shape is filled, or which one is filled so."""
+        patterns = [shape.pattern for shape in self.shapes]
+        if set(patterns) <= {"solid"}:
+            return None
+        lonely = [shape for shape in self.shapes if patterns.count(shape.pattern) == 1 and shape.pattern != "solid"]
+        if lonely and self.content.chance(0.5):
+            shape = self.content.one(lonely)
+            return self.interview.glance("filled_so", shape.called, f"One is {shape.pattern}.", "find", pattern=shape.pattern)
+        if not (found := self.one()):
+            return None
+        shape, words = found
+        return self.interview.glance("filling", shape.pattern, f"The {words} is {shape.pattern}.", "find", thing=words)
 
     def describe(self) -> Turn:
         """One sentence, from left to right."""
@@ -216,6 +246,81 @@ class PictureTurns:
         thought = f"After the {ranked[0].called} comes the {ranked[1].called}."
         return self.interview.glance("outermost", ranked[0].called, thought, "relation", most=word)
 
+    def nearest(self) -> Turn | None:
+        """The closest or the farthest shape from another, by middles and by edges alike."""
+        if len(self.shapes) < 3 or not (found := self.one()):
+            return None
+        shape, words = found
+        near = self.content.chance(0.6)
+        others = [s for s in self.shapes if s is not shape]
+        ranked = sorted(others, key=lambda s: hypot(s.x - shape.x, s.y - shape.y), reverse=not near)
+        first, second = (hypot(s.x - shape.x, s.y - shape.y) for s in ranked[:2])
+        inner, outer = (first, second) if near else (second, first)
+        if outer < 1.25 * inner or outer - inner < 0.7 * self.clear or (outer - inner) < abs(ranked[0].radius - ranked[1].radius):
+            return None
+        thought = f"The {ranked[0].called} is {'closer' if near else 'farther'} than the {ranked[1].called}."
+        return self.interview.glance("nearest" if near else "farthest", ranked[0].called, thought, "relation", thing=words)
+
+    def between(self) -> Turn | None:
+        """The only shape near the line between two others."""
+        if len(self.shapes) < 3 or not (pair := self.two()):
+            return None
+        a, said_a, b, said_b = pair
+        dx, dy = b.x - a.x, b.y - a.y
+        length = hypot(dx, dy)
+        found = []
+        for s in self.shapes:
+            along = ((s.x - a.x) * dx + (s.y - a.y) * dy) / length**2
+            off = abs((s.x - a.x) * dy - (s.y - a.y) * dx) / length
+            if s is not a and s is not b and -0.1 < along < 1.1 and off < 0.35 * length:
+                found.append((s, 0.2 < along < 0.8 and off < 0.12 * length))
+        if len(found) != 1 or not found[0][1]:
+            return None
+        thought = f"On the way from the {said_a} to the {said_b} lies the {found[0][0].called}."
+        return self.interview.glance("between", found[0][0].called, thought, "relation", a=said_a, b=said_b)
+
+    def in_order(self, axis: int) -> list[Shape] | None:
+        """All shapes along an axis, where each is clearly before the next."""
+        ranked = sorted(self.shapes, key=lambda s: (s.x, s.y)[axis])
+        at = [(s.x, s.y)[axis] for s in ranked]
+        return ranked if len(ranked) > 1 and all(q - p > 0.6 * self.clear for p, q in pairwise(at)) else None
+
+    def ordered(self) -> Turn | None:
+        axis, forward = self.rng.randrange(2), self.content.chance(0.7)
+        if (ranked := self.in_order(axis)) is None:
+            return None
+        ranked = ranked if forward else ranked[::-1]
+        way = (("from left to right", "from right to left"), ("from top to bottom", "from bottom to top"))[axis][not forward]
+        answer = ", ".join(s.called for s in ranked)
+        return self.interview.glance("ordered", answer, f"I count {len(ranked)}.", "relation", way=way)
+
+    def nth(self) -> Turn | None:
+        axis, k, forward = self.rng.randrange(2), self.rng.randint(1, 3), self.content.chance(0.6)
+        ranked = self.in_order(axis)
+        if ranked is None or k >= len(ranked):
+            return None
+        ranked = ranked if forward else ranked[::-1]
+        where = f"{('second', 'third', 'fourth')[k - 1]} from the {(('left', 'right'), ('top', 'bottom'))[axis][not forward]}"
+        thought = ", ".join(s.called for s in ranked[: k + 1])
+        return self.interview.glance("nth", ranked[k].called, thought, "relation", where=where)
+
+    def paired(self) -> Turn | None:
+        """Whether the first two touch, overlap, or one holds the other; as often yes as no."""
+        first, second = self.shapes[:2]
+        truth, (a, b) = self.picture.pair, (first.called, second.called)
+        asked = self.content.one(("inside", "overlapping", "touching"))
+        if self.content.chance(0.5) and truth != "apart":
+            asked = truth
+        if asked == "touching" and truth in ("overlapping", "inside"):  # what overlaps touches as well
+            return None
+        if asked == "overlapping" and truth == "inside":
+            return None
+        small, large = (b, a) if asked == "inside" and not (truth == "inside" and self.content.chance(0.2)) else (a, b)
+        yes = truth == asked and (asked != "inside" or small == b)
+        said = {"inside": f"The {b} is inside the {a}.", "overlapping": "They overlap.", "touching": "They just touch."}
+        thought = said.get(truth, "There is a gap between them.")
+        return self.interview.glance(f"is_{asked}", "Yes." if yes else "No.", thought, "relation", a=small, b=large)
+
     # Places ------------------------------------------------------------------------------------------------------------
 
     def box(self) -> Turn | None:
@@ -241,6 +346,13 @@ class PictureTurns:
         thought = "\n".join(f"{k}. {s.called}" for k, s in enumerate(found, 1))
         return self.interview.glance("boxes_of", answer, thought, "box", things=plural(words))
 
+    def all_boxes(self) -> Turn | None:
+        """Every shape with its box, from left to right."""
+        if not 2 <= len(self.shapes) <= 6:
+            return None
+        answer = "\n".join(f"{s.called}: {box_at(self.place(s))}" for s in self.across)
+        return self.interview.glance("all_boxes", answer, f"I count {len(self.across)}.", "box")
+
     def at_place(self) -> Turn:
         shape = self.content.one(self.shapes)
         where = self.content.one((box_at, point_at))(self.place(shape))
@@ -263,7 +375,10 @@ class PictureTurns:
         label = self.picture.labels.get(self.place(shape))
         if label is None:
             return self.interview.refuse("label_in", f"There is nothing in the {words}.", thing=words)
-        return self.interview.glance("label_in", label, f"The {words} says {label}.", "field", thing=words)
+        texts = self.picture.labels.values()
+        single = all(len(text) == 1 for text in texts) and self.content.chance(0.6)
+        key = "label_in" if not single else "letter_in" if label.isalpha() else "digit_in"
+        return self.interview.glance(key, label, f"The {words} says {label}.", "field", thing=words)
 
     def labelled(self) -> Turn | None:
         if not self.picture.labels:

@@ -124,4 +124,69 @@ PICTURE_WORDINGS = {
         "Locate the shape with the label {label} with a box.|Box the shape with {label} in it.|"
         "Find the shape labelled {label} and give its box.|Return the bounding box of the shape with {label}."
     ),
+    "nearest": (
+        "Which shape is nearest to the {thing}?|Which shape is closest to the {thing}?|What is the closest shape to the {thing}?|"
+        "Which one lies nearest to the {thing}?|Name the shape closest to the {thing}.|What is nearest to the {thing}?|"
+        "Which object is closest to the {thing}?|Find the nearest neighbour of the {thing}."
+    ),
+    "farthest": (
+        "Which shape is farthest from the {thing}?|Which shape is furthest away from the {thing}?|What is farthest from the {thing}?|"
+        "Which one lies farthest from the {thing}?|Name the shape farthest from the {thing}.|"
+        "What is the most distant shape from the {thing}?|"
+        "Which object is furthest from the {thing}?|Find the shape that is farthest from the {thing}."
+    ),
+    "between": (
+        "Which shape is between the {a} and the {b}?|What is between the {a} and the {b}?|What lies between the {a} and the {b}?|"
+        "Name the shape between the {a} and the {b}.|Which one is between the {a} and the {b}?|Between the {a} and the {b} there is what?|"
+        "Which object lies between the {a} and the {b}?|Find the shape between the {a} and the {b}."
+    ),
+    "ordered": (
+        "List the shapes {way}.|Name the shapes {way}.|What are the shapes {way}?|Which shapes are there, {way}?|"
+        "Name all shapes in order {way}.|List everything {way}.|Go {way} and name the shapes.|Say the shapes {way}."
+    ),
+    "nth": (
+        "Which shape is {where}?|What is {where}?|Name the shape that is {where}.|Which one is {where}?|What shape is {where}?|"
+        "Which object is {where}?|Tell me which shape is {where}.|Find the shape that is {where}."
+    ),
+    "is_inside": (
+        "Is the {a} inside the {b}?|Does the {a} lie within the {b}?|Is the {a} in the {b}?|Does the {b} contain the {a}?|"
+        "Is the {b} around the {a}?|Is the {a} completely inside the {b}?|Can you see the {a} inside the {b}?|"
+        "Would you say the {a} is inside the {b}?"
+    ),
+    "is_overlapping": (
+        "Do the {a} and the {b} overlap?|Does the {a} overlap the {b}?|Is a part of the {a} covered by the {b}, or the other way round?|"
+        "Do the {a} and the {b} cover each other in part?|Are the {a} and the {b} overlapping?|Is there an overlap of the {a} and the {b}?|"
+        "Can you see the {a} and the {b} overlap?|Tell me if the {a} and the {b} overlap."
+    ),
+    "is_touching": (
+        "Do the {a} and the {b} touch?|Does the {a} touch the {b}?|Are the {a} and the {b} touching?|Is the {a} in contact with the {b}?|"
+        "Do the {a} and the {b} touch each other?|Does the edge of the {a} meet that of the {b}?|Is the {a} touching the {b}?|"
+        "Tell me if the {a} and the {b} touch."
+    ),
+    "filling": (
+        "Is the {thing} solid, outlined, striped or dotted?|How is the {thing} filled?|What is the fill of the {thing}?|"
+        "Solid, outlined, striped or dotted: how is the {thing} drawn?|Which fill does the {thing} have?|How is the {thing} drawn?|"
+        "What pattern does the {thing} have?|Which pattern fills the {thing}?"
+    ),
+    "filled_so": (
+        "Which shape is {pattern}?|What is {pattern}?|Which one is {pattern}?|Name the {pattern} shape.|What is the {pattern} shape?|"
+        "Which object is {pattern}?|Find the {pattern} shape and name it.|Tell me which shape is {pattern}."
+    ),
+    "all_boxes": (
+        "Give every shape with its box.|List all shapes with their boxes.|Find all shapes and give their boxes.|"
+        "Where are the shapes? Name and box.|"
+        "Detect all shapes.|Name each shape and give its bounding box.|Return a box for every shape, with its name.|"
+        "Locate every shape with a box and say what it is."
+    ),
+    "letter_in": (
+        "What letter is in the {thing}?|Which letter is in the {thing}?|Read the letter in the {thing}.|"
+        "Which letter does the {thing} have?|"
+        "What letter is written in the {thing}?|The {thing} has which letter?|Which letter is inside the {thing}?|"
+        "Tell me the letter in the {thing}."
+    ),
+    "digit_in": (
+        "What digit is in the {thing}?|Which digit is in the {thing}?|Read the digit in the {thing}.|Which number does the {thing} have?|"
+        "What digit is written in the {thing}?|The {thing} has which digit?|Which number is inside the {thing}?|"
+        "Tell me the digit in the {thing}."
+    ),
 }

@@ -1,4 +1,4 @@
-"""Pictures of shapes: one to twelve on a plain or busy ground, apart from each other, some of them labelled."""
+"""Pictures of shapes: up to twelve on a plain or busy ground, some of them labelled; apart from each other but for a pair."""
 
 from math import cos, hypot, pi, sin
 
@@ -10,10 +10,11 @@ from kimi_vl.training.synth.content import Choice, Content, luminance, sized, sm
 from kimi_vl.training.synth.picture_turns import Picture, PictureTurns
 from kimi_vl.training.synth.questions import Draft
 from kimi_vl.training.synth.scene import Overfull
-from kimi_vl.training.synth.shapes import COLOURS, DIRECTIONS, ROOM, SHAPES, TURNS, Shape, contours, paint
+from kimi_vl.training.synth.shapes import COLOURS, DIRECTIONS, PATTERNS, ROOM, SHAPES, SOLID_ONLY, TURNS, Shape, contours, paint
 
 SIZES = ((448, 448), (448, 448), (448, 336), (336, 448), (336, 336), (560, 448), (672, 448), (224, 224))
-COUNTS = (1, 2, 2, 3, 3, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 11, 12)
+COUNTS = (1, 2, 2, 3, 3, 4, 4, 5, 0, 5, 6, 6, 7, 8, 9, 10, 11, 12)
+PAIRED = 0.12  # share of pictures in which two shapes touch, overlap or hold each other, or nearly so
 GROUNDS = Choice(("plain", "plain", "plain", "gradient", "stripes", "grain"), ("dots", "checks"))
 ARRANGEMENTS = Choice(("scattered", "scattered", "scattered", "grid", "row"), ("ellipse", "diagonal"))
 FINISHES = Choice(("solid", "solid", "edged"), ("shadow", "rimmed"))
@@ -41,17 +42,24 @@ def picture(content: Content) -> Draft:
         title, ink = content.words(content.rng.randint(1, 3)).capitalize(), (20, 20, 20) if luminance(tones[0]) > 128 else (245, 245, 245)
         canvas.write((width - font.width(title)) // 2, 8 + font.ascent, title, font, ink)
         x_height, top = font.x_height, 8 + font.ascent + font.descent
-    spots = arrange(content, count, (width, height), top)
-    kinds = draw_kinds(content, count, [name for name, colour in COLOURS.items() if all(apart(colour, tone) >= APART for tone in tones)])
-    shapes = [make_shape(content, kind, spot) for kind, spot in zip(kinds, spots, strict=True)]
+    usable = [name for name, colour in COLOURS.items() if all(apart(colour, tone) >= APART for tone in tones)]
+    spots = arrange(content, count, (width, height), top) if count else []
+    shapes = [make_shape(content, kind, spot) for kind, spot in zip(draw_kinds(content, count, usable), spots, strict=True)]
+    if content.chance(0.35):
+        shapes = [
+            shape if shape.name in SOLID_ONLY or shape.radius < 20 else shape._replace(pattern=content.one(PATTERNS)) for shape in shapes
+        ]
+    pair = ""
+    if 1 <= count <= 4 and content.chance(PAIRED * 2.4):
+        shapes, pair = pair_up(content, shapes, usable)
     finish = str(FINISHES.pick(rng, content.split))
     for shape in shapes:
-        draw_shape(canvas, shape, finish, luminance(tones[0]))
+        draw_shape(canvas, shape, finish if not pair else "solid", luminance(tones[0]))
     labels: dict[int, str] = {}
-    if content.chance(0.5):
+    if content.chance(0.5) and not pair:
         labels, smallest_text = print_labels(content, canvas, shapes)
         x_height = min(x_height, smallest_text)
-    found = Picture(max(width, height), tuple(shapes), labels, title)
+    found = Picture(max(width, height), tuple(shapes), labels, title, pair)
     outlines = [shape.outline for shape in shapes]
     turns = rng.randint(3, 6)
     return Draft(
@@ -166,6 +174,8 @@ def is_held_out(name: str, colour: str) -> bool:
 def draw_kinds(content: Content, count: int, colours: list[str]) -> list[tuple[str, str]]:
     """Names and colours: all alike but one, out of a small set, or anything. Raises Overfull where the ground allows none."""
     rng = content.rng
+    if not count:
+        return []
     pairs = [(n, c) for n in SHAPES for c in colours if content.split == "test" or not is_held_out(n, c)]
     if not pairs:
         raise Overfull("no colour stands out from this ground")
@@ -206,6 +216,62 @@ def draw_shape(canvas: Canvas, shape: Shape, finish: str, light: float) -> None:
         paint(canvas, [middle + (c - middle) * np.float32(0.9) for c in shape.contours], shape.fill)
     else:
         paint(canvas, shape.contours, shape.fill)
+    if shape.pattern != "solid":
+        draw_pattern(canvas, shape)
+
+
+def draw_pattern(canvas: Canvas, shape: Shape) -> None:
+    """Lines or dots of another shade of the shape's own colour, so that its name stays right; or the ground again, within an outline."""
+    x0, y0 = (max(0, int(v)) for v in shape.outline.min(0))
+    x1, y1 = (int(v) + 2 for v in shape.outline.max(0))
+    part = canvas.rgb[y0:y1, x0:x1]
+    mask = np.zeros(part.shape[:2], np.uint8)
+    middle, corner = np.array([shape.x, shape.y], np.float32), np.array([x0, y0], np.float32)
+    share = 0.66 if shape.pattern == "outlined" else 0.86
+    points = np.rint((middle + (shape.outline - middle) * np.float32(share) - corner) * 16).astype(np.int32)
+    cv2.fillPoly(mask, [points], (255,), cv2.LINE_AA, 4)
+    if shape.pattern == "outlined":
+        shade = canvas.paper
+    else:
+        light = luminance(shape.fill)
+        shade = _scaled(shape.fill, 0.75) if light > 90 else _lighter(shape.fill)
+        ys, xs = np.ogrid[: part.shape[0], : part.shape[1]]
+        step = max(8, int(shape.radius / 3))
+        if shape.pattern == "striped":
+            mask[np.broadcast_to((xs + ys) % step >= step * 0.36, mask.shape)] = 0
+        else:
+            mask[((xs % step - step / 2) ** 2 + (ys % step - step / 2) ** 2) > (0.3 * step) ** 2] = 0
+    cover = mask[:, :, None].astype(np.float32) / 255
+    part[:, :, :3] = (part[:, :, :3] + (np.array(shade, np.float32) - part[:, :, :3]) * cover + 0.5).astype(np.uint8)
+
+
+def pair_up(content: Content, shapes: list[Shape], usable: list[str]) -> tuple[list[Shape], str]:
+    """Let two plain shapes share the room of the first: one inside the other, overlapping, touching, or apart by a clear gap.
+
+    Only circles and squares, whose distance is plain. Raises Overfull where there is no room or no second colour.
+    """
+    rng, first = content.rng, shapes[0]
+    colours = [colour for colour in usable if colour not in {shape.colour for shape in shapes}]
+    if len(colours) < 2 or first.radius < 3 * SMALLEST:
+        raise Overfull("no room for a pair")
+    relation = content.one(("inside", "overlapping", "touching", "apart"))
+    names = ("circle", "square")
+    a, b = (content.one(names), content.one(names)) if relation in ("inside", "apart") else ("circle", "circle")
+    hue, other = rng.sample(colours, 2)
+    if content.split != "test" and (is_held_out(a, hue) or is_held_out(b, other)):
+        raise Overfull("held out")
+    if relation == "inside":
+        reach = first.radius * rng.uniform(0.3, 0.42)
+        spots = [(first.x, first.y, first.radius), (first.x, first.y, reach)]
+    else:
+        reach = first.radius * {"overlapping": 0.62, "touching": 0.48, "apart": 0.36}[relation]
+        gap = {"overlapping": 0.62, "touching": 1.0, "apart": 1.7}[relation] * reach
+        t = rng.uniform(0, 2 * pi)
+        spots = [(first.x + sign * gap * cos(t), first.y + sign * gap * sin(t), reach) for sign in (-1, 1)]
+    pair = [make_shape(content, kind, spot) for kind, spot in zip(((a, hue), (b, other)), spots, strict=True)]
+    if apart(pair[0].fill, pair[1].fill) < APART:
+        raise Overfull("the pair is hard to tell apart")
+    return [*pair, *shapes[1:]], relation
 
 
 def _under(canvas: Canvas, shape: Shape) -> Colour:
@@ -227,14 +293,14 @@ def _lighter(colour: Colour) -> Colour:
 def print_labels(content: Content, canvas: Canvas, shapes: list[Shape]) -> tuple[dict[int, str], float]:
     """Print different numbers, letters or words into shapes that have room; returns them by shape, and their least x-height."""
     rng = content.rng
-    kind = content.one(("number", "number", "letter", "word"))
+    kind = content.one(("number", "digit", "letter", "letter", "word"))
     face = content.face(("sans", "serif", "slab", "condensed"))
     share = content.one((1.0, 1.0, 0.6))
     set_labels: list[tuple[int, str, Font, int, int]] = []
     for k, shape in enumerate(shapes):
-        if shape.name not in ROOM or rng.random() > share:
+        if shape.name not in ROOM or shape.pattern != "solid" or rng.random() > share:
             continue
-        text = {"number": str(rng.randint(0, 99)), "letter": content.letters(1), "word": content.word()}[kind]
+        text = {"number": str(rng.randint(0, 99)), "digit": content.number(1), "letter": content.letters(1), "word": content.word()}[kind]
         if text in [label[1] for label in set_labels]:
             continue
         rise, half_wide, half_high = (value * shape.radius for value in ROOM[shape.name])

@@ -1,5 +1,6 @@
 """How charts are painted: bars, lines, points and slices, with axes, gridlines, legends and labels of many styles."""
 
+from itertools import pairwise
 from math import cos, pi, sin
 from typing import NamedTuple
 
@@ -33,6 +34,10 @@ class Plotter:
         self.left, self.right = self.margin, width - self.margin
         self.top, self.bottom = self.rng.randint(6, 18), height - self.rng.randint(4, 14)
         self.high = style.font.ascent + style.font.descent
+        self.texts: list[tuple[float, float, float, float]] = []
+        above = style.axes == "box" and not chart.circular and self.content.chance(0.6)  # the plot is higher than its scale
+        self.room = (self.rng.randint(0, 16), self.rng.randint(0, 12) if chart.kind in ("line", "scatter") else 0) if above else (0, 0)
+        self.inside = 0  # how wide a legend within the plot is
         self.marked = style.axes in ("L", "box") and (style.grid == "none" or self.content.chance(0.4))  # short lines at the ticks
         needed = len(chart.categories) if chart.circular else len(chart.series)
         if len(style.palette) < needed:
@@ -45,7 +50,9 @@ class Plotter:
         """Text with its top left corner at (x, y)."""
         font = font or self.style.font
         ink = self.style.ink if paper is None or paper == self.style.panel else ink_on(paper)
-        return self.canvas.write(int(x), int(y) + font.ascent, text, font, ink, paper=paper, same_row=same_row)
+        end = self.canvas.write(int(x), int(y) + font.ascent, text, font, ink, paper=paper, same_row=same_row)
+        self.texts.append((x, y, end, y + font.ascent + font.descent))
+        return end
 
     def title(self) -> None:
         if not self.chart.title:
@@ -62,6 +69,9 @@ class Plotter:
         """Reserve room and return where entries go: x, y, text, series. Those below the plot are written after it."""
         font, place = self.style.font, self.style.legend
         widths = [self.high + font.width(name) + 12 for name in names]
+        if place == "inside" and self.chart.kind in ("line", "grouped bar", "stacked bar", "scatter"):
+            self.inside = max(widths) + 4
+            return [(0, 0, name, k) for k, name in enumerate(names)]
         if place == "right" or sum(widths) > self.right - self.left:
             x = self.right - max(widths) + 8
             y = self.top + self.rng.randint(0, 40)
@@ -83,13 +93,58 @@ class Plotter:
         size, row = max(8, self.high * 5 // 10), None
         for x, y, text, k in entries:
             middle = y + self.high // 2
-            if self.style.key == "dot":
+            if self.chart.kind == "line" and self.style.key != "dot":
+                self._stroke([(x - 2, middle), (x + size + 3, middle)], k, 2)
+                self._mark((x + size // 2, middle), self.marker(k), 3, (*self.colour(k), 0))
+            elif self.style.key == "dot":
                 cv2.circle(self.canvas.rgb, (x + size // 2, middle), size // 2, (*self.colour(k), 0), -1, cv2.LINE_AA)
             else:
                 thin = size // 3 if self.style.key == "dash" else 0
                 self.canvas.fill(x, middle - size // 2 + thin, x + size, middle + size // 2 - thin, self.colour(k))
             self.write(x + size + 5, y, text, same_row=row == y)
             row = y
+
+    def print_inside(self, box: Box, entries: list[tuple[int, int, str, int]]) -> None:
+        """The legend in that corner of the plot where least is drawn, framed or not. Raises Overfull where none is free."""
+        wide, high = self.inside + 8, len(entries) * (self.high + 4) + 8
+        spots = [(x, y) for y in (box.top + 5, box.bottom - high - 5) for x in (box.left + 6, box.right - wide - 6)]
+        spots = [spot for spot in spots if self._is_free((*spot, spot[0] + wide, spot[1] + high))]
+        if not spots:
+            raise Overfull("no corner is free for the legend")
+        x, y = self.content.one(spots)
+        framed = self.content.chance(0.6)
+        self.canvas.fill(x, y, x + wide, y + high, self.style.panel)
+        if framed:
+            self.canvas.frame(x, y, x + wide, y + high, self.style.faint)
+        self.print_legend([(x + 6, y + 4 + k * (self.high + 4), name, k) for k, (_, _, name, _) in enumerate(entries)])
+
+    def _is_free(self, area: tuple[int, int, int, int]) -> bool:
+        """Whether no line, point or bar is in an area; gridlines do not count."""
+        x0, y0, x1, y1 = area
+        if x0 < 0 or any(a < x1 and x0 < c and b < y1 and y0 < d for a, b, c, d in self.texts):
+            return False
+        seen = self.canvas.rgb[max(0, y0 - 3) : y1 + 3, x0 - 3 : x1 + 3, :3].reshape(-1, 3)
+        quiet = np.zeros(len(seen), bool)
+        for colour in {self.style.panel, self.style.paper, self.style.faint, self.style.ink} - set(self.style.palette):
+            quiet |= (seen == colour).all(1)
+        return bool(quiet.all())
+
+    def marker(self, k: int) -> str:
+        """The shape of a series' points."""
+        return ("dot", "square", "triangle", "cross")[k % 4] if self.style.marker == "various" else self.style.marker
+
+    def _stroke(self, points: list[tuple[int, int]], k: int, thick: int) -> None:
+        """A line of a series, dashed or dotted where strokes tell them apart."""
+        colour = (*self.colour(k), 0)
+        dash = {"various": (0, 9, 4, 13), "dotted": (4, 4, 4, 4)}.get(self.style.strokes, (0, 0, 0, 0))[k % 4]
+        if not dash:
+            cv2.polylines(self.canvas.rgb, [np.array(points, np.int32)], False, colour, thick, cv2.LINE_AA)
+            return
+        for a, b in pairwise(np.array(points, float)):
+            length = float(np.hypot(*(b - a)))
+            for start in np.arange(0, length, dash + 4):
+                p, q = a + (b - a) * start / length, a + (b - a) * min(length, start + dash) / length
+                cv2.line(self.canvas.rgb, p.round().astype(int).tolist(), q.round().astype(int).tolist(), colour, thick, cv2.LINE_AA)
 
     # Axes ------------------------------------------------------------------------------------------------------------
 
@@ -105,8 +160,11 @@ class Plotter:
             for a, b in pieces:
                 canvas.fill(*((a, at, b, at + 1) if axis == "y" else (at, a, at + 1, b)), style.faint)
         for axis, at in lines if self.marked else []:
-            left, top = (box.left - 5, at) if axis == "y" else (at, box.bottom)
-            canvas.fill(left, top, left + (5 if axis == "y" else 1), top + (1 if axis == "y" else 5), style.ink)
+            self._tick(box, axis, at)
+        ys = sorted(at for axis, at in lines if axis == "y")
+        for a, b in pairwise(ys) if self.marked and style.ticks == "minor" else ():
+            for k in range(1, 5):
+                canvas.fill(box.left - 3, a + (b - a) * k // 5, box.left, a + (b - a) * k // 5 + 1, style.ink)
         if style.axes == "box":
             canvas.frame(box.left - 1, box.top - 1, box.right + 1, box.bottom + 1, style.ink)
         if style.axes in ("L", "bottom", "right"):
@@ -115,6 +173,14 @@ class Plotter:
             x = box.left - 1 if style.axes == "L" else box.right
             canvas.fill(x, box.top, x + 1, box.bottom + 1, style.ink)
 
+    def _tick(self, box: Box, axis: str, at: int) -> None:
+        """A short line outside or inside of the axis, or across it."""
+        out, inner = (5, 0) if self.style.ticks in ("out", "minor") else (0, 6) if self.style.ticks == "in" else (4, 5)
+        if axis == "y":
+            self.canvas.fill(box.left - out, at, box.left + inner, at + 1, self.style.ink)
+        else:
+            self.canvas.fill(at, box.bottom - inner, at + 1, box.bottom + out, self.style.ink)
+
     def draw(self) -> Chart:
         """Paint everything; returns the chart with its values."""
         self.title()
@@ -122,7 +188,7 @@ class Plotter:
             return self.pie()
         entries = self.legend(list(self.chart.series)) if len(self.chart.series) > 1 else []
         late = bool(entries) and entries[0][1] > self.top
-        if entries and not late:
+        if entries and not late and not self.inside:
             self.print_legend(entries)
         flat = self.chart.kind == "horizontal bar"
         above, below = (self.chart.x_label, self.chart.y_label) if flat else (self.chart.y_label, self.chart.x_label)
@@ -144,7 +210,9 @@ class Plotter:
         chart = self.paint_rows(box) if flat else self.paint_columns(box)
         if below:
             self.write((box.left + box.right - self.style.font.width(below)) // 2, label_y, below)
-        if late:
+        if self.inside:
+            self.print_inside(box, entries)
+        elif late:
             self.print_legend(entries)
         return chart
 
@@ -181,8 +249,8 @@ class Plotter:
                 self.write(self.x(box, value) - font.width(text) // 2, box.bottom + 5, text, same_row=k > 0)
 
     def y(self, box: Box, value: int) -> int:
-        scale = self.chart.scale
-        return round(box.bottom - (value - scale.low) * (box.bottom - box.top) / (scale.high - scale.low))
+        scale, (above, below) = self.chart.scale, self.room
+        return round(box.bottom - below - (value - scale.low) * (box.bottom - below - box.top - above) / (scale.high - scale.low))
 
     def x(self, box: Box, value: int) -> int:
         scale = self.chart.scale
@@ -196,20 +264,24 @@ class Plotter:
         if chart.kind == "scatter":
             chart = self._numeric_categories(box)
         count, series = len(chart.categories), len(chart.series)
-        slot = (box.right - box.left) / count
+        edged = chart.kind == "line" and count > 2 and self.content.chance(0.35)  # the first point is close to the axis
+        margin = max(font.width(chart.categories[0]), font.width(chart.categories[-1])) // 2 - 4 if edged else 0
+        slot = (box.right - box.left - 2 * margin) / (count - 1) if edged else (box.right - box.left) / count
         if chart.kind != "scatter" and max(font.width(c) for c in chart.categories) + 6 > slot:
             raise Overfull("the categories run into each other")
         inside = series if chart.kind == "grouped bar" else 1
         fits = font.width(chart.notation.full(chart.scale.high)) + 2 <= slot * 0.8 / inside
         labelled = fits and chart.kind != "scatter" and (chart.kind != "line" or series == 1) and self.content.chance(0.55)
         chart = self.chart = draw_values(self.content, chart, labelled=labelled)
+        if labelled and self.style.axes == "box":
+            self.room = (max(self.room[0], self.high + 4), self.room[1])  # or the highest number stands on the frame
         bare = labelled and self.content.chance(0.4)
         lines = [] if bare else [("y", self.y(box, v)) for v in chart.scale.ticks]
-        centres = [int(box.left + slot * (k + 0.5)) for k in range(count)]
+        centres = [int(box.left + (margin + slot * k if edged else slot * (k + 0.5))) for k in range(count)]
         if chart.kind == "scatter":
             centres = [self._spot(box, c) for c in chart.categories]
             lines += [("x", int(box.left + (box.right - box.left) * k / 6)) for k in range(7)]
-        elif self.style.grid == "both" and not bare:
+        elif not bare and (self.style.grid == "both" or (self.marked and self.content.chance(0.5) and self.style.grid == "none")):
             lines += [("x", c) for c in centres]
         self.frame(box, lines)
         if not (bare and self.content.chance(0.5)):
@@ -239,14 +311,14 @@ class Plotter:
         return int(box.left + (box.right - box.left) * self._axis.index(category) / 6)
 
     def _paint_points(self, box: Box, centres: list[int]) -> None:
-        chart, rgb, font = self.chart, self.canvas.rgb, self.style.font
+        chart, font = self.chart, self.style.font
         thick, size = self.rng.choice((1, 2, 2, 3)), self.rng.randint(3, 5)
         for k, row in enumerate(chart.values):
             points = [(x, self.y(box, v)) for x, v in zip(centres, row, strict=True)]
             colour = (*self.colour(k), 0)
             if chart.kind == "line":
-                cv2.polylines(rgb, [np.array(points, np.int32)], False, colour, thick, cv2.LINE_AA)
-            marker = "dot" if self.style.marker == "none" and chart.kind == "scatter" else self.style.marker
+                self._stroke(points, k, thick)
+            marker = "dot" if self.style.marker == "none" and chart.kind == "scatter" else self.marker(k)
             for point in points:
                 self._mark(point, marker, size, colour)
         if chart.labelled:
@@ -263,6 +335,11 @@ class Plotter:
             cv2.fillConvexPoly(
                 rgb, np.array([(x - size - 1, y), (x, y - size - 1), (x + size + 1, y), (x, y + size + 1)]), colour, cv2.LINE_AA
             )
+        elif marker == "triangle":
+            cv2.fillConvexPoly(rgb, np.array([(x - size - 1, y + size), (x, y - size - 1), (x + size + 1, y + size)]), colour, cv2.LINE_AA)
+        elif marker == "cross":
+            cv2.line(rgb, (x - size, y - size), (x + size, y + size), colour, 2, cv2.LINE_AA)
+            cv2.line(rgb, (x - size, y + size), (x + size, y - size), colour, 2, cv2.LINE_AA)
         elif marker in ("dot", "ring"):
             cv2.circle(rgb, point, size, colour, -1, cv2.LINE_AA)
             if marker == "ring":

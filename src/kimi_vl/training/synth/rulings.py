@@ -9,12 +9,13 @@ from kimi_vl.training.synth.content import Choice, Content, sized, smaller
 from kimi_vl.training.synth.figures import Notation, mixed
 from kimi_vl.training.synth.goods import PLAIN, draw_goods
 from kimi_vl.training.synth.invoices import CUSTOMER, DUE, ISSUED, NUMBER, TITLE
+from kimi_vl.training.synth.lines import fitted
 from kimi_vl.training.synth.paragraphs import title as draw_title
 from kimi_vl.training.synth.receipts import Fact, choose_money
 from kimi_vl.training.synth.scene import Overfull
 from kimi_vl.training.synth.sheets import Sheet, draw_items, draw_sheet, pick
 
-WIDEST, HIGHEST = 672, 784
+WIDEST, HIGHEST = 672, 868
 
 RULINGS = Choice(
     (
@@ -42,8 +43,9 @@ RULINGS = Choice(
     ),
     (("double", "bottom"), ("frame",), ("frame", "columns"), ("dots",), ("frame", "bar", "dots")),
 )
+WEIGHTS = Choice(("thin", "thin", "booktabs", "thick head", "twice"), ("heavy",))  # of the lines of a table)
 HEAD_CASES = Choice(("as is", "as is", "as is", "upper"), ("lower",))
-NUMBER_ALIGNS = Choice(("right", "right", "right", "left"), ("center",))
+NUMBER_ALIGNS = Choice(("right", "right", "right", "left", "mixed", "mixed"), ("center",))
 GRAND_TOTALS = Choice(
     (
         *("Total: {}", "Total {}", "Total due: {}", "Amount due: {}", "TOTAL {}", "Grand total: {}", "Balance due {}", "Invoice total: {}"),
@@ -68,6 +70,7 @@ class Setting(NamedTuple):
     bar: tuple[Colour, Colour]  # paper and ink of the head, and of nothing else
     tint: Colour  # of every second row
     line: Colour
+    weight: str
 
     @property
     def width(self) -> int:
@@ -83,6 +86,8 @@ def styled(content: Content, sheet: Sheet) -> Sheet:
     columns = []
     for k, column in enumerate(sheet.columns):
         align = numbers if column.values else "left" if k == sheet.key else texts
+        if numbers == "mixed":  # each column as it likes, as typesetters do
+            align = content.one(("left", "center", "right")) if k != sheet.key else content.one(("left", "left", "left", "center"))
         head = column.head if "(" in column.head else case(column.head)  # "(KG)" is no unit
         columns.append(column._replace(head=head, align=align))
     return sheet._replace(columns=tuple(columns))
@@ -111,7 +116,9 @@ def choose_setting(content: Content, sheet: Sheet, fonts: tuple[Font, Font], col
     bar = content.one(((ink, paper), (mixed(paper, ink, 0.15), ink), content.colours(0)))
     high = int((font.ascent + font.descent) * rng.uniform(1.12, 1.7)) + 1
     line = ink if content.chance(0.6) else mixed(paper, ink, rng.uniform(0.3, 0.6))
-    return Setting(font, bold, pad, high, tuple(widths), ruling, ink, bar, mixed(paper, ink, rng.uniform(0.05, 0.14)), line)
+    return Setting(
+        font, bold, pad, high, tuple(widths), ruling, ink, bar, mixed(paper, ink, rng.uniform(0.05, 0.14)), line, pick(content, WEIGHTS)
+    )
 
 
 def _widest(sheet: Sheet, k: int, font: Font, bold: Font) -> int:
@@ -165,9 +172,12 @@ def _rule(canvas: Canvas, setting: Setting, box: tuple[int, int, int, int]) -> N
         for width in setting.widths[:-1]:
             x += width
             canvas.fill(x, top, x + 1, bottom, line)
+    if "frame" in ruling and setting.weight == "twice":
+        canvas.frame(left - 3, top - 3, right + 4, bottom + 4, line)
+    thick = {"booktabs": ("top", "bottom"), "thick head": ("head",), "heavy": ("top", "head", "bottom")}.get(setting.weight, ())
     for name, y in (("head", top + high), ("top", top), ("bottom", bottom), ("double", top + high - 2), ("double", top + high)):
         if name in ruling:
-            canvas.fill(left, y - 1, right, y, line)
+            canvas.fill(left, y - 1, right, y + (1 if name in thick else 0), line)
 
 
 # Pages -----------------------------------------------------------------------------------------------------------------
@@ -222,6 +232,16 @@ def _title_lines(content: Content) -> list[Line]:
     return [Line(text, "title", text, content.chance(0.7), align)]
 
 
+def _prose_lines(content: Content, font: Font, width: int, count: int) -> list[Line]:
+    """Running text in at most `count` rows of `width` pixels."""
+    rest, rows = content.fragment(12 * count), list[Line]()
+    while rest and len(rows) < count:
+        row = fitted(rest, font, width)
+        rows.append(Line(row))
+        rest = rest[len(row) :].strip()
+    return rows
+
+
 def draw_page(content: Content) -> tuple[Canvas, int, float, Page]:
     """A table by itself, with a title, or within an invoice: at most 672 wide and 784 high."""
     rng = content.rng
@@ -242,7 +262,15 @@ def draw_page(content: Content) -> tuple[Canvas, int, float, Page]:
     above, below = _frame_lines(content, sheet, money) if invoiced else (_title_lines(content), [])
     paper, ink = content.colours(0.82)
     setting = choose_setting(content, sheet, (font, bold), (paper, ink), WIDEST - 24)
-    left = rng.randint(8, max(8, min(40, (WIDEST - setting.width) // 2)))
+    left = rng.randint(8, max(8, min(60, (WIDEST - setting.width) // 2)))
+    paged = not invoiced and content.chance(0.4)  # the table stands in running text
+    if paged:
+        column = min(WIDEST - left - 10, max(setting.width, rng.randint(300, 600)))
+        before, after = content.one(((0, 3), (2, 3), (2, 0), (0, 6), (4, 4)))
+        above = [*above, *_prose_lines(content, setting.font, column, before)]
+        below = [*_prose_lines(content, setting.font, column, after), *below]
+        if above and content.chance(0.2):  # the title stands below the table, as captions may
+            above, below = above[1:], [above[0], *below]
     widest = max([setting.width, *[(setting.bold if a.bold else setting.font).width(a.text) for a in above + below]])
     width = content.snapped(max(224, left + widest + rng.randint(8, 30)), WIDEST)
     canvas = Canvas(min(WIDEST, width), HIGHEST, paper)
@@ -252,7 +280,8 @@ def draw_page(content: Content) -> tuple[Canvas, int, float, Page]:
     y = print_sheet(canvas, sheet, setting, left, y) + rng.randint(6, 20)
     y = _print_lines(canvas, below, setting, left, y)
     facts = {line.key: Fact(line.answer, line.text) for line in (*above, *below) if line.key}
-    height = content.snapped(max(112, y + rng.randint(2, 24)), HIGHEST)
+    empty = rng.randint(40, 400) if paged and content.chance(0.4) else rng.randint(2, 24)  # the rest of a sheet of paper
+    height = content.snapped(min(HIGHEST, max(112, y + empty)), HIGHEST)
     return canvas, height, min(setting.font.x_height, setting.bold.x_height), Page(sheet, facts)
 
 

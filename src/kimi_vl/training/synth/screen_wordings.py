@@ -4,7 +4,8 @@ SCREEN_WORDINGS = {
     "click": (
         "Click the {thing}.|Where do I click for the {thing}?|Point at the {thing}.|Click on the {thing}.|Tap the {thing}.|"
         "Where is the {thing}? Answer with a point.|Which point should I click to use the {thing}?|Select the {thing}.|"
-        "Show me where to click for the {thing}.|Move the mouse to the {thing}."
+        "Show me where to click for the {thing}.|Move the mouse to the {thing}.|Where should I click for the {thing}?|"
+        "Give me the point to click for the {thing}.|I want to use the {thing}. Where do I click?|At which point is the {thing}?"
     ),
     "click_button": (
         "Click the {label} button.|Press {label}.|Press the {label} button.|Click {label}.|Where do I click for {label}?|"
@@ -35,6 +36,10 @@ SCREEN_WORDINGS = {
     "is_checked": (
         "Is {label} checked?|Is the {label} box checked?|Is {label} ticked?|Is there a mark at {label}?|Has {label} been checked?|"
         "Is the check box {label} ticked?|Is {label} selected?|Is the {label} check box on?"
+    ),
+    "is_selected": (
+        "Is {label} selected?|Is the {thing} selected?|Is {label} the one that is chosen?|Is the {thing} the chosen one?|"
+        "Has {label} been chosen?|Is the {thing} active?|Is it {label} that is marked?|Is the {thing} marked?"
     ),
     "chosen_option": (
         "Which option is selected for {label}?|What is {label} set to?|What is selected for {label}?|Which {label} is chosen?|"

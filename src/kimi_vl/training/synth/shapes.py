@@ -40,6 +40,8 @@ TURNS: dict[str, float] = {  # how far a shape may be turned (degrees) and still
     "moon": 15,
 }
 SHAPES = tuple(TURNS)
+PATTERNS = ("solid", "outlined", "striped", "dotted")
+SOLID_ONLY = ("circle", "ring", "moon", "cross", "arrow")  # an outlined circle is a ring; the others are thin
 ROOM: dict[str, tuple[float, float, float]] = {  # middle (y), half width and half height of a label inside, in radii
     "circle": (0, 0.70, 0.45),
     "square": (0, 0.62, 0.50),
@@ -65,6 +67,7 @@ class Shape(NamedTuple):
     radius: float
     contours: list[np.ndarray]  # float32 [n, 2] each, pixels
     direction: str  # of an arrow, else ""
+    pattern: str = "solid"
 
     @property
     def called(self) -> str:

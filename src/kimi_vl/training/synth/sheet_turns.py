@@ -1,7 +1,7 @@
 """What can be asked about a table: cells, rows and columns, sums and comparisons with steps, and what is not in it."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kimi_vl.training.synth import traces
@@ -48,10 +48,11 @@ class SheetTurns:
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the table is poor."""
         makers = (
-            *((self.cell, 30), (self.worded, 14), (self.refusal, 17), (self.reverse, 8), (self.extreme, 6), (self.larger, 4)),
-            *((self.sum_some, 5), (self.difference, 4), (self.column_sum, 2), (self.filtered, 6), (self.count, 4), (self.heads, 4)),
-            *((self.row, 6), (self.listing, 4), (self.field, 12), (self.along_row, 4), (self.total, 3), (self.written_out, 6)),
-            *((self.found, 5), (self.row_there, 5), (self.second, 3), (self.both, 3), (self.average, 1), (self.ratio, 1)),
+            *((self.cell, 34), (self.worded, 14), (self.refusal, 19), (self.reverse, 9), (self.extreme, 9), (self.larger, 6)),
+            *((self.sum_some, 5), (self.difference, 5), (self.column_sum, 2), (self.filtered, 7), (self.count, 3), (self.heads, 4)),
+            *((self.row, 7), (self.listing, 4), (self.field, 10), (self.along_row, 4), (self.total, 3), (self.written_out, 5)),
+            *((self.found, 6), (self.row_there, 5), (self.second, 4), (self.both, 3), (self.average, 1), (self.ratio, 1)),
+            *((self.cell_where, 12), (self.nth_cell, 6), (self.next_row, 6)),
         )
         return self.interview.draw(count, makers)
 
@@ -60,6 +61,12 @@ class SheetTurns:
     def said(self, name: str) -> str:
         """A row's name as somebody types it."""
         return self.rng.choice((name, name, name, name.lower()))
+
+    def shortened(self, name: str) -> str:
+        """A row's name, now and then its first word alone, where no other word of the document starts like that."""
+        first = name.split(" ")[0].rstrip(",")
+        alone = len(first) > 3 and first.isalpha() and self.interview.text.casefold().count(first.casefold()) == 1
+        return first if alone and self.rng.random() < 0.12 else self.said(name)
 
     def headed(self, column: Column) -> str:
         """A column's name as somebody types it."""
@@ -75,8 +82,46 @@ class SheetTurns:
         k, column = self.pick(), self.rng.choice(self.others)
         if column.kind == "number":
             return None
-        slots = {"column": self.headed(column), "row": self.said(self.names[k])}
+        slots = {"column": self.headed(column), "row": self.shortened(self.names[k])}
+        if self.rng.random() < 0.5:
+            return self.interview.glance("cell", column.cells[k], self.binding(k, column), "cell", **slots)
         return self.interview.lookup("cell", column.cells[k], self.row_text(k), "cell", **slots)
+
+    def binding(self, k: int, *columns: Column) -> str:
+        """Evidence that names the row and, before each value, its column."""
+        return f"{self.names[k]}: " + ", ".join(f"{column.head} {column.cells[k]}" for column in columns)
+
+    def cell_where(self) -> Turn | None:
+        """A cell of the row that has a value in another column."""
+        columns = [c for c in self.others if c.kind != "number"]
+        if len(columns) < 2:
+            return None
+        known, wanted = self.rng.sample(columns, 2)
+        k = self.pick()
+        if known.cells.count(known.cells[k]) > 1:
+            return None
+        slots = {"column": self.headed(wanted), "known": self.headed(known), "value": known.cells[k], "subject": self.sheet.subject}
+        return self.interview.glance("cell_where", wanted.cells[k], self.binding(k, known, wanted), "cell", **slots)
+
+    def nth_cell(self) -> Turn | None:
+        """A cell by the number of its row below the head."""
+        k, column = self.pick(), self.rng.choice(self.others)
+        if k >= len(ORDINALS) or column.kind == "number":
+            return None
+        return self.interview.glance(
+            "nth_cell", column.cells[k], self.binding(k, column), "cell", column=self.headed(column), nth=ORDINALS[k]
+        )
+
+    def next_row(self) -> Turn | None:
+        """What stands directly below or above a row."""
+        if len(self.names) < 2:
+            return None
+        below = self.rng.random() < 0.6
+        k = self.rng.randrange(len(self.names) - 1) + (0 if below else 1)
+        other = k + 1 if below else k - 1
+        thought = f"{self.names[min(k, other)]}\n{self.names[max(k, other)]}"
+        slots = {"subject": self.sheet.subject, "row": self.said(self.names[k])}
+        return self.interview.glance("row_below" if below else "row_above", self.names[other], thought, "find", **slots)
 
     def worded(self) -> Turn | None:
         """The price or the quantity of an article without naming the column; the price only where one column has it."""
@@ -147,6 +192,7 @@ class SheetTurns:
     def absent_name(self) -> str | None:
         """A name such as rows here have, of which no word is printed."""
         made = {"person": self.content.person, "employee": self.content.person, "town": self.content.town, "team": self.content.town}
+        made |= {"student": self.content.person, "player": self.content.proper, "line": self.content.town, "station": self.content.town}
         name = made.get(self.sheet.subject, lambda: article(self.content))()
         return name if self.interview.lacks(name) and self.interview.lacks(name.split(" ")[0].strip(",")) else None
 
@@ -298,7 +344,7 @@ class SheetTurns:
         if column.values.count(best) > 1:
             return None
         key = "highest" if high else "lowest"
-        trace = traces.extreme(self.rng, column.notation.bare, self.quotes(column), high=high, word=key)
+        trace = ranked(self.rng, column.notation.bare, self.quotes(column), high=high, word=key)
         name, easy = self.names[column.values.index(best)], len(self.rows) <= FEW + 2
         slots = {"subject": self.sheet.subject, "column": self.headed(column)}
         return self.interview.work(key, name, trace, "find", trivial=True, easy=easy, **slots)
@@ -327,7 +373,7 @@ class SheetTurns:
             return None
         pair = [a, b]
         self.rng.shuffle(pair)
-        trace = traces.extreme(self.rng, column.notation.bare, self.quotes(column, pair), high=True, word="higher")
+        trace = ranked(self.rng, column.notation.bare, self.quotes(column, pair), high=True, word="higher")
         slots = {"column": self.headed(column), "a": self.names[pair[0]], "b": self.names[pair[1]]}
         return self.interview.glance("which_larger", self.names[a], trace, "find", **slots)
 
@@ -403,6 +449,15 @@ class SheetTurns:
         if role_of(head) in roles or any(head in names_of_role(role) for role in roles):
             return None  # another name of a column that is there
         return self.interview.refuse("cell", f"There is no {head} on it.", column=head, row=self.said(self.rng.choice(self.names)))
+
+
+def ranked(rng: random.Random, bare: Callable[[int], str], quotes: Sequence[Quote], *, high: bool, word: str) -> Working:
+    """The largest or smallest, mostly with every name beside its value: to bind the two is what goes wrong."""
+    if rng.random() < 0.3:
+        return traces.extreme(rng, bare, quotes, high=high, word=word)
+    best = (max if high else min)(quotes, key=lambda quote: quote.value)
+    seen = "\n".join(f"{quote.name} {quote.text}" for quote in quotes)
+    return Working(f"{seen}\nThe {word} is {best.text}.", len(quotes) - 1)
 
 
 def round_near(rng: random.Random, value: int) -> int:

@@ -6,6 +6,27 @@ SHEET_WORDINGS = {
         "Look up the {column} of {row}.|What {column} is listed for {row}?|Tell me the {column} of {row}.|{column} of {row}?|"
         "In the table, what is the {column} of {row}?"
     ),
+    "cell_where": (
+        "What is the {column} of the {subject} with the {known} {value}?|Where {known} is {value}, what is the {column}?|"
+        "What is the {column} in the row with {known} {value}?|The {subject} whose {known} is {value}: what is its {column}?|"
+        "Which {column} does the {subject} with {known} {value} have?|In the row with the {known} {value}, what is the {column}?|"
+        "Find the {column} that goes with the {known} {value}.|Which {column} stands beside the {known} {value}?"
+    ),
+    "nth_cell": (
+        "What is the {column} in the {nth} row?|What {column} does the {nth} row have?|Which {column} is in the {nth} row?|"
+        "Read the {column} in the {nth} row.|What is the {column} of the {nth} entry?|Look at the {nth} row: what is the {column}?|"
+        "What is the {nth} {column} in the table?|Which {column} comes {nth}?"
+    ),
+    "row_below": (
+        "Which {subject} is directly below {row}?|What comes right after {row}?|Which row follows {row}?|"
+        "What is the next entry after {row}?|"
+        "Which {subject} is listed after {row}?|What stands below {row}?|Name the {subject} just below {row}.|What is under {row}?"
+    ),
+    "row_above": (
+        "Which {subject} is directly above {row}?|What comes right before {row}?|Which row precedes {row}?|"
+        "What is the entry before {row}?|Which {subject} is listed before {row}?|What stands above {row}?|"
+        "Name the {subject} just above {row}.|What is over {row}?"
+    ),
     "count_rows": (
         "How many rows does the table have?|How many entries are in the table?|Count the rows of the table.|How many rows are listed?|"
         "How many lines does the table have below its head?|How many entries does the table list?|What is the number of rows?|"

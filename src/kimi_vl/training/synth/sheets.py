@@ -14,6 +14,7 @@ INTEGERS = Choice(
     (
         *("Quantity", "Points", "Stock", "Age", "Sales", "Visitors", "Orders", "Units", "Members", "Score", "Goals", "Seats"),
         *("Pages", "Rooms", "Downloads", "Calls", "Students", "Games", "Population", "Errors", "Days", "Copies", "Wins", "Steps", "Beds"),
+        *("Minutes", "Platform", "Places", "Floors", "Boxes", "Staff"),
     ),
     ("Headcount", "Tickets", "Votes", "Parcels"),
 )
@@ -32,6 +33,7 @@ DATES = Choice(
     ("Date", "Start", "End", "Due", "Delivered", "Updated", "Opened", "Born", "Sent", "Founded", "Last seen", "Signed"),
     ("Expires", "Ordered on"),
 )
+TIMES = Choice(("Departs", "Arrives", "Opens", "Closes", "Starts", "Ends", "Check-in"), ("Boarding", "Doors"))
 CODES = Choice(("Code", "Ref.", "ID", "SKU", "Number", "Order no.", "Key", "Serial no.", "Licence", "Plate"), ("Part no.", "Batch"))
 FLAGS = Choice(
     ("In stock", "Active", "Paid", "Approved", "Open", "Checked", "Online", "Sold out", "Booked", "Passed", "Vegan"), ("Insured", "Shipped")
@@ -47,6 +49,11 @@ SUBJECTS: dict[str, tuple[str, Callable[[Content], str]]] = {  # head of the fir
     "Name": ("person", lambda c: c.person()),
     "Employee": ("employee", lambda c: c.person()),
     "Town": ("town", lambda c: c.town()),
+    "Line": ("line", lambda c: c.town()),
+    "Station": ("station", lambda c: c.town()),
+    "Student": ("student", lambda c: c.person()),
+    "Player": ("player", lambda c: c.person().split(" ")[-1]),
+    "Room": ("room", lambda c: f"{c.letters(1)}{c.rng.randint(10, 499)}"),
     "Team": ("team", lambda c: c.town()),
     "Company": ("company", lambda c: c.company()),
     "Project": ("project", lambda c: c.proper()),
@@ -204,6 +211,14 @@ def _date(content: Content, rows: int) -> Column:
     return Column(pick(content, DATES), "date", tuple(cells))
 
 
+def _time(content: Content, rows: int) -> Column:
+    start, form = content.rng.randint(300, 1000), content.one(("{:02d}:{:02d}", "{:02d}:{:02d}", "{}:{:02d}", "{:02d}.{:02d}"))
+    minutes = [(start + content.rng.randint(0, 420)) % 1440 for _ in range(rows)]
+    if content.chance(0.6):
+        minutes.sort()
+    return Column(pick(content, TIMES), "date", tuple(form.format(*divmod(m, 60)) for m in minutes))
+
+
 def _text(content: Content, rows: int) -> Column:
     statuses = ("open", "closed", "paid", "late", "new", "done")
     choice, make = content.one(
@@ -233,7 +248,7 @@ def draw_sheet(content: Content, money: Notation) -> Sheet:
     first = Column(head, "name", distinct_names(content, make, rows))
     makers: tuple[Callable[[], Column], ...] = (
         *(lambda: _integer(content, rows), lambda: _integer(content, rows), lambda: _money(content, rows, money)),
-        *(lambda: _percent(content, rows), lambda: _measure(content, rows), lambda: _date(content, rows)),
+        *(lambda: _percent(content, rows), lambda: _measure(content, rows), lambda: _date(content, rows), lambda: _time(content, rows)),
         *(lambda: _flag(content, rows), lambda: _text(content, rows), lambda: _text(content, rows)),
     )
     columns, wanted = [first], content.rng.choices((2, 3, 4, 5, 6), (16, 30, 28, 16, 10))[0]

@@ -9,10 +9,10 @@ from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Choice, Content
 from kimi_vl.training.synth.lines import fitted
 from kimi_vl.training.synth.scene import Overfull
-from kimi_vl.training.synth.screens import BUTTONS, OPTIONS, TASKS
 from kimi_vl.training.synth.themes import ink_on, mixed, panel
 from kimi_vl.training.synth.video_turns import Event, Part, Tally, Track
 from kimi_vl.training.synth.widgets import Screen
+from kimi_vl.training.synth.windows import BUTTONS, OPTIONS, TASKS
 
 FIELDS = Choice(("Name", "City", "Search", "Email", "Company", "Code", "Title", "Street"), ("Subject", "Tag", "User"))
 NOTES = Choice(
@@ -153,7 +153,7 @@ class Recording(Screen):
         content, room = self.content, self.width - 4 * MARGIN - 8
         title = fitted(content.words(self.rng.randint(1, 2)).capitalize(), self.bold, room)
         message = fitted(content.fragment(4), self.font, room)
-        if '"' in title + message or title in [known for known, _ in self.dialogs]:
+        if '"' in title + message or title in [self.heading, *(known for known, _ in self.dialogs)]:
             raise Overfull("a dialog comes twice")
         self.dialogs.append((title, message))
         self.dialog[k:] = [len(self.dialogs) - 1] * (self.count - k)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from math import cos, pi, sin
 from typing import Any, NamedTuple
 
 import cv2
@@ -16,6 +17,7 @@ from kimi_vl.training.synth.scene import Overfull
 from kimi_vl.training.synth.web_turns import Item, View, WebTurns, items_of
 
 MOST_PIXELS = 672 * 896
+LONGEST = 896  # pixels of a side
 Frame = tuple[int, int, int, int]  # x0, y0, x1, y1 in pixels of the page
 LEAST_SIDE = 224  # pixels of a part of a page
 NARROW, WIDE = "fijlrt.,:;'|!()[]I1", "mwMWGOQ@%"  # widths of characters in a word, where only the word's is known: 0.6 and 1.4
@@ -58,30 +60,37 @@ def layout(page: WebPage) -> Layout:
 
 
 def web(content: Content) -> Draft:
-    """A page or a part of one, at 0.8 to 1.1 of its size, with 3 to 6 turns. Raises Overfull."""
+    """A page or a part of one, at 0.6 to 1.3 of its size, in its own colours or others, with 3 to 6 turns. Raises Overfull."""
     rng = content.rng
     page = content.one(content.pack.web_pages(content.split))
     found = layout(page)
     image = np.asarray(cv2.imdecode(np.frombuffer(page.picture, np.uint8), cv2.IMREAD_COLOR))[:, :, ::-1]
     frame: Frame = (0, 0, image.shape[1], image.shape[0])
-    if content.chance(0.4):
+    if content.chance(0.6):
         frame = part(content, found, frame)
     x0, y0, x1, y1 = frame
-    scale = 1.0 if content.chance(0.4) else max(MIN_X_HEIGHT / found.x_height, rng.uniform(0.8, 1.1))
-    scale = min(scale, (MOST_PIXELS / (x1 - x0) / (y1 - y0)) ** 0.5)
+    scale = 1.0 if content.chance(0.25) else max(MIN_X_HEIGHT / found.x_height, rng.uniform(0.6, 1.3))
+    left, top, right, bottom = margins(content) if content.chance(0.35) else (0, 0, 0, 0)
+    width, height = x1 - x0 + left + right, y1 - y0 + top + bottom
+    scale = min(scale, (MOST_PIXELS / width / height) ** 0.5, LONGEST / width, LONGEST / height)
     image = np.ascontiguousarray(image[y0:y1, x0:x1])
     if scale != 1.0:
         size = (int((x1 - x0) * scale), int((y1 - y0) * scale))
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    image = recoloured(content, image)
+    if left + top + right + bottom:
+        left, top, right, bottom = (int(side * scale) for side in (left, top, right, bottom))
+        ground = image[-1, -1].tolist() if content.chance(0.5) else [rng.randrange(256) for _ in range(3)]
+        image = cv2.copyMakeBorder(image, top, bottom, left, right, cv2.BORDER_CONSTANT, value=ground)
     words = [w for w in found.words if x0 <= w.x0 and w.x1 <= x1 and y0 < w.y < y1]
-    words = [Word(w.text, (w.x0 - x0) * scale, (w.x1 - x0) * scale, (w.y - y0) * scale) for w in words]
+    words = [Word(w.text, (w.x0 - x0) * scale + left, (w.x1 - x0) * scale + left, (w.y - y0) * scale + top) for w in words]
     if not words:
         raise Overfull("this part of the page is empty")
     items = []
     for item in found.items:
-        left, top, right, bottom = item.box
         if holds(frame, item.box):
-            box = ((left - x0) * scale, (top - y0) * scale, (right - x0) * scale, (bottom - y0) * scale)
+            u0, v0, u1, v1 = item.box
+            box = ((u0 - x0) * scale + left, (v0 - y0) * scale + top, (u1 - x0) * scale + left, (v1 - y0) * scale + top)
             items.append(item._replace(box=box))
     view = seen(content, words, items, found.x_height * scale)
     turns = rng.randint(3, 6)
@@ -94,10 +103,32 @@ def web(content: Content) -> Draft:
     )
 
 
+def margins(content: Content) -> tuple[int, int, int, int]:
+    """What lies around a page: left, top, right, bottom, in pixels of the page."""
+    wide, high = content.rng.randint(0, 110), content.rng.randint(0, 110)
+    return (content.rng.randint(0, wide), content.rng.randint(0, high), wide, high)
+
+
+def recoloured(content: Content, image: np.ndarray) -> np.ndarray:
+    """The hue turned, every fourth time light and dark exchanged: one linear map, which keeps greys grey and text readable."""
+    rng, inverted, turned = content.rng, content.chance(0.25), content.chance(0.5)
+    if not (inverted or turned):
+        return image
+    angle = rng.uniform(0.35, 5.9) if turned else 0.0
+    if inverted:
+        angle += pi  # after which blue is blue again
+    turn = np.full((3, 3), (1 - cos(angle)) / 3)  # about the axis of greys
+    turn += cos(angle) * np.eye(3) + sin(angle) / 3**0.5 * np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]])
+    if not inverted:
+        return np.asarray(cv2.transform(image, turn))
+    keep = rng.uniform(0.8, 0.95)
+    return np.asarray(cv2.transform(image, np.hstack([-keep * turn, np.full((3, 1), rng.uniform(225, 252))])))
+
+
 def seen(content: Content, words: list[Word], items: list[Item], x_height: float) -> View:
     """What can be asked about."""
     rows = in_rows(words, x_height)
-    icons = next(icons.names for icons in content.pack.icons(content.split) if icons.kind == "signs")
+    icons = max((icons.names for icons in content.pack.icons(content.split) if icons.kind == "signs"), key=len)
     return View(tuple(items), tuple(" ".join(word.text for word in row) for row in rows), tuple(row[0].y for row in rows), icons)
 
 

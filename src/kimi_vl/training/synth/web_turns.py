@@ -55,7 +55,7 @@ class WebTurns(ScreenTurns):
 
     def __init__(self, content: Content, interview: Interview, view: View) -> None:
         self.view = view
-        widgets = tuple(as_widget(item) for item in view.items)
+        widgets = tuple(as_widget(item, row_of(item, view.items)) for item in view.items)
         title = next((item.text for item in view.items if item.role == "title"), "")
         super().__init__(content, interview, Shown(widgets, title, "", "", view.icons))
         self.flat = " ".join(interview.text.split())
@@ -64,10 +64,11 @@ class WebTurns(ScreenTurns):
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the page is poor."""
         makers = (
-            *((self.click, 18), (self.goal, 14), (self.box, 7), (self.at_place, 4), (self.is_on, 8), (self.chosen, 7), (self.field, 6)),
-            *((self.enabled, 2), (self.buttons, 3), (self.checked, 3), (self.title, 5), (self.level, 3), (self.count, 3)),
-            *((self.fact, 34), (self.which, 8), (self.fact_box, 6), (self.text_at, 8), (self.row, 7), (self.paragraph, 6)),
-            *((self.read, 3), (self.absent, 7), (self.unknown, 8), (self.interview.foreign, 2)),
+            *((self.click, 26), (self.goal, 18), (self.intent, 5), (self.neighbour, 9), (self.ordinal, 8), (self.of_row, 9)),
+            *((self.box, 13), (self.at_place, 5), (self.is_on, 12), (self.is_chosen, 6), (self.chosen, 8), (self.field, 7)),
+            *((self.enabled, 2), (self.buttons, 3), (self.checked, 4), (self.title, 4), (self.level, 3), (self.count, 3)),
+            *((self.fact, 45), (self.which, 9), (self.fact_box, 9), (self.text_at, 8), (self.row, 7), (self.paragraph, 5)),
+            *((self.read, 3), (self.absent, 8), (self.unknown, 8), (self.interview.foreign, 2)),
         )
         return self.interview.draw(count, makers) or [self.interview.foreign()]
 
@@ -181,14 +182,23 @@ class WebTurns(ScreenTurns):
         return self.interview.refuse("web_fact", f"There is no {label}.", label=label)
 
 
-def as_widget(item: Item) -> Widget:
+def row_of(item: Item, items: Sequence[Item]) -> str:
+    """What the row of an element is about, where all facts beside it are about one thing; else ""."""
+    if item.role not in ("button", "link", "icon", "check box", "switch", "drop-down"):
+        return ""
+    middle = (item.box[1] + item.box[3]) / 2
+    things = {other.thing for other in items if other.thing and other.role == "fact" and other.box[1] < middle < other.box[3]}
+    return things.pop() if len(things) == 1 else ""
+
+
+def as_widget(item: Item, row: str = "") -> Widget:
     """The item as a window's; one that nobody can press keeps its number and is of no kind."""
     x0, y0, x1, y1 = map(round, item.box)
     known = item.known
     value = str(known.get("group", "") if item.role == "radio button" else known.get("value", ""))
     kind = item.role if item.role in WIDGETS else ""
     label = item.label if kind else f"\0{item.label}"  # a text may be called like a button
-    return Widget(kind, label, (x0, y0, x1, y1), value, bool(known.get("on", False)), bool(known.get("enabled", True)))
+    return Widget(kind, label, (x0, y0, x1, y1), value, bool(known.get("on", False)), bool(known.get("enabled", True)), row)
 
 
 def items_of(known: Sequence[dict[str, Any]]) -> list[Item]:
