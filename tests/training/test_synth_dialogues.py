@@ -14,9 +14,9 @@ from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.dialogues import CRUDE, LIMIT, NO_IMAGE, TALK, dialogue
 from kimi_vl.training.synth.inquiries import ASKED
 from kimi_vl.training.synth.pack import LISTS, SPLITS, DataPack
-from kimi_vl.training.synth.scene import Scene, Turn
+from kimi_vl.training.synth.scene import REFUSAL, Scene, Turn
 from kimi_vl.training.synth.traces import mistakes
-from tests.training.heard import slots
+from tests.training.heard import said, slots
 
 PACK = DataPack.builtin()
 CENT = Decimal("0.01")
@@ -333,7 +333,7 @@ def test_it_says_what_it_is_and_does_not_pretend_to_be_another():
 
 def test_the_world_and_pictures_that_are_not_there_are_refused_each_in_its_own_words():
     keys = {LIMIT: "knowledge", NO_IMAGE: "picture"}
-    refused = [turn for turn in TURNS if turn.task == "refuse"]
+    refused = [turn for turn in TURNS if turn.task == "refuse" and turn.answer != REFUSAL]
     assert {turn.answer for turn in refused} == set(keys)
     for turn in refused:
         assert slots(turn.question, keys[turn.answer]) is not None, turn
@@ -379,3 +379,14 @@ def test_nothing_but_the_asked_split_is_used(split):
 def test_wordings_of_typing_never_leave_a_brace_open():
     assert not any(re.search(r"[{}]", turn.question) for turn in TURNS if turn.task not in ("item", "text"))
     assert all(wording.count("{") == wording.count("}") for wordings in ASKED.values() for wording in wordings)
+
+
+def test_facts_in_typed_notes_are_read_back_from_the_notes():
+    cases = [case for case in onto("needle_value") if case[0].task == "needle" and slots(case[0].question, "needle_quote") is None]
+    assert len(cases) > 40
+    read = [(turn, said(text, filled["attribute"], filled["name"])) for turn, filled, text in cases]
+    assert sum(values == [turn.answer] for turn, values in read) > 0.75 * len(cases)  # a row of the notes may look like a question
+    assert all(values in ([], [turn.answer]) for turn, values in read)
+    for turn in TURNS:
+        if turn.answer == REFUSAL:
+            assert turn.task == "refuse"

@@ -6,6 +6,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from kimi_vl.processor.labels import page_label
+from kimi_vl.training.synth.asking_forms import MORE_PAGED
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Content
@@ -13,7 +14,7 @@ from kimi_vl.training.synth.inquiries import Inquiry
 from kimi_vl.training.synth.invoices import InvoiceClerk
 from kimi_vl.training.synth.lines import unique_word
 from kimi_vl.training.synth.long_wordings import PAGED
-from kimi_vl.training.synth.needles import NeedleTurns, draw_link, draw_needles
+from kimi_vl.training.synth.needles import NeedleTurns, draw_link, draw_needles, is_closed
 from kimi_vl.training.synth.pages import CLOSING, GREETING, Writer
 from kimi_vl.training.synth.paragraphs import set_text, title
 from kimi_vl.training.synth.questions import Interview, Maker
@@ -67,6 +68,8 @@ class Blank(Writer):
     def mention(self, needle: str) -> None:
         """A sentence by itself or in running text; mere text where it is empty."""
         around = [self.content.prose() if self.content.chance(0.45) or not needle else "" for _ in range(2)]
+        if needle and not is_closed(needle):
+            return self.tell(needle)
         before, after = [text if len(text) < 200 else "" for text in around]
         self.tell(" ".join(f"{before} {needle} {after}".split()))
 
@@ -206,6 +209,7 @@ class BookletTurns:
 
     def __init__(self, content: Content, interview: Inquiry, leaves: list[Leaf], facts: NeedleTurns | None) -> None:
         self.content, self.rng, self.interview, self.facts, self.leaves = content, content.rng, interview, facts, leaves
+        self.paged_forms = PAGED if content.split == "test" else (*PAGED, *MORE_PAGED)
         self.slips = [(number, leaf.slip) for number, leaf in enumerate(leaves, 1) if leaf.slip]
 
     def draw(self, count: int) -> list[Turn]:
@@ -240,7 +244,7 @@ class BookletTurns:
         return replace(turn, question=self.paged_question(turn, number), thinking=thinking)
 
     def paged_question(self, turn: Turn, number: int) -> str:
-        return self.rng.choice(PAGED).format(n=number, question=turn.question)
+        return self.rng.choice(self.paged_forms).format(n=number, question=turn.question)
 
     def page_total(self) -> Turn | None:
         if not self.slips:

@@ -5,12 +5,14 @@ from dataclasses import replace
 
 from kimi_vl.training.synth.calculations import Calculations, listed
 from kimi_vl.training.synth.content import MONTHS, Choice, Content
+from kimi_vl.training.synth.copies import CopyTurns
 from kimi_vl.training.synth.demands import dated
 from kimi_vl.training.synth.extraction_turns import Good, as_json
 from kimi_vl.training.synth.figures import Notation, markdown
 from kimi_vl.training.synth.inquiries import Inquiry, joined
+from kimi_vl.training.synth.needles import NeedleTurns, draw_needles, is_closed
 from kimi_vl.training.synth.questions import Maker
-from kimi_vl.training.synth.scene import Scene, Turn
+from kimi_vl.training.synth.scene import Overfull, Scene, Turn
 from kimi_vl.training.synth.traces import Quote, add_up, enumerate_names, extreme
 
 LIMIT = "I only know what I can see or read here."
@@ -45,6 +47,23 @@ SENTENCES = Choice(
     ),
     ("{person} ({email}) ordered goods for {amount}.", "From {date} on, dial {phone} and ask for {person}."),
 )
+MORE_SENTENCES = tuple(  # in training
+    (
+        "{person}, {phone}, {email}|{date}: {person} paid {amount}.|{amount} was sent by {person} on {date}.|"
+        "You can mail {person} at {email}.|"
+        "Name: {person}; phone: {phone}|Name: {person}, due: {date}, amount: {amount}|From: {email}, date: {date}|"
+        "{person} wrote from {email}.|"
+        "The {amount} that {person} owes must be here by {date}.|{email} is what {person} uses now.|"
+        "Whoever dials {phone} talks to {person}.|"
+        "{person}'s number is {phone}.|Send {amount} before {date}, please.|Since {date}, {person} has had the number {phone}.|"
+        "It cost {amount}.|It happened on {date}.|Ring {phone} now.|Is {email} still right?|{person} was there.|I paid {amount}, I think.|"
+        "{person} ({phone}) is away until {date}.|Mail: {email}, tel: {phone}|{person} - {amount} - {date}|"
+        "Yesterday {person} spent {amount}.|"
+        "Dear {person}, we have received {amount}.|Invoice of {date}: {amount}|Our hotline {phone} closes on {date}.|"
+        'If lost, please return it to {person}, {phone}.|{date}, {amount}, {person}|"I gave {person} {amount}," she said.|'
+        "Meeting with {person} on {date}, details from {email}|The invoice ({amount}) came on {date}."
+    ).split("|")
+)
 LIST_FORMS = ("{name} {price}", "{name}: {price}", "- {name} {price}", "{name} - {price}")
 CRUDE = re.compile(
     r"fuck|shit|cunt|nigg|bitch|whore|rape|porn|\bsex|\bass\b|damn", re.IGNORECASE
@@ -63,8 +82,10 @@ class Dialogue:
         return Calculations(self.content, self.interview).makers()
 
     def typing(self) -> list[tuple[Maker, int]]:
-        """Small jobs on typed text."""
+        """Small jobs on typed text; those of split "test" are fewer."""
+        more: list[tuple[Maker, int]] = [] if self.content.split == "test" else [(self.notes, 14), (self.copies, 7)]
         return [
+            *more,
             *(
                 (self.typed_list, 16),
                 (self.extract, 9),
@@ -151,11 +172,38 @@ class Dialogue:
         values = {"email": content.email(), "date": content.date(), "person": content.person(), "phone": content.phone()}
         values["amount"] = notation.full(content.cents())
         form = str(SENTENCES.pick(rng, content.split))
+        if content.split != "test" and content.chance(0.7):
+            form = content.one(MORE_SENTENCES)
         sentence = form.format(**values)
         key = rng.choice([name for name in values if f"{{{name}}}" in form])
         turn = self.interview.glance(f"extract_{key}", values[key], f"It says: {sentence}", "field")
         before = self.short_prose() if rng.random() < 0.3 else ""
         return self.onto(turn, f"{before} {sentence}".strip())
+
+    def notes(self) -> Turn | None:
+        """A question about one to four facts, in lines or in running text."""
+        content, rng = self.content, self.rng
+        try:
+            needles = draw_needles(content, rng.choice((1, 2, 3, 3, 4)))
+            lines = [needle.sentence for needle in needles]
+            lines += [self.short_prose() for _ in range(rng.choice((0, 0, 1, 2)))]
+            rng.shuffle(lines)
+            text = (" " if rng.random() < 0.5 and all(map(is_closed, lines)) else "\n").join(lines)
+            facts = NeedleTurns(content, Inquiry(rng, text, split=content.split), needles)
+        except Overfull:
+            return None
+        makers = [facts.value, facts.value, facts.value, facts.owner, facts.confirm, facts.quote, facts.listing, facts.absent]
+        turn = rng.choice(makers)()
+        return None if turn is None or CRUDE.search(text) else self.onto(turn, text)
+
+    def copies(self) -> Turn | None:
+        """A quotation out of one paragraph or two."""
+        text = "\n".join([self.content.prose() for _ in range(self.rng.choice((1, 1, 2)))])
+        if len(text) > 500 or CRUDE.search(text):
+            return None
+        makers = CopyTurns(self.content, Inquiry(self.rng, text, split=self.content.split)).makers()
+        turn = self.rng.choices([maker for maker, _ in makers], [weight for _, weight in makers])[0]()
+        return turn and self.onto(turn, text)
 
     def short_prose(self) -> str:
         """One sentence without digits or signs that an answer could be taken from."""

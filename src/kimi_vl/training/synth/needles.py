@@ -1,10 +1,14 @@
 """Facts to be found again in a long text or on one of many pages, and the questions about them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from kimi_vl.training.synth.content import Choice, Content
+from kimi_vl.training.synth.asking_forms import MORE_CITES
+from kimi_vl.training.synth.attributes import Attribute, draw_attribute, draw_name, draw_relation
+from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.fact_forms import LINKS, SENTENCES, compose_fact, compose_link
 from kimi_vl.training.synth.figures import Notation
 from kimi_vl.training.synth.inquiries import Inquiry, joined
 from kimi_vl.training.synth.long_wordings import CITE
@@ -13,22 +17,18 @@ from kimi_vl.training.synth.scene import Overfull, Turn
 from kimi_vl.training.synth.traces import Quote, Working, add_up
 
 
-class Attribute(NamedTuple):
-    """What a fact is about, said of one and of several, and how its value is drawn; amounts are drawn by `draw_needles`."""
-
-    one: str
-    many: str
-    draw: Callable[[Content], str] | None = None
-
-
 class Needle(NamedTuple):
-    """The `attribute` of `name` is `value`; `cents` where it is an amount. `sentence` is how the text says so."""
+    """The `attribute` of `name` is `value`; `cents` where it is an amount.
+
+    `sentence` is how the text says so: `whole` when that is one sentence, which can be quoted.
+    """
 
     attribute: Attribute
     name: str
     value: str
     cents: int
     sentence: str
+    whole: bool = True
 
 
 class Link(NamedTuple):
@@ -38,83 +38,6 @@ class Link(NamedTuple):
     name: str
     other: str
     sentence: str
-
-
-# Two words each: of 150,000 paragraphs hardly any has one of them, so that the facts are all the text says about them.
-CODES = Choice(
-    (
-        Attribute("access code", "access codes", lambda c: c.number(5)),
-        Attribute("gate code", "gate codes", lambda c: c.number(c.rng.randint(4, 6))),
-        Attribute("alarm code", "alarm codes", lambda c: c.number(4)),
-        Attribute("locker number", "locker numbers", lambda c: c.number(3)),
-        Attribute("badge number", "badge numbers", lambda c: c.number(6)),
-        Attribute("safe combination", "safe combinations", lambda c: f"{c.number(2)}-{c.number(2)}-{c.number(2)}"),
-        Attribute("file number", "file numbers", lambda c: c.code()),
-        Attribute("ticket code", "ticket codes", lambda c: c.letters(2) + c.number(4)),
-        Attribute("desk extension", "desk extensions", lambda c: c.number(4)),
-        Attribute("booking reference", "booking references", lambda c: c.letters(6)),
-        Attribute("parking space", "parking spaces", lambda c: c.letters(1) + c.number(2)),
-        Attribute("secret word", "secret words", lambda c: c.one(c.pack.words(c.split)).lower()),
-        Attribute("closing date", "closing dates", lambda c: c.date()),
-        Attribute("contact address", "contact addresses", lambda c: c.email()),
-        Attribute("service number", "service numbers", lambda c: c.phone()),
-    ),
-    (
-        Attribute("vault number", "vault numbers", lambda c: c.number(5)),
-        Attribute("entry phrase", "entry phrases", lambda c: " ".join([c.one(c.pack.words(c.split)).lower() for _ in range(2)])),
-        Attribute("radio channel", "radio channels", lambda c: c.number(2) + c.letters(1)),
-    ),
-)
-COSTS = Choice(
-    (
-        Attribute("monthly rent", "monthly rents"),
-        Attribute("cleaning fee", "cleaning fees"),
-        Attribute("repair cost", "repair costs"),
-        Attribute("yearly budget", "yearly budgets"),
-        Attribute("open balance", "open balances"),
-        Attribute("entrance fee", "entrance fees"),
-    ),
-    (Attribute("mooring fee", "mooring fees"), Attribute("heating bill", "heating bills")),
-)
-SENTENCES = Choice(
-    (
-        "The {attribute} of {name} is {value}.",
-        "The {attribute} of {name} is {value}.",
-        "{name} has the {attribute} {value}.",
-        "Note: the {attribute} of {name} is {value}.",
-        "For {name}, the {attribute} is {value}.",
-        "The {attribute} of {name} was set to {value}.",
-        "Remember that the {attribute} of {name} is {value}.",
-    ),
-    ("{value} is the {attribute} of {name}.", "As {attribute} of {name} we use {value}."),
-)
-RELATIONS = Choice(("deputy", "sponsor", "successor", "neighbour", "supplier", "landlord"), ("guardian", "twin town"))
-LINKS = Choice(
-    ("The {relation} of {name} is {other}.", "Since spring, the {relation} of {name} is {other}.", "{other} is the {relation} of {name}."),
-    ("As {relation} of {name} we have {other}.",),
-)
-PLACES = Choice(
-    tuple(
-        "the harbour|the library|the north gate|the old mill|the archive|the boat house|the bakery|the museum|the west wing|the garage|"
-        "the workshop|the town hall|the cellar|the reading room|the observatory|the greenhouse|the main office|the laboratory|the stables|"
-        "the theatre|the station|the brewery|the school|the lighthouse|the warehouse|the chapel|the swimming pool|the print shop".split("|")
-    ),
-    ("the shipyard", "the clinic", "the vineyard", "the studio", "the post office", "the east tower"),
-)
-
-
-def draw_name(content: Content) -> str:
-    """Of a person, a company, a place or a project."""
-    kind = content.rng.randrange(5)
-    if kind < 2:
-        return content.person()
-    if kind == 2:
-        return content.company()
-    return (
-        f"Project {content.one(content.pack.words(content.split)).capitalize()}"
-        if kind == 3
-        else str(PLACES.pick(content.rng, content.split))
-    )
 
 
 def draw_names(content: Content, count: int, taken: Sequence[str] = ()) -> list[str]:
@@ -129,48 +52,70 @@ def draw_names(content: Content, count: int, taken: Sequence[str] = ()) -> list[
     raise Overfull(f"no {count} different names")
 
 
-def draw_attribute(content: Content, costs: float = 0.35) -> Attribute:
-    found = (COSTS if content.chance(costs) else CODES).pick(content.rng, content.split)
-    assert isinstance(found, Attribute)
-    return found
-
-
 def draw_needles(content: Content, count: int) -> list[Needle]:
     """`count` facts about one or two attributes: different names, different values, none of which holds another."""
     attributes = [draw_attribute(content)]
     if count > 1 and content.chance(0.5):
-        attributes.append(draw_attribute(content, 0.2))
+        second = draw_attribute(content, 0.2)
+        if second == attributes[0] or _apart(second.one, [attributes[0].one]):
+            attributes.append(second)
     names = draw_names(content, max(1, count if len(set(attributes)) == 1 else -(-count * 3 // 4)))
     keys = [(attribute, name) for attribute in dict.fromkeys(attributes) for name in names]
     first = [(attributes[0], name) for name in names[: (count + 1) // 2]]
     keys = first + content.rng.sample([key for key in keys if key not in first], count - len(first))
     needles: list[Needle] = []
     notation = Notation(2, prefix=content.one(("", "$", "$")))
+    taken = [] if content.split == "test" else list(names)
     for attribute, name in keys:
-        for _ in range(30):
-            cents = 0 if attribute.draw else content.rng.randint(1000, 99999)
-            value = attribute.draw(content) if attribute.draw else notation.full(cents)
-            if _apart(value, [needle.value for needle in needles]):
-                break
-        else:
-            raise Overfull(f"no {count} different values of {attribute.one}")
-        needles.append(Needle(attribute, name, value, cents, _said(SENTENCES, content, attribute=attribute.one, name=name, value=value)))
+        value, cents = _fresh(content, attribute, notation, taken)
+        taken.append(value)
+        form = str(SENTENCES.pick(content.rng, content.split))
+        slots = {"attribute": attribute.one, "name": name, "value": value}
+        if content.split != "test" and content.chance(0.85):
+            form = compose_fact(content, wrong=True)
+            if "{wrong}" in form:
+                slots["wrong"], _ = _fresh(content, attribute, notation, taken)
+                taken.append(slots["wrong"])
+        needles.append(Needle(attribute, name, value, cents, said(form, **slots), is_sentence(form)))
     content.rng.shuffle(needles)
     return needles
+
+
+def _fresh(content: Content, attribute: Attribute, notation: Notation, taken: Sequence[str]) -> tuple[str, int]:
+    """A value and its cents that neither holds nor is held by a value that is taken. Raises Overfull."""
+    for _ in range(30):
+        cents = 0 if attribute.draw else content.rng.randint(1000, 99999)
+        value = attribute.draw(content) if attribute.draw else notation.full(cents)
+        if _apart(value, taken):
+            return value, cents
+    raise Overfull(f"no other value of {attribute.one}")
 
 
 def draw_link(content: Content, needles: Sequence[Needle]) -> Link:
     """Somebody new whose relation is one of the needles' names."""
     other = content.one(needles).name
     (name,) = draw_names(content, 1, [needle.name for needle in needles])
-    relation = str(RELATIONS.pick(content.rng, content.split))
-    return Link(relation, name, other, _said(LINKS, content, relation=relation, name=name, other=other))
+    relation = draw_relation(content)
+    form = str(LINKS.pick(content.rng, content.split))
+    if content.split != "test" and content.chance(0.75):
+        form = compose_link(content)
+    return Link(relation, name, other, said(form, relation=relation, name=name, other=other))
 
 
-def _said(choice: Choice, content: Content, **slots: str) -> str:
-    form = str(choice.pick(content.rng, content.split))
+def said(form: str, **slots: str) -> str:
+    """The form with its braces filled; the first letter is a capital, unless it is the value's own."""
     text = form.format(**slots)
     return text if form.startswith("{value}") else text[0].upper() + text[1:]
+
+
+def is_sentence(form: str) -> bool:
+    """Whether a form is one sentence with its stop. What fills its braces may have points of its own."""
+    return is_closed(form) and not re.search(r"[.?!>] ", form)
+
+
+def is_closed(text: str) -> bool:
+    """Whether a fact ends so that running text may follow; rows and keys with values need a line of their own."""
+    return text[-1] in ".?!" or text[-2:] in ('."', ".'", ".)")
 
 
 def _apart(text: str, others: Sequence[str]) -> bool:
@@ -195,6 +140,7 @@ class NeedleTurns:
     ) -> None:
         self.content, self.rng, self.interview = content, content.rng, interview
         self.links, self.pages = links, pages or {}
+        self.cites = CITE if content.split == "test" else (*CITE, *MORE_CITES)
         flat = " ".join(interview.text.split())
         folded = flat.casefold()
         self.needles = sorted(needles, key=lambda needle: flat.index(needle.sentence))  # as they are read
@@ -207,7 +153,7 @@ class NeedleTurns:
             *((self.value, 30), (self.owner, 8), (self.quote, 5), (self.hop, 14), (self.link, 3), (self.count, 6), (self.listing, 3)),
             *((self.sum_two, 14), (self.higher, 5), (self.absent, 16), (self.given, 5)),
         ]
-        return shared
+        return shared if self.content.split == "test" else [*shared, (self.confirm, 6)]
 
     def evidence(self, fact: Needle | Link) -> str:
         """The sentence, with its page."""
@@ -220,7 +166,7 @@ class NeedleTurns:
         turn = self.interview.glance(key, answer, self.evidence(fact), task, **slots)
         page = self.pages.get(fact.sentence)
         if page and cite:
-            question = joined(turn.question, self.rng.choice(CITE))
+            question = joined(turn.question, self.rng.choice(self.cites))
             turn = replace(turn, question=question, answer=f"{answer} (page {page})")
         return turn
 
@@ -240,6 +186,8 @@ class NeedleTurns:
 
     def quote(self) -> Turn | None:
         needle = self.rng.choice(self.needles)
+        if not needle.whole:
+            return None
         page = self.pages.get(needle.sentence)
         thought = f"It gives {needle.value}." if not page else f"It is on page {page}."
         return self.interview.glance("needle_quote", needle.sentence, thought, "needle", attribute=needle.attribute.one, name=needle.name)
@@ -260,6 +208,14 @@ class NeedleTurns:
         thought = self.evidence(known) if known else f"The {needle.attribute.one} of {name} is not given."
         answer = "Yes." if known else "No."
         return self.interview.glance("needle_given", answer, thought, "needle", attribute=needle.attribute.one, name=name)
+
+    def confirm(self) -> Turn | None:
+        """Whether a value is the right one; half of the times it is another's."""
+        needle = self.rng.choice(self.needles)
+        value = needle.value if self.rng.random() < 0.5 else self.rng.choice(self.needles).value
+        thought = self.evidence(needle)
+        slots = {"attribute": needle.attribute.one, "name": needle.name, "value": value}
+        return self.interview.glance("needle_confirm", "Yes." if value == needle.value else "No.", thought, "check", **slots)
 
     # Worked out ------------------------------------------------------------------------------------------------------
 
@@ -338,5 +294,5 @@ class NeedleTurns:
             return None
         turn = self.interview.refuse("needle_value", f"There is no {attribute.one} of {name}.", attribute=attribute.one, name=name)
         if self.pages and self.rng.random() < 0.25:
-            return replace(turn, question=joined(turn.question, self.rng.choice(CITE)))
+            return replace(turn, question=joined(turn.question, self.rng.choice(self.cites)))
         return turn
