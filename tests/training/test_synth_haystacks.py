@@ -396,3 +396,12 @@ def test_a_confirmed_value_is_the_one_that_the_text_gives():
             ((values, value),) = [(values, value) for values, value in known if values]
             assert turn.answer == ("Yes." if value.casefold() == values[0].casefold() else "No."), turn
     assert answers == {"Yes.", "No."}
+
+
+def test_a_correction_says_which_value_is_the_wrong_one():
+    for form in CORRECTED:
+        denied = re.findall(r"(?:not|changed from|instead of|used to be|another \{attribute\},) (\{\w+\})", form)
+        held = re.findall(r"(?:but|to|now|is|now it is|has the \{attribute\}|now has the \{attribute\}) (\{\w+\})", form)
+        assert denied == ["{wrong}"], form
+        assert "{value}" in held, form
+        assert "{wrong}" not in held, form

@@ -14,7 +14,7 @@ INTEGERS = Choice(
     (
         *("Quantity", "Points", "Stock", "Age", "Sales", "Visitors", "Orders", "Units", "Members", "Score", "Goals", "Seats"),
         *("Pages", "Rooms", "Downloads", "Calls", "Students", "Games", "Population", "Errors", "Days", "Copies", "Wins", "Steps", "Beds"),
-        *("Minutes", "Platform", "Places", "Floors", "Boxes", "Staff"),
+        *("Minutes", "Platform", "Places", "Floors", "Boxes", "Crew"),
     ),
     ("Headcount", "Tickets", "Votes", "Parcels"),
 )
@@ -33,7 +33,7 @@ DATES = Choice(
     ("Date", "Start", "End", "Due", "Delivered", "Updated", "Opened", "Born", "Sent", "Founded", "Last seen", "Signed"),
     ("Expires", "Ordered on"),
 )
-TIMES = Choice(("Departs", "Arrives", "Opens", "Closes", "Starts", "Ends", "Check-in"), ("Boarding", "Doors"))
+TIMES = Choice(("Departs", "Arrives", "Opens", "Closes", "Starts", "Ends", "Check-in"), ("Curtain", "Last entry"))
 CODES = Choice(("Code", "Ref.", "ID", "SKU", "Number", "Order no.", "Key", "Serial no.", "Licence", "Plate"), ("Part no.", "Batch"))
 FLAGS = Choice(
     ("In stock", "Active", "Paid", "Approved", "Open", "Checked", "Online", "Sold out", "Booked", "Passed", "Vegan"), ("Insured", "Shipped")
