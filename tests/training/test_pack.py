@@ -247,6 +247,24 @@ def test_adding_to_a_pack_leaves_the_rest_byte_for_byte(folder, tmp_path, monkey
     assert "icons/more.webp" in index["files"]
 
 
+def test_each_step_of_a_build_finds_what_the_steps_before_it_added(folder, tmp_path):
+    drawn, staging = with_extras(folder, tmp_path / "drawn"), tmp_path / "staging"
+    shutil.copytree(folder, staging)
+    index, found = json.loads((folder / "pack.json").read_text()), []
+
+    def add_icons(staging: Path, scratch: Path) -> list[dict]:
+        shutil.copytree(drawn / "icons", staging / "icons")
+        return [{"name": "icons", "version": "1"}]
+
+    def add_pages(staging: Path, scratch: Path) -> list[dict]:
+        found.extend(icons.name for icons in DataPack.load(staging).icons("train"))
+        return []
+
+    build_pack.extend(staging, index["faces"], index["sources"], [add_icons, add_pages], tmp_path)
+    assert found == ["train"]
+    assert [source["name"] for source in json.loads((staging / "pack.json").read_text())["sources"]] == ["sqlite3-doc", "icons"]
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
