@@ -4,7 +4,7 @@
 
 nano's weights on one GPU, bf16, blocks compiled. The batches are real ones of the stage (rendered by `--workers` processes, kept in
 memory), so the time is the device's alone. Beside it stands the limit: the step's counted operations at the data sheet's rate.
-`--set images=256` changes the budget, `--profile FILE` writes the kernels that take longest.
+`--set images=256` changes the budget, `--eager` does not record the step as a graph, `--profile FILE` writes the kernels that take longest.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import dataclasses
 import json
 import statistics
 import time
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,9 +23,10 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.training.flops import FlopCounter, peak_flops
 from kimi_vl.training.loader import BatchStream, batches
 from kimi_vl.training.network import TrainedNetwork, initialise
+from kimi_vl.training.packing import Batch
 from kimi_vl.training.run import STAGES, start_from
 from kimi_vl.training.stage import Stage
-from kimi_vl.training.trainer import Ranks, Trainer
+from kimi_vl.training.trainer import EAGER_STEPS, Ranks, RecordedUpdate, Trainer, Update
 
 
 def main() -> None:
@@ -35,6 +37,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=12)
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=N", help="other values of the stage's budget")
+    parser.add_argument("--eager", action="store_true")
     parser.add_argument("--profile", type=Path)
     parser.add_argument("--output", type=Path)
     args = parser.parse_args()
@@ -52,7 +55,10 @@ def main() -> None:
     if device.type == "cuda":
         network.compile_blocks()
     data = [batch.to(device) for batch in islice(stream, args.batches)]
-    times = measured(trainer, stage, data, args.rounds)
+    update: Update = partial(trainer._update, stage)
+    measured(update, data[:EAGER_STEPS], 1)
+    recorded = device.type == "cuda" and not args.eager
+    times, launching = measured(RecordedUpdate(update, data[0]) if recorded else update, data, args.rounds)
     counter = FlopCounter(network.model)
     flops = statistics.mean(float(counter.count(batch)) for batch in data)
     peak, median = peak_flops(device), statistics.median(times)
@@ -60,7 +66,8 @@ def main() -> None:
         "what": "one optimiser step on rendered batches, forward to update, one device",
         "stage": stage.name, "budget": dataclasses.asdict(stage.budget),
         "device": torch.cuda.get_device_name(0) if device.type == "cuda" else "cpu", "torch": torch.__version__,
-        "ms_per_step": round(median * 1e3, 1), "slowest_ms": round(max(times) * 1e3, 1),
+        "recorded": recorded, "ms_per_step": round(median * 1e3, 1), "slowest_ms": round(max(times) * 1e3, 1),
+        "launching_ms": round(statistics.median(launching) * 1e3, 1),
         "samples_per_s": round(statistics.mean(float(b.num_samples) for b in data) / median),
         "full_patches": round(statistics.mean(float(b.real_patches) for b in data) / stage.budget.patches, 3),
         "full_tokens": round(statistics.mean(float(b.real_tokens) for b in data) / stage.budget.tokens, 3),
@@ -74,18 +81,17 @@ def main() -> None:
         args.profile.write_text(longest_kernels(trainer, stage, data), encoding="utf-8")
 
 
-def measured(trainer: Trainer, stage: Stage, data: list, rounds: int) -> list[float]:
-    """Seconds of each step after one warm round."""
-    times = []
-    for number in range(rounds + 1):
-        for batch in data:
-            synchronise(trainer.ranks.device)
-            began = time.perf_counter()
-            trainer.update(batch, stage, 1e-5)
-            synchronise(trainer.ranks.device)
-            if number:
-                times.append(time.perf_counter() - began)
-    return times
+def measured(update: Update, data: list[Batch], rounds: int) -> tuple[list[float], list[float]]:
+    """Seconds of each step, and of these until the host had launched it."""
+    times, launching = [], []
+    for batch in data * rounds:
+        synchronise(batch.pixels.device)
+        began = time.perf_counter()
+        update(batch, 1e-5)
+        launching.append(time.perf_counter() - began)
+        synchronise(batch.pixels.device)
+        times.append(time.perf_counter() - began)
+    return times, launching
 
 
 def longest_kernels(trainer: Trainer, stage: Stage, data: list) -> str:

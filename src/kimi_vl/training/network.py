@@ -63,7 +63,8 @@ class TrainedNetwork(nn.Module):
         for block in self.blocks:
             block.__dict__.pop("forward", None)
             if wanted:
-                block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False)
+                # There is no dropout, and asking for the random state would break the recording of a step.
+                block.__dict__["forward"] = partial(checkpoint, block.forward, use_reentrant=False, preserve_rng_state=False)
 
     @property
     def rope_theta(self) -> float:

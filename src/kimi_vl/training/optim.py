@@ -63,7 +63,9 @@ class MuonAdamW:
         self.masters = {name: p.detach().float().clone() for name, p in named}
         self.momenta = {name: torch.zeros_like(master) for name, master in self.masters.items()}
         self.squares = {name: torch.zeros_like(m) for name, m in self.masters.items() if name not in orthogonalised}
-        self.steps = 0
+        device = next(iter(self.masters.values())).device
+        # On the device, so that a recorded step counts, too.
+        self.steps = torch.zeros((), dtype=torch.float64, device=device)
         self._shapes: dict[tuple[int, int], list[str]] = defaultdict(list)
         for name, master in self.masters.items():
             if name in orthogonalised:
@@ -72,10 +74,11 @@ class MuonAdamW:
     def forget(self) -> None:
         """Back to the state of an optimiser that has made no step; the masters stay."""
         torch._foreach_zero_([*self.momenta.values(), *self.squares.values()])
-        self.steps = 0
+        self.steps.zero_()
 
-    def step(self, lr: float, gradients: dict[str, torch.Tensor]) -> None:
-        """One update with fp32 gradients (already averaged and clipped)."""
+    def step(self, lr: float | torch.Tensor, gradients: dict[str, torch.Tensor]) -> None:
+        """One update with fp32 gradients (already averaged and clipped). `lr` may be a scalar on the device; nothing asks the host."""
+        lr = lr if isinstance(lr, torch.Tensor) else torch.full_like(self.steps, lr)
         self.steps += 1
         for (rows, columns), names in self._shapes.items():
             self._muon(names, rows, columns, lr, gradients)
@@ -83,45 +86,47 @@ class MuonAdamW:
             self._adamw(list(self.squares), lr, gradients)
         torch._foreach_copy_([self.parameters[n].detach() for n in self.masters], list(self.masters.values()))
 
-    def _muon(self, names: list[str], rows: int, columns: int, lr: float, gradients: dict[str, torch.Tensor]) -> None:
+    def _muon(self, names: list[str], rows: int, columns: int, lr: torch.Tensor, gradients: dict[str, torch.Tensor]) -> None:
         grads, momenta, masters = [gradients[n] for n in names], [self.momenta[n] for n in names], [self.masters[n] for n in names]
         torch._foreach_mul_(momenta, MUON_MOMENTUM)
         torch._foreach_add_(momenta, grads)
         nesterov = torch._foreach_add(grads, momenta, alpha=MUON_MOMENTUM)
         update = orthogonalise(torch.cat([g.reshape(-1, rows, columns) for g in nesterov])).float()
+        update *= (-lr * 0.2 * max(rows, columns) ** 0.5).float()
         pieces = update.split([m.numel() // (rows * columns) for m in masters])
-        torch._foreach_mul_(masters, 1 - lr * self.weight_decay)
-        scale = -lr * 0.2 * max(rows, columns) ** 0.5
-        torch._foreach_add_(masters, [piece.reshape(m.shape) for piece, m in zip(pieces, masters, strict=True)], alpha=scale)
+        torch._foreach_mul_(masters, (1 - lr * self.weight_decay).float())
+        torch._foreach_add_(masters, [piece.reshape(m.shape) for piece, m in zip(pieces, masters, strict=True)])
 
-    def _adamw(self, names: list[str], lr: float, gradients: dict[str, torch.Tensor]) -> None:
+    def _adamw(self, names: list[str], lr: torch.Tensor, gradients: dict[str, torch.Tensor]) -> None:
         grads, momenta = [gradients[n] for n in names], [self.momenta[n] for n in names]
         squares, masters = [self.squares[n] for n in names], [self.masters[n] for n in names]
         beta1, beta2 = ADAM_BETAS
         torch._foreach_lerp_(momenta, grads, 1 - beta1)
         torch._foreach_mul_(squares, beta2)
         torch._foreach_addcmul_(squares, grads, grads, 1 - beta2)
-        denominator = torch._foreach_div(squares, 1 - beta2**self.steps)
+        denominator = torch._foreach_div(squares, (1 - beta2**self.steps).float())
         torch._foreach_sqrt_(denominator)
         torch._foreach_add_(denominator, ADAM_EPS)
         self._decay([n for n in names if is_muon(n, self.masters[n])], lr)
-        torch._foreach_addcdiv_(masters, momenta, denominator, -lr / (1 - beta1**self.steps))
+        update = torch._foreach_div(momenta, denominator)
+        torch._foreach_mul_(update, (-lr / (1 - beta1**self.steps)).float())
+        torch._foreach_add_(masters, update)
 
-    def _decay(self, names: list[str], lr: float) -> None:
+    def _decay(self, names: list[str], lr: torch.Tensor) -> None:
         """Weight decay on the matrices inside the network only, as under Muon."""
         if names:
-            torch._foreach_mul_([self.masters[n] for n in names], 1 - lr * self.weight_decay)
+            torch._foreach_mul_([self.masters[n] for n in names], (1 - lr * self.weight_decay).float())
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything a bitwise resume needs, as flat tensors."""
         state = {f"master/{n}": t for n, t in self.masters.items()}
         state |= {f"momentum/{n}": t for n, t in self.momenta.items()}
         state |= {f"square/{n}": t for n, t in self.squares.items()}
-        return state | {"steps": torch.tensor(self.steps)}
+        return state | {"steps": self.steps}
 
     def load_state(self, state: dict[str, torch.Tensor]) -> None:
         for kind, tensors in (("master", self.masters), ("momentum", self.momenta), ("square", self.squares)):
             for name, tensor in tensors.items():
                 tensor.copy_(state[f"{kind}/{name}"])
-        self.steps = int(state["steps"])
+        self.steps.copy_(state["steps"])
         torch._foreach_copy_([self.parameters[n].detach() for n in self.masters], list(self.masters.values()))

@@ -52,6 +52,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--save-every", type=int, default=SAVE_EVERY, metavar="STEPS")
     parser.add_argument("--unquantised", action="store_true", help="also export bf16 weights at the end, to compare the int8 ones with")
     parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--eager", action="store_true", help="do not record the training step as a CUDA graph")
     parser.add_argument("--force", action="store_true", help="resume although the settings have changed")
     return parser.parse_args()
 
@@ -147,7 +148,8 @@ def new_trainer(first: Stage, config: KimiVLConfig, args: argparse.Namespace, ra
     if args.weights:
         start_from(network, args.weights)
     args.out.mkdir(parents=True, exist_ok=True)
-    return Trainer(network, ranks, first.weight_decay, args.out / "metrics.jsonl", first.optimizer)
+    records = False if args.eager else None
+    return Trainer(network, ranks, first.weight_decay, args.out / "metrics.jsonl", first.optimizer, records=records)
 
 
 def resume(trainer: Trainer, states: StateFolder, args: argparse.Namespace, plan: list[Stage]) -> Progress:
