@@ -216,7 +216,7 @@ def expected(key: str, slots: dict[str, str], table: Printed, page: Page) -> str
 
 
 def plain_expected(key: str, slots: dict[str, str], table: Printed, page: Page) -> str | int | None:
-    if key == "count_rows":
+    if key in ("count_rows", "count_subjects"):
         return str(len(table.rows))
     if key == "count_columns":
         return str(len(table.head))
@@ -253,7 +253,17 @@ def test_every_answer_follows_from_the_printed_cells():
     assert {
         *("cell", "quantity", "price", "unit", "row_with", "highest", "lowest", "which_larger", "cells_sum", "cells_difference"),
         *("column_sum", "row_sum", "row_highest", "row_lowest", "count_equal", "count_above", "count_below", "which_above"),
-        *("count_rows", "count_columns", "column_names", "list_column", "table_row", "nth_row", "printed_total", "to_markdown"),
+        *(
+            "count_rows",
+            "count_subjects",
+            "count_columns",
+            "column_names",
+            "list_column",
+            "table_row",
+            "nth_row",
+            "printed_total",
+            "to_markdown",
+        ),
         *("title", "shop", "number", "date", "total", "row_of", "column_of", "row_there", "value_there", "which_equal"),
         *(
             "cell_where",

@@ -199,7 +199,7 @@ COST_GROUPS = (
     "catering|postage|transport|membership|installation|inspection|shipping|advertising|removal|guided tour",
     "fee|cost|charge|price|budget|allowance|rate",
 )
-_PLURALS = {"glass": "glasses", "inbox": "inboxes", "mailbox": "mailboxes", "mass": "masses", "watchman": "watchmen"}
+_PLURALS = {"glass": "glasses", "inbox": "inboxes", "mailbox": "mailboxes", "mass": "masses", "person": "people", "watchman": "watchmen"}
 
 
 def plural(one: str) -> str:
@@ -207,7 +207,7 @@ def plural(one: str) -> str:
     many = _PLURALS.get(noun) or (
         f"{noun[:-1]}ies" if noun[-1] == "y" and noun[-2] not in "aeiou" else noun + ("es" if noun[-1] in "sx" else "s")
     )
-    return f"{head} {many}"
+    return f"{head} {many}".strip()
 
 
 def _composed(qualifiers: str, nouns: str, draw: Callable[[Content], str] | None = None) -> list[Attribute]:

@@ -115,10 +115,9 @@ class PictureTurns:
         return self.counted("shape_count_some", self.fitting(words), words, things=plural(words))
 
     def counted(self, key: str, found: Sequence[Shape], words: str, /, **slots: str) -> Turn:
-        """Listed with their places, from left to right, when thinking is demanded; else mostly answered at a glance."""
+        """A few at a glance; more are listed with their places, from left to right, which is the only way to be sure."""
         listed = "\n".join(f"{k}. {s.called} {point_at(self.place(s))}" for k, s in enumerate(found, 1)) or f"I see no {words}."
-        easy = len(found) <= FEW or self.rng.random() < 0.75
-        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=easy, **slots)
+        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=len(found) <= FEW, **slots)
 
     def count_kinds(self) -> Turn:
         coloured = self.content.chance(0.6)

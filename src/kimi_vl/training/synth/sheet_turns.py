@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from kimi_vl.training.synth import traces
+from kimi_vl.training.synth.attributes import plural
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.figures import markdown
 from kimi_vl.training.synth.goods import names_of_role, role_of
@@ -427,8 +428,10 @@ class SheetTurns:
     def count(self) -> Turn | None:
         if self.sheet.total:
             return None
-        names = traces.enumerate_names(self.names)
-        return self.interview.work("count_rows", str(len(self.names)), names, "count", trivial=True, easy=len(self.names) <= FEW)
+        names, easy = traces.enumerate_names(self.names), len(self.names) <= FEW
+        key = self.content.one(("count_rows", "count_subjects"))
+        slots = {"subjects": plural(self.sheet.subject)} if key == "count_subjects" else {}
+        return self.interview.work(key, str(len(self.names)), names, "count", trivial=True, easy=easy, **slots)
 
     # Refused ---------------------------------------------------------------------------------------------------------
 

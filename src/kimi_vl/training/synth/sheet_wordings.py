@@ -32,6 +32,11 @@ SHEET_WORDINGS = {
         "How many lines does the table have below its head?|How many entries does the table list?|What is the number of rows?|"
         "How many records are there?"
     ),
+    "count_subjects": (
+        "How many {subjects} are [listed/there/in the table/shown/in this list]?|Count the {subjects}.|How many {subjects} do you see?|"
+        "What is the number of {subjects}?|How many {subjects} does the table [list/name/have]?|How many different {subjects} are named?|"
+        "Tell me how many {subjects} there are.|For how many {subjects} [are values given/is there an entry]?|Number of {subjects}?"
+    ),
     "highest": (
         "Which {subject} has the highest {column}?|What {subject} has the most {column}?|Which {subject} has the largest {column}?|"
         "Who or what has the highest {column}?|Which one has the greatest {column}?|Which row has the highest {column}?|"
