@@ -143,7 +143,7 @@ def draw_page(split: str, k: int) -> dict[str, Any]:
     """Draw page k of a split into the folder that `open_browser` was given; returns what is known of it."""
     grammars = list(web_grammars.GRAMMARS.items())
     picture, facts = pack_web.draw_fitting(
-        _drawing["page"], f"web/{split}/{k}", _drawing["pack"], split, grammars[k % len(grammars)], web_grammars.THEMES
+        _drawing["page"], f"web/{split}/{k}", _drawing["pack"], split, grammars[k % len(grammars)], web_grammars.THEMES, varied=True
     )
     name = f"web/{split}-{k:04d}.webp"
     Image.fromarray(picture).save(_drawing["staging"] / name, "WEBP", quality=PAGE_QUALITY, method=6)

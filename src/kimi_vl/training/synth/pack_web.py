@@ -19,10 +19,12 @@ from kimi_vl.training.synth.icons import Tile, tiles
 from kimi_vl.training.synth.pack import DataPack, Face
 from kimi_vl.training.synth.pack_browser import screenshot
 from kimi_vl.training.synth.scene import Overfull
+from kimi_vl.training.synth.web_styles import arrangement, palette
 
 WIDTHS = (560, 588, 616, 672, 728, 784, 868)
 HEIGHTS = (448, 504, 560, 616, 672)
 MIN_X_HEIGHT = 6.8  # pixels; what a browser draws smaller is not asked about, so no page has it
+VARIED = 0.8  # share of pages with colours, and as many with an arrangement, that are drawn and not their grammar's
 MAX_WORDS = 260  # a page with more would be an exercise in transcription alone
 
 
@@ -189,8 +191,8 @@ def item(role: str, label: str, **more: Any) -> str:
 Grammar = Callable[[Site], str]
 
 
-def page_html(body: str, theme: Theme, faces: tuple[Face, Face], size: int, width: int) -> str:
-    """A whole document: a grammar's body in a theme and two faces."""
+def page_html(body: str, theme: Theme, faces: tuple[Face, Face], size: int, width: int, more: str = "") -> str:
+    """A whole document: a grammar's body in a theme and two faces; `more` is CSS behind the page's own."""
     fonts = "".join(
         f"@font-face{{font-family:f{k};src:url(data:font/{face.path.suffix[1:]};base64,{base64.b64encode(face.path.read_bytes()).decode()})}}"
         for k, face in enumerate(faces)
@@ -228,7 +230,7 @@ table{{border-collapse:collapse;width:100%}}td,th{{padding:{max(3, t.pad // 2)}p
 td.n,th.n{{text-align:right}}.tag{{border:1px solid {t.line};border-radius:99px;padding:1px 9px}}
 .picture{{background:linear-gradient(135deg,{t.line},{t.accent});border-radius:{t.radius}px}}
 .veil{{position:fixed;inset:0;background:{t.paper};display:flex;align-items:center;justify-content:center}}
-"""
+{more}"""
     return f"<!DOCTYPE html><html lang='en'><meta charset='utf-8'><style>{style}</style><body>{body}</body></html>"
 
 
@@ -246,19 +248,24 @@ def readable_face(content: Content, kinds: tuple[str, ...]) -> Face:
 
 
 def draw(
-    page: Any, seed: str, pack: DataPack, split: str, grammar: tuple[str, Grammar], themes: Sequence[Theme]
+    page: Any, seed: str, pack: DataPack, split: str, grammar: tuple[str, Grammar], themes: Sequence[Theme], *, varied: bool
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """One page: picture uint8 [H, W, 3], and what stands where. Raises Overfull where a draw is no good."""
     rng = random.Random(seed)
     content = Content(rng, pack, split)
     theme = content.one(themes)
+    if varied and rng.random() < VARIED:
+        theme = theme._replace(
+            **palette(rng), frame=content.one(("line", "shade", "none")), radius=rng.randint(0, 20), pad=rng.randint(6, 18)
+        )
+    more = arrangement(rng) if varied and rng.random() < VARIED else ""
     width, height = rng.choice(WIDTHS), rng.choice(HEIGHTS)
     faces = (
         readable_face(content, ("sans", "sans", "sans", "serif", "slab")),
         readable_face(content, ("sans", "serif", "slab", "condensed")),
     )
     page.set_viewport_size({"width": width, "height": height})
-    document = page_html(grammar[1](Site(content, theme)), theme, faces, rng.choice((15, 15, 16, 16, 17, 18)), width)
+    document = page_html(grammar[1](Site(content, theme)), theme, faces, rng.choice((15, 15, 16, 16, 17, 18)), width, more)
     page.set_content(document, wait_until="load")
     page.evaluate("document.fonts.ready")
     found = page.evaluate(_LOOK)
@@ -286,12 +293,12 @@ def draw(
 
 
 def draw_fitting(
-    page: Any, seed: str, pack: DataPack, split: str, grammar: tuple[str, Grammar], themes: Sequence[Theme]
+    page: Any, seed: str, pack: DataPack, split: str, grammar: tuple[str, Grammar], themes: Sequence[Theme], *, varied: bool = False
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The first draw that is good."""
+    """The first draw that is good. `varied`: most pages get colours and an arrangement of their own, whatever their grammar says."""
     for attempt in range(40):
         try:
-            return draw(page, f"{seed}/{attempt}", pack, split, grammar, themes)
+            return draw(page, f"{seed}/{attempt}", pack, split, grammar, themes, varied=varied)
         except Overfull:
             continue
     raise RuntimeError(f"40 draws of the page {grammar[0]} from {seed} were no good; its grammar needs less text, or more")
