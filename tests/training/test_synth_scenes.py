@@ -509,7 +509,7 @@ def test_named_places_become_coordinates_and_a_single_one_scores_the_turn():
     assert first.answer == "[0.100, 0.200, 0.600, 0.800]\n[0.000, 0.000, 0.500, 1.000]"
     assert first.box is None
     assert second.answer == "(0.250, 0.500)"
-    assert second.thinking == "near [0.100, 0.200, 0.600, 0.800]"
+    assert second.thinking == "near [0.10, 0.20, 0.60, 0.80]"
     assert second.box == (0.0, 0.0, 0.5, 1.0)
 
 

@@ -83,7 +83,7 @@ TASKS = (
     Task("gui box", "a widget's box, IoU at least 0.5", ("gui",), ("box",), "box"),
     Task("gui state", "states and texts of widgets, exact", ("gui",), ("state", "field", "find", "title", "count"), "exact"),
     Task("shape box", "a shape's box, IoU at least 0.5", ("scene",), ("box",), "box", pick="boxed"),
-    Task("counting", "how many shapes or icons, exact", ("scene", "emblem"), ("count",), "count", 0.92),
+    Task("counting", "how many shapes or icons, exact", ("scene", "emblem"), ("count",), "count", 0.92, max_tokens=512),
     Task("shapes", "colours, kinds and labels of shapes, exact", ("scene",), ("field", "find"), "exact"),
     Task("relations", "left of, above, direction, exact", ("scene", "emblem"), ("relation",), "exact"),
     Task("names", "icons and flags by name, exact", ("emblem",), ("name",), "exact"),

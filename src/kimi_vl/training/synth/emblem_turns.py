@@ -187,7 +187,8 @@ class EmblemTurns:
         return self.counted("shape_count_some", found, self.called(name), things=self.several(name))
 
     def counted(self, key: str, found: Sequence[Emblem], words: str, /, **slots: str) -> Turn:
-        listed = "\n".join(f"{k}. {self.said(emblem)}" for k, emblem in enumerate(found, 1)) or f"I see no {words}."
+        """Listed with their places: without them a row of equal icons has no end."""
+        listed = "\n".join(f"{k}. {self.said(e)} {point_at(self.place(e))}" for k, e in enumerate(found, 1)) or f"I see no {words}."
         return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=len(found) <= FEW, **slots)
 
     def exists(self) -> Turn | None:

@@ -38,19 +38,25 @@ def bounds(outline: np.ndarray, width: int, height: int) -> Box:
 
 
 def settle(turns: list[Turn], outlines: Sequence[np.ndarray], width: int, height: int) -> list[Turn]:
-    """Write coordinates for every named place. A turn whose answer is a single place gets its box, which scores it."""
+    """Write coordinates for every named place, in thinking with two digits, which tell things apart.
+
+    A turn whose answer is a single place gets its box, which scores it.
+    """
     boxes = [bounds(outline, width, height) for outline in outlines]
 
-    def written(mark: re.Match[str]) -> str:
+    def written(mark: re.Match[str], digits: int = 3) -> str:
         x0, y0, x1, y1 = boxes[int(mark[2])]
         if mark[1] == "box":
-            return f"[{x0:.3f}, {y0:.3f}, {x1:.3f}, {y1:.3f}]"
-        return f"({(x0 + x1) / 2:.3f}, {(y0 + y1) / 2:.3f})"
+            return f"[{x0:.{digits}f}, {y0:.{digits}f}, {x1:.{digits}f}, {y1:.{digits}f}]"
+        return f"({(x0 + x1) / 2:.{digits}f}, {(y0 + y1) / 2:.{digits}f})"
+
+    def roughly(mark: re.Match[str]) -> str:
+        return written(mark, 2)
 
     settled = []
     for turn in turns:
         only = _MARK.fullmatch(turn.answer)
-        thinking = turn.thinking and _MARK.sub(written, turn.thinking)
+        thinking = turn.thinking and _MARK.sub(roughly, turn.thinking)
         question, answer = _MARK.sub(written, turn.question), _MARK.sub(written, turn.answer)
         settled.append(replace(turn, question=question, answer=answer, thinking=thinking, box=boxes[int(only[2])] if only else None))
     return settled

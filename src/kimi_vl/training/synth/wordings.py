@@ -48,7 +48,7 @@ ENDINGS = tuple(
 _WORDINGS = {
     "read": (
         "What does it say?|What is written here?|What does this say?|Please read the text aloud.|OCR this.|OCR|ocr please|"
-        "Write down the text in the image.|What text is in the image?|Please transcribe the image.|What is the text?|"
+        "Write down the text in the image.|What text is in the image?|What is the text?|"
         "Read all the text in this picture.|Can you read this?|Type out what you see.|Please type this out for me.|Text?|"
         "[Read/Transcribe/Copy] [the text/this/everything/all of it/the whole text].|[Extract/Give me/Write out] [the text/all text].|"
         "Transcribe this document.|What can you read?|Turn this into text.|Convert the image to text.|Read it to me, please.|"
@@ -56,7 +56,13 @@ _WORDINGS = {
         "Could you transcribe [this/it/the document] for me?|Transcribe, keeping the lines.|Read it from top to bottom.|"
         "What exactly is printed here?|Repeat what is written, word for word.|Give me a [full/complete] transcription.|"
         "Digitise this document.|[Write/Put] down what is printed.|Show me the text content.|Transcription, please.|Read it out.|"
-        "What are the words on this?|Make this into plain text.|Copy out the document.|Spell out what is on the page."
+        "What are the words on this?|Make this into plain text.|Copy out the document.|Spell out what is on the page.|"
+        "[Transcribe/Copy out/Type out/Write down/Put down/Take down/Output/Show me/Give me/Reproduce/Record] [the full text/all the words/"
+        "every line/each line/everything that is printed/what is written/the contents, line by line/the text from top to bottom].|"
+        "[Can you/Could you/Please/I want you to] [transcribe/read/type out/write down] [the whole page/the image/it all]"
+        "[/, please/, word for word].|I need [a transcription/the exact wording/every word/the words] of [this/the document/the image].|"
+        "Full transcription[/, please].|[Complete/Whole/Entire/All the] text, please.|"
+        "What does [the paper/the page/the document/the image/the picture] say?"
     ),
     "kth": (
         "Read line {k}.|What does line {k} say?|Read the {nth} line.|What is on the {nth} line?|"
