@@ -21,10 +21,10 @@ from PIL import Image
 
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.documents.receipt_turns import ReceiptTurns
+from kimi_vl.training.synth.documents.receipts import draw_receipt
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.questions import Interview
-from kimi_vl.training.synth.receipt_turns import ReceiptTurns
-from kimi_vl.training.synth.receipts import draw_receipt
 from kimi_vl.training.synth.scene import REFUSAL, REFUSAL_IMAGE, Overfull, Page, Scene, Turn
 from kimi_vl.training.synth.world import render
 

@@ -2,9 +2,10 @@
 
     python benchmarks/make_web_set.py .data/pack benchmarks/web
 
-Needs Playwright and Chromium, and was run once; its output is committed. Pages are written by the grammars of `web_trials` and
-filled from split "test". Every question has one answer on its page; for "point" and "box" that is where, as `box` (x0, y0, x1, y1,
-relative to the page), and a point counts when it lies inside. Refusals have the answer null.
+Needs Playwright and Chromium, and was run once; its output is committed. Pages are written by the grammars of
+`synth/sources/web_trials.py` and filled from split "test". Every question has one answer on its page; for "point" and
+"box" that is where, as `box` (x0, y0, x1, y1, relative to the page), and a point counts when it lies inside. Refusals have the answer
+null.
 """
 
 import argparse
@@ -15,15 +16,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from kimi_vl.training.synth import pack_web, web_trials
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.pack import DataPack
-from kimi_vl.training.synth.pack_browser import browser_page
 from kimi_vl.training.synth.places import corners, settle
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Turn
-from kimi_vl.training.synth.web import whole
-from kimi_vl.training.synth.web_turns import WebTurns
+from kimi_vl.training.synth.screens.web import whole
+from kimi_vl.training.synth.screens.web_turns import WebTurns
+from kimi_vl.training.synth.sources import web, web_trials
+from kimi_vl.training.synth.sources.browser import browser_page
 
 PAGES, QUESTIONS, QUALITY = 60, 8, 75
 
@@ -42,7 +43,7 @@ def make(pack: DataPack, folder: Path) -> None:
     with browser_page(800, 600) as page:
         for k in range(PAGES):
             grammar = grammars[k % len(grammars)]
-            picture, facts = pack_web.draw_fitting(page, f"web/test/{k}", pack, "test", grammar, web_trials.THEMES)
+            picture, facts = web.draw_fitting(page, f"web/test/{k}", pack, "test", grammar, web_trials.THEMES)
             name = f"page-{k:02d}.webp"
             Image.fromarray(picture).save(folder / name, "WEBP", quality=QUALITY, method=6)
             content = Content(random.Random(f"web/questions/{k}"), pack, "test")

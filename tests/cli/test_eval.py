@@ -50,7 +50,7 @@ def test_without_a_pack_the_files_are_measured_and_the_rest_is_named(terminal, n
     assert result.code == 0
     assert "T2-files  refusal  1" in result.out
     for tier in ("T0", "T1", "T2"):
-        assert f"{tier} left out: it is drawn from a data pack; make one with `python -m kimi_vl.training.synth.build_pack" in result.err
+        assert f"{tier} left out: it is drawn from a data pack; make one with `python -m kimi_vl.training.synth.sources.build" in result.err
     assert "T3 left out" not in result.err
 
 

@@ -18,7 +18,7 @@ from kimi_vl.evaluation.runner import digests
 from kimi_vl.evaluation.scores import parse_items
 from kimi_vl.evaluation.suite import SEED, TASKS, TIERS, Page, choose_tasks, choose_tiers
 from kimi_vl.training.synth.scene import REFUSAL, Scene, Turn
-from kimi_vl.training.synth.wordings import CONTEXTS, ENDINGS
+from kimi_vl.training.synth.wordings.wordings import CONTEXTS, ENDINGS
 from kimi_vl.training.synth.world import FAMILIES
 from tests.evaluation.items import item
 

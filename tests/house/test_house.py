@@ -18,7 +18,7 @@ NEVER_IMPORTED = {"pickle", "dill", "cloudpickle", "marshal", "shelve", "request
 NEVER_CALLED = {"eval", "exec", "torch.load", "yaml.load", "tarfile.extractall", "os.system"}
 ONLY_IN = {"Image.open": {"media/decode.py"}}
 MAY_PRINT = ("cli/", "training/")
-MAY_READ_ENVIRONMENT = ("cli/", "training/run.py", "training/synth/build_pack.py")
+MAY_READ_ENVIRONMENT = ("cli/", "training/run.py", "training/synth/sources/build.py")
 
 
 def dotted(node: ast.AST) -> str:

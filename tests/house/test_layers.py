@@ -30,6 +30,12 @@ FORBIDDEN = {
 }
 
 
+# The same within training/synth: "core" is what lies in the folder itself, but for world.py, which calls on all families.
+SYNTH = PACKAGE / "training" / "synth"
+SYNTH_LAYERS = [{"wordings"}, {"core"}, {"documents", "pictures"}, {"charts", "screens", "texts", "sources"}, {"clips"}, {"world"}]
+SYNTH_LEVEL = {name: level for level, names in enumerate(SYNTH_LAYERS) for name in names}
+
+
 def own_imports(path: Path) -> list[tuple[int, str, bool]]:
     """(line, top-level module of ours, whether inside a function) of every import of our own package."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -63,6 +69,25 @@ def violations(module: str, imports: list[tuple[int, str, bool]]) -> list[str]:
     return problems
 
 
+def synth_imports(source: str) -> list[tuple[int, str]]:
+    """(line, part of training/synth) of every import of that folder."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("kimi_vl.training.synth"):
+            names = node.module.split(".")[3:4] or [alias.name for alias in node.names]
+            found += [(node.lineno, name if name in SYNTH_LEVEL else "core") for name in names]
+    return found
+
+
+def synth_violations(part: str, source: str) -> list[str]:
+    """What breaks the order in one file of a part of training/synth."""
+    return [
+        f"line {line}: {part} imports {target}, which is not below it"
+        for line, target in synth_imports(source)
+        if target != part and SYNTH_LEVEL[target] >= SYNTH_LEVEL[part]
+    ]
+
+
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
@@ -78,3 +103,18 @@ def test_the_rules_can_be_broken():
     assert violations("engine", [(1, "processor", False)])
     assert violations("ops", [(1, "novelty", False)])
     assert not violations("cli", [(1, "llm", True)])
+
+
+@pytest.mark.parametrize("path", sorted(SYNTH.rglob("*.py")), ids=lambda path: str(path.relative_to(SYNTH)))
+def test_imports_within_synth_point_down(path):
+    inside = path.relative_to(SYNTH)
+    part = inside.parts[0] if len(inside.parts) > 1 else "world" if path.stem == "world" else "core"
+    assert synth_violations(part, path.read_text(encoding="utf-8")) == []
+
+
+def test_the_rules_within_synth_can_be_broken():
+    assert synth_violations("documents", "from kimi_vl.training.synth.pictures.shapes import plural")
+    assert synth_violations("core", "from kimi_vl.training.synth.charts.turns import chart")
+    assert synth_violations("texts", "from kimi_vl.training.synth import content, world")
+    assert synth_violations("wordings", "from kimi_vl.training.synth import content")
+    assert not synth_violations("clips", "from kimi_vl.training.synth.screens import themes")

@@ -3,11 +3,11 @@
 import re
 from functools import lru_cache
 
-from kimi_vl.training.synth.asking_forms import BEFORE, BRIEF
-from kimi_vl.training.synth.attributes import CODES, COSTS, MORE_CODES, MORE_COSTS, MORE_RELATIONS, RELATIONS
-from kimi_vl.training.synth.fact_forms import CLAUSES, CORRECTED, LEADS, LINK_CLAUSES, LINKS, MARKS, NOTES, ROWS, SENTENCES, TAILS
-from kimi_vl.training.synth.inquiries import ASKED, COMPOSED
-from kimi_vl.training.synth.needles import is_closed
+from kimi_vl.training.synth.texts.asking_forms import BEFORE, BRIEF
+from kimi_vl.training.synth.texts.attributes import CODES, COSTS, MORE_CODES, MORE_COSTS, MORE_RELATIONS, RELATIONS
+from kimi_vl.training.synth.texts.fact_forms import CLAUSES, CORRECTED, LEADS, LINK_CLAUSES, LINKS, MARKS, NOTES, ROWS, SENTENCES, TAILS
+from kimi_vl.training.synth.texts.inquiries import ASKED, COMPOSED
+from kimi_vl.training.synth.texts.needles import is_closed
 
 ATTRIBUTES = {a.one: a for choice in (CODES, COSTS) for a in (*choice.seen, *choice.held_out)} | {
     a.one: a for a in (*MORE_CODES, *MORE_COSTS)

@@ -15,8 +15,8 @@ from fontTools.ttLib import TTFont
 from PIL import ImageFont
 
 from kimi_vl.errors import InputError
-from kimi_vl.training.synth import build_pack, pack_fonts, pack_lists, pack_prose
 from kimi_vl.training.synth.pack import ICON_INDEX, ICON_KINDS, KINDS, SPLITS, DataPack, page_index
+from kimi_vl.training.synth.sources import build, fonts, lists, prose
 
 LISTS: list[Callable[[DataPack, str], list[str]]] = [DataPack.words, DataPack.prose, DataPack.names, DataPack.products]
 
@@ -38,8 +38,8 @@ def page(number: int) -> str:
 def sources(tmp_path_factory) -> dict[str, Path]:
     """Unpacked Debian packages as the builder finds them: a word list and one manual of 200 pages."""
     root = tmp_path_factory.mktemp("debian")
-    unpacked = {package: root / package for package in (build_pack.WORD_PACKAGE, *pack_prose.DOCUMENTS)}
-    words = unpacked[build_pack.WORD_PACKAGE] / "usr/share/dict/american-english-huge"
+    unpacked = {package: root / package for package in (build.WORD_PACKAGE, *prose.DOCUMENTS)}
+    words = unpacked[build.WORD_PACKAGE] / "usr/share/dict/american-english-huge"
     words.parent.mkdir(parents=True)
     stems = [a + b for a in ("lan", "ber", "tor", "min", "sul") for b in (c + d for c in "aeiou" for d in "bdgklmnprst")]
     words.write_text("\n".join([*stems, *(f"{stem}'s" for stem in stems), *(f"{stem.capitalize()}son" for stem in stems), "naïve", "x"]))
@@ -56,13 +56,13 @@ def folder(sources, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("pack")
     (folder / "fonts").mkdir()
     (folder / "text").mkdir()
-    data, ending = pack_fonts.subset_face(pillow_font())
+    data, ending = fonts.subset_face(pillow_font())
     faces = []
     for split in SPLITS:
         (folder / f"fonts/{split}.{ending}").write_bytes(data)
         faces.append({"file": f"fonts/{split}.{ending}", "family": split, "kind": "sans", "weight": 400, "italic": False, "split": split})
-    build_pack.write_text(folder, sources)
-    build_pack.write_index(folder, faces, [{"name": "sqlite3-doc", "registry": "debian", "version": "3", "licence": "public domain"}])
+    build.write_text(folder, sources)
+    build.write_index(folder, faces, [{"name": "sqlite3-doc", "registry": "debian", "version": "3", "licence": "public domain"}])
     return folder
 
 
@@ -91,10 +91,10 @@ def test_no_sentence_of_a_built_pack_is_in_two_splits_even_if_every_document_has
 
 def test_no_surname_and_no_article_noun_is_in_two_splits(folder):
     pack = DataPack.load(folder)
-    last = [{name.split()[-1] for name in pack.names(split)} - {*pack_lists.items(pack_lists.COMPANY_KINDS)} for split in SPLITS]
-    last = [words - {*pack_lists.items(pack_lists.STREET_KINDS), "Sons", "Daughters", "Roasters"} for words in last]
+    last = [{name.split()[-1] for name in pack.names(split)} - {*lists.items(lists.COMPANY_KINDS)} for split in SPLITS]
+    last = [words - {*lists.items(lists.STREET_KINDS), "Sons", "Daughters", "Roasters"} for words in last]
     assert len(last[0] | last[1] | last[2]) == sum(map(len, last))
-    nouns = pack_lists.items(",".join((pack_lists.GROCERIES, pack_lists.CAFE, pack_lists.HARDWARE, pack_lists.STATIONERY)))
+    nouns = lists.items(",".join((lists.GROCERIES, lists.CAFE, lists.HARDWARE, lists.STATIONERY)))
     for noun in nouns:
         assert sum(noun in pack.products(split) for split in SPLITS) == 1, noun
 
@@ -111,7 +111,7 @@ def test_words_of_a_built_pack_start_with_the_most_frequent_and_keep_possessives
 
 def test_the_same_sources_give_the_same_digest(sources, folder, tmp_path):
     (tmp_path / "text").mkdir()
-    build_pack.write_text(tmp_path, sources)
+    build.write_text(tmp_path, sources)
     for path in sorted((folder / "text").iterdir()):
         assert (tmp_path / "text" / path.name).read_bytes() == path.read_bytes()
 
@@ -135,7 +135,7 @@ def test_an_unknown_split_is_refused_with_the_known_ones():
 
 
 def test_a_missing_pack_names_the_command_that_makes_one(tmp_path):
-    with pytest.raises(InputError, match="build_pack"):
+    with pytest.raises(InputError, match=r"synth\.sources\.build"):
         DataPack.load(tmp_path)
 
 
@@ -157,8 +157,8 @@ def test_the_digest_changes_with_a_word_and_with_a_split(folder, tmp_path):
     index = json.loads((folder / "pack.json").read_text(encoding="utf-8"))
     digest = DataPack.load(folder).digest
     assert digest == index["digest"]
-    assert digest != build_pack.contents_digest(index["files"] | {"text/words.val.txt.xz": "0" * 64}, index["faces"])
-    assert digest != build_pack.contents_digest(index["files"], [face | {"split": "train"} for face in index["faces"]])
+    assert digest != build.contents_digest(index["files"] | {"text/words.val.txt.xz": "0" * 64}, index["faces"])
+    assert digest != build.contents_digest(index["files"], [face | {"split": "train"} for face in index["faces"]])
 
 
 def test_a_pack_of_another_format_is_refused(folder, tmp_path):
@@ -173,10 +173,10 @@ def test_a_leak_between_splits_stops_the_build():
     pack.words("test").append(pack.words("train")[0])
     # The builtin pack has its one font in every split, which is the first leak to be met.
     with pytest.raises(ValueError, match="family 'pillow' is both in train and in val"):
-        build_pack.check_disjoint(pack)
+        build.check_disjoint(pack)
     leaking = DataPack({split: [] for split in SPLITS}, pack._text, "", icons=pack._icons)
     with pytest.raises(ValueError, match="word 'apple' is both in train and in test"):
-        build_pack.check_disjoint(leaking)
+        build.check_disjoint(leaking)
 
 
 def test_every_split_of_the_builtin_pack_has_icons_of_every_kind_by_a_hand_of_its_own():
@@ -204,7 +204,7 @@ def with_extras(folder: Path, copy: Path) -> Path:
     facts = [{"file": "web/train-000.webp"} | dict(page.facts)]
     (copy / page_index("train")).write_bytes(lzma.compress(json.dumps(facts).encode()))
     index = json.loads((folder / "pack.json").read_text())
-    build_pack.write_index(copy, index["faces"], index["sources"])
+    build.write_index(copy, index["faces"], index["sources"])
     return copy
 
 
@@ -236,9 +236,9 @@ def test_adding_to_a_pack_leaves_the_rest_byte_for_byte(folder, tmp_path, monkey
         (staging / "icons/more.webp").write_bytes(page.picture)
         return [{"name": "sqlite3-doc", "version": "4"}, {"name": "icons", "version": "1"}]
 
-    monkeypatch.setitem(build_pack.ADDITIONS, "icons", add_icons)
-    monkeypatch.setattr(build_pack, "report", lambda folder: None)
-    build_pack.add(pack, ["icons"], tmp_path)
+    monkeypatch.setitem(build.ADDITIONS, "icons", add_icons)
+    monkeypatch.setattr(build, "report", lambda folder: None)
+    build.add(pack, ["icons"], tmp_path)
     after = files_of(pack)
     assert set(after) == {*before, "icons/more.webp"}
     assert all(after[name] == data for name, data in before.items() if name != "pack.json")
@@ -260,7 +260,7 @@ def test_each_step_of_a_build_finds_what_the_steps_before_it_added(folder, tmp_p
         found.extend(icons.name for icons in DataPack.load(staging).icons("train"))
         return []
 
-    build_pack.extend(staging, index["faces"], index["sources"], [add_icons, add_pages], tmp_path)
+    build.extend(staging, index["faces"], index["sources"], [add_icons, add_pages], tmp_path)
     assert found == ["train"]
     assert [source["name"] for source in json.loads((staging / "pack.json").read_text())["sources"]] == ["sqlite3-doc", "icons"]
 
@@ -274,7 +274,7 @@ def test_a_set_of_icons_in_two_splits_stops_the_build():
     shared = pack.icons("train")[0]
     leaking = DataPack({s: [] for s in SPLITS}, pack._text, "", icons={s: [shared] for s in SPLITS}, pages=pack._pages)
     with pytest.raises(ValueError, match="set of icons 'tiny train' is both in train and in val"):
-        build_pack.check_disjoint(leaking)
+        build.check_disjoint(leaking)
 
 
 def test_related_families_are_in_one_split():
@@ -287,26 +287,26 @@ def test_related_families_are_in_one_split():
         ("TeX Gyre Heros", "TeX Gyre Termes"),
     ]
     for group in groups[:4] + groups[5:]:
-        assert len({pack_fonts.family_stem(family) for family in group}) == 1, group
-    assert pack_fonts.family_stem("OCRA") == pack_fonts.family_stem("OCR A")
+        assert len({fonts.family_stem(family) for family in group}) == 1, group
+    assert fonts.family_stem("OCRA") == fonts.family_stem("OCR A")
 
 
 def test_splits_come_out_in_the_shares_asked_for_and_depend_on_the_key_alone():
     keys = [f"key {n}" for n in range(20_000)]
-    counts = [sum(build_pack.split_of(key, (70, 10, 20)) == split for key in keys) / len(keys) for split in SPLITS]
+    counts = [sum(build.split_of(key, (70, 10, 20)) == split for key in keys) / len(keys) for split in SPLITS]
     assert counts == pytest.approx([0.70, 0.10, 0.20], abs=0.01)
-    assert build_pack.split_of("key 1", (100, 0, 0)) == "train"
-    assert build_pack.split_of("key 1", (0, 0, 100)) == "test"
+    assert build.split_of("key 1", (100, 0, 0)) == "train"
+    assert build.split_of("key 1", (0, 0, 100)) == "test"
 
 
 def test_a_subset_face_keeps_latin_1_and_loses_hints_and_layout():
-    data, ending = pack_fonts.subset_face(pillow_font())
+    data, ending = fonts.subset_face(pillow_font())
     font = TTFont(io.BytesIO(data))
     assert ending == "ttf"
-    assert {*map(ord, string.printable[:94])} <= {*font.getBestCmap()} <= {*pack_fonts.KEPT}
+    assert {*map(ord, string.printable[:94])} <= {*font.getBestCmap()} <= {*fonts.KEPT}
     assert not {"GSUB", "GPOS", "GDEF", "kern", "fpgm", "prep", "cvt "} & {*font.keys()}
     assert len(data) < 0.75 * len(pillow_font())
-    assert pack_fonts.subset_face(pillow_font()) == (data, ending)
+    assert fonts.subset_face(pillow_font()) == (data, ending)
 
 
 def reduced(characters: str) -> bytes:
@@ -331,7 +331,7 @@ def with_glyphs_of(changed: dict[str, str]) -> bytes:
 
 
 def test_a_readable_face_has_nothing_to_complain_of():
-    assert pack_fonts.complaint(pillow_font()) is None
+    assert fonts.complaint(pillow_font()) is None
 
 
 @pytest.mark.parametrize(
@@ -344,13 +344,13 @@ def test_a_readable_face_has_nothing_to_complain_of():
     ],
 )
 def test_a_face_that_would_teach_wrong_reading_is_named(data, complaint):
-    assert pack_fonts.complaint(data) == complaint
+    assert fonts.complaint(data) == complaint
 
 
 def test_faces_of_an_npm_package_are_its_regular_its_bold_and_the_italic_of_a_serif():
     files = [(400, "normal"), (400, "italic"), (500, "normal"), (700, "normal"), (700, "italic")]
     members = {f"package/files/lora-latin-{weight}-{style}.woff2": b"data" for weight, style in files}
-    faces = list(pack_fonts.npm_faces(members, "lora", "Lora", "serif"))
+    faces = list(fonts.npm_faces(members, "lora", "Lora", "serif"))
     assert [(face.stem, face.weight, face.italic) for face in faces] == [
         ("lora-400", 400, False),
         ("lora-700", 700, False),
@@ -358,11 +358,11 @@ def test_faces_of_an_npm_package_are_its_regular_its_bold_and_the_italic_of_a_se
     ]
     # Of sans families a third gives an italic too; four letters are not of it.
     for kind in ("slab", "sans"):
-        assert [face.stem for face in pack_fonts.npm_faces(members, "lora", "Lora", kind)] == ["lora-400", "lora-700"]
+        assert [face.stem for face in fonts.npm_faces(members, "lora", "Lora", kind)] == ["lora-400", "lora-700"]
 
 
 def test_faces_are_taken_out_of_npm_archives_with_their_split_and_licence(tmp_path, monkeypatch):
-    monkeypatch.setattr(pack_fonts, "NPM_FAMILIES", {"sans": "aileron"})
+    monkeypatch.setattr(fonts, "NPM_FAMILIES", {"sans": "aileron"})
     members = {
         "package/package.json": json.dumps({"name": "@fontsource/aileron", "version": "5.3.0", "license": "CC0-1.0"}).encode(),
         "package/metadata.json": json.dumps({"family": "Aileron"}).encode(),
@@ -376,10 +376,10 @@ def test_faces_are_taken_out_of_npm_archives_with_their_split_and_licence(tmp_pa
             entry.size = len(data)
             tar.addfile(entry, io.BytesIO(data))
     (tmp_path / "fonts").mkdir()
-    faces, sources = build_pack.write_faces(tmp_path, {"aileron": archive}, {})
+    faces, sources = build.write_faces(tmp_path, {"aileron": archive}, {})
     assert sources == [{"name": "@fontsource/aileron", "registry": "npm", "version": "5.3.0", "licence": "CC0-1.0"}]
     assert [face["file"] for face in faces] == ["fonts/aileron-400.ttf"]
-    assert faces[0]["split"] == build_pack.family_split("Aileron")
+    assert faces[0]["split"] == build.family_split("Aileron")
     assert (tmp_path / "fonts/aileron-400.ttf").is_file()
 
 
@@ -393,7 +393,7 @@ def test_faces_are_taken_out_of_npm_archives_with_their_split_and_licence(tmp_pa
     ],
 )
 def test_plain_sentences_are_kept(text):
-    assert pack_prose.sentences(text) == [text]
+    assert prose.sentences(text) == [text]
 
 
 @pytest.mark.parametrize(
@@ -411,12 +411,12 @@ def test_plain_sentences_are_kept(text):
     ],
 )
 def test_what_is_not_plain_prose_is_left_out(text):
-    assert pack_prose.sentences(text) == []
+    assert prose.sentences(text) == []
 
 
 def test_sentences_are_not_cut_behind_abbreviations():
     text = "We met Dr. Brown at the old station on one of the cold mornings. He was always late for his train."
-    assert pack_prose.sentences(text) == [
+    assert prose.sentences(text) == [
         "We met Dr. Brown at the old station on one of the cold mornings.",
         "He was always late for his train.",
     ]
@@ -424,16 +424,16 @@ def test_sentences_are_not_cut_behind_abbreviations():
 
 def test_paragraphs_have_at_most_six_sentences_and_640_characters():
     text = " ".join(f"This is sentence number {n} of a long chapter." for n in range(1, 15))
-    found = pack_prose.paragraphs([text], set())
-    assert [len(pack_prose.sentences(paragraph)) for paragraph in found] == [6, 6, 2]
+    found = prose.paragraphs([text], set())
+    assert [len(prose.sentences(paragraph)) for paragraph in found] == [6, 6, 2]
     long = " ".join(f"Sentence {n} {'goes on and ' * 10}ends at last." for n in range(6))
-    assert [len(pack_prose.sentences(paragraph)) for paragraph in pack_prose.paragraphs([long], set())] == [4, 2]
+    assert [len(prose.sentences(paragraph)) for paragraph in prose.paragraphs([long], set())] == [4, 2]
 
 
 def test_a_sentence_met_before_is_not_taken_again_whatever_its_case_and_marks():
     seen: set[str] = set()
-    assert pack_prose.paragraphs(["The river was frozen over in winter."], seen) == ["The river was frozen over in winter."]
-    assert pack_prose.paragraphs(["The river was frozen, over in Winter! It then melted again in spring."], seen) == [
+    assert prose.paragraphs(["The river was frozen over in winter."], seen) == ["The river was frozen over in winter."]
+    assert prose.paragraphs(["The river was frozen, over in Winter! It then melted again in spring."], seen) == [
         "It then melted again in spring."
     ]
 
@@ -447,23 +447,23 @@ def test_markup_is_taken_off_and_tables_code_and_titles_are_dropped(tmp_path):
         "<pre>The code is not prose at all.</pre><table><tr><td>The cell of a table is dropped.</td></tr></table>",
         encoding="utf-8",
     )
-    ((name, texts),) = pack_prose.documents(tmp_path, "sqlite3-doc")
+    ((name, texts),) = prose.documents(tmp_path, "sqlite3-doc")
     assert name == "sqlite3-doc/usr/share/doc/sqlite3/a.html"
     assert texts == ['One & the same word was written "twice" there.', "The item of a list is prose too."]
 
 
 def test_articles_have_one_to_three_words_unless_the_noun_itself_has_more():
-    everything = pack_lists.products("train", lambda _: "train", 3_000)
+    everything = lists.products("train", lambda _: "train", 3_000)
     assert len(everything) == 3_000
     assert max(name.count(" ") for name in everything) == 2
     assert {"Milk", "Wood Glue", "Espresso", "Paper Clips"} <= {*everything}
-    assert everything == pack_lists.products("train", lambda _: "train", 3_000)
+    assert everything == lists.products("train", lambda _: "train", 3_000)
 
 
 def test_names_are_of_people_companies_and_streets():
-    names = pack_lists.names("train", lambda _: "train", ["Abernathy"], 500)
+    names = lists.names("train", lambda _: "train", ["Abernathy"], 500)
     assert len({*names}) == 500
-    streets = [name for name in names if name.split()[-1] in pack_lists.items(pack_lists.STREET_KINDS)]
-    people = [name for name in names if name.split()[0] in pack_lists.items(pack_lists.FIRST_NAMES)]
+    streets = [name for name in names if name.split()[-1] in lists.items(lists.STREET_KINDS)]
+    people = [name for name in names if name.split()[0] in lists.items(lists.FIRST_NAMES)]
     assert len(streets) > 80
     assert len(people) > 200

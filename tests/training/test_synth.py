@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 
 from kimi_vl.errors import InputError
-from kimi_vl.training import synth
+from kimi_vl.training.synth import documents
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.canvas import Canvas, open_font
 from kimi_vl.training.synth.content import MIN_X_HEIGHT, Choice, Content, luminance
+from kimi_vl.training.synth.documents.receipt_turns import ABSENT
+from kimi_vl.training.synth.documents.rows import Row, choose_setting
 from kimi_vl.training.synth.pack import LISTS, SPLITS, DataPack
-from kimi_vl.training.synth.receipt_turns import ABSENT
-from kimi_vl.training.synth.rows import Row, choose_setting
 from kimi_vl.training.synth.scene import REFUSAL, REFUSAL_IMAGE, Overfull, Scene
 from kimi_vl.training.synth.traces import verify
-from kimi_vl.training.synth.wordings import WORDINGS
+from kimi_vl.training.synth.wordings.wordings import WORDINGS
 from kimi_vl.training.synth.world import BUILDERS, FAMILIES, render
 
 PACK = DataPack.builtin()
@@ -275,7 +275,7 @@ def test_paper_and_ink_differ_by_a_quarter_of_the_range():
 
 def choices() -> list[tuple[str, Choice]]:
     found = []
-    for module in pkgutil.iter_modules(synth.__path__, "kimi_vl.training.synth."):
+    for module in pkgutil.iter_modules(documents.__path__, "kimi_vl.training.synth.documents."):
         if module.name.rsplit(".", 1)[1] in (
             *("receipts", "invoices", "rows", "forms", "tables", "pages", "goods", "papers", "tickets", "bands", "particulars"),
         ):

@@ -10,15 +10,15 @@ import pytest
 
 from kimi_vl.processor.labels import page_label
 from kimi_vl.training.packing import TASKS
-from kimi_vl.training.synth.asking_forms import MORE_CITES, MORE_PAGED
-from kimi_vl.training.synth.booklets import LONG, SHORT, Blank, booklet, booklet_of, booklet_short
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.inquiries import ASKED, COMPOSED
-from kimi_vl.training.synth.long_wordings import CITE, PAGED
+from kimi_vl.training.synth.documents.pages import CLOSING
 from kimi_vl.training.synth.pack import LISTS, SPLITS, DataPack
-from kimi_vl.training.synth.pages import CLOSING
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Page, Scene, Turn
+from kimi_vl.training.synth.texts.asking_forms import MORE_CITES, MORE_PAGED
+from kimi_vl.training.synth.texts.booklets import LONG, SHORT, Blank, booklet, booklet_of, booklet_short
+from kimi_vl.training.synth.texts.inquiries import ASKED, COMPOSED
 from kimi_vl.training.synth.traces import mistakes
+from kimi_vl.training.synth.wordings.texts import CITE, PAGED
 from tests.training.heard import said, slots
 
 PACK = DataPack.builtin()

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from kimi_vl.training.synth.canvas import Canvas, open_font
-from kimi_vl.training.synth.chart_styles import APART, PALETTES, choose_style
-from kimi_vl.training.synth.chart_turns import NAMES_OF, ChartTurns
-from kimi_vl.training.synth.charts import UNITS, Chart
+from kimi_vl.training.synth.charts.charts import UNITS, Chart
+from kimi_vl.training.synth.charts.plots import draw_chart
+from kimi_vl.training.synth.charts.styles import APART, PALETTES, choose_style
+from kimi_vl.training.synth.charts.turns import NAMES_OF, ChartTurns
 from kimi_vl.training.synth.content import Content, luminance
 from kimi_vl.training.synth.pack import DataPack
-from kimi_vl.training.synth.plots import draw_chart
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
 from kimi_vl.training.synth.traces import verify
 from kimi_vl.training.synth.world import render

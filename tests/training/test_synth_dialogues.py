@@ -9,12 +9,12 @@ from decimal import ROUND_HALF_UP, Decimal
 import pytest
 
 from kimi_vl.training.packing import TASKS
-from kimi_vl.training.synth.calculations import spoken
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.dialogues import CRUDE, LIMIT, NO_IMAGE, TALK, dialogue
-from kimi_vl.training.synth.inquiries import ASKED
 from kimi_vl.training.synth.pack import LISTS, SPLITS, DataPack
 from kimi_vl.training.synth.scene import REFUSAL, Scene, Turn
+from kimi_vl.training.synth.texts.calculations import spoken
+from kimi_vl.training.synth.texts.dialogues import CRUDE, LIMIT, NO_IMAGE, TALK, dialogue
+from kimi_vl.training.synth.texts.inquiries import ASKED
 from kimi_vl.training.synth.traces import mistakes
 from tests.training.heard import said, slots
 

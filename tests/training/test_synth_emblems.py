@@ -9,16 +9,17 @@ import pytest
 from PIL import Image
 
 from kimi_vl.training.packing import TASKS
-from kimi_vl.training.synth import emblems, pack_icons
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.emblem_turns import Emblem, EmblemTurns, Plate
-from kimi_vl.training.synth.icons import stamp, tiles
 from kimi_vl.training.synth.pack import ICON_KINDS, SPLITS, DataPack
+from kimi_vl.training.synth.pictures import emblems
+from kimi_vl.training.synth.pictures.emblem_turns import Emblem, EmblemTurns, Plate
+from kimi_vl.training.synth.pictures.icons import stamp, tiles
 from kimi_vl.training.synth.places import corners, settle
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Turn
-from kimi_vl.training.synth.widgets import Screen
+from kimi_vl.training.synth.screens.widgets import Screen
+from kimi_vl.training.synth.sources import icons as icon_sources
 
 PACK = DataPack.builtin()
 NAMES = ("cat", "dog", "key", "house", "fish")
@@ -163,7 +164,7 @@ def test_a_stamped_tile_covers_its_inked_box_only():
 
 def test_a_screen_takes_its_signs_from_the_split_and_only_from_sets_that_fill_it(monkeypatch):
     assert not Screen(Content(random.Random(0), PACK, "train"), 300, 300).signs
-    monkeypatch.setattr("kimi_vl.training.synth.widgets.SIGNS", 2)
+    monkeypatch.setattr("kimi_vl.training.synth.screens.widgets.SIGNS", 2)
     drawn = [Screen(Content(random.Random(seed), PACK, "test"), 300, 300) for seed in range(20)]
     (icons,) = [icons for icons in PACK.icons("test") if icons.kind == "signs"]
     signed = [screen for screen in drawn if screen.signs]
@@ -173,33 +174,33 @@ def test_a_screen_takes_its_signs_from_the_split_and_only_from_sets_that_fill_it
 
 def test_sets_of_a_kind_are_of_different_hands_and_names_are_plain():
     for kind in ICON_KINDS:
-        sources = [source for source in pack_icons.SOURCES if source.kind == kind]
+        sources = [source for source in icon_sources.SOURCES if source.kind == kind]
         assert {source.split for source in sources} == set(SPLITS)
         assert len({source.name for source in sources}) == len(sources)
         owners = {split: {source.package for source in sources if source.split == split} for split in SPLITS}
         assert not owners["train"] & (owners["val"] | owners["test"])
         assert not owners["val"] & owners["test"]
         assert sum(source.split == "train" for source in sources) >= 6
-        assert all(re.fullmatch(r"[A-Za-z-]+( [A-Za-z-]+)*", name) for name in pack_icons.entries(kind))
-    assert len(pack_icons.entries("things")) >= 250
-    assert len(pack_icons.entries("flags")) >= 60
+        assert all(re.fullmatch(r"[A-Za-z-]+( [A-Za-z-]+)*", name) for name in icon_sources.entries(kind))
+    assert len(icon_sources.entries("things")) >= 250
+    assert len(icon_sources.entries("flags")) >= 60
 
 
 def test_an_atlas_has_every_name_once_and_a_missing_drawing_is_named():
-    drawings = pack_icons.Drawings.__new__(pack_icons.Drawings)
-    slugs = {slug for options in pack_icons.entries("signs").values() for slug in options}
+    drawings = icon_sources.Drawings.__new__(icon_sources.Drawings)
+    slugs = {slug for options in icon_sources.entries("signs").values() for slug in options}
     drawings._icons = {"icons": {slug: {"body": f"<path id='{slug}'/>"} for slug in slugs}, "width": 24, "height": 24}
     drawings.package = {"name": "@iconify-json/made-up"}
-    source = pack_icons.Source("made-up", "signs", "val")
-    html, names = pack_icons.atlas_page(source, drawings)
+    source = icon_sources.Source("made-up", "signs", "val")
+    html, names = icon_sources.atlas_page(source, drawings)
     assert html.count("<img ") == len(names) == len(set(names))
     drawings._icons["icons"] = {}
     with pytest.raises(KeyError, match="made-up has none of home, house"):
-        pack_icons.atlas_page(source, drawings)
+        icon_sources.atlas_page(source, drawings)
 
 
-def made_up(*slugs: str) -> pack_icons.Drawings:
-    drawings = pack_icons.Drawings.__new__(pack_icons.Drawings)
+def made_up(*slugs: str) -> icon_sources.Drawings:
+    drawings = icon_sources.Drawings.__new__(icon_sources.Drawings)
     drawings._icons = {"icons": {slug: {"body": f"<path id='{slug}'/>"} for slug in slugs}, "width": 24, "height": 24}
     drawings.package = {"name": "@iconify-json/made-up"}
     return drawings
@@ -207,20 +208,20 @@ def made_up(*slugs: str) -> pack_icons.Drawings:
 
 def test_a_set_for_training_may_lack_names_and_call_them_otherwise_but_not_by_mistake(monkeypatch):
     drawings = made_up("delete-bin-line", "heart-line", "key-line")
-    source = pack_icons.Source("made-up", "signs", "train", "{}-line {}-fill", "line", ink=True)
-    html, names = pack_icons.atlas_page(source, drawings)
+    source = icon_sources.Source("made-up", "signs", "train", "{}-line {}-fill", "line", ink=True)
+    html, names = icon_sources.atlas_page(source, drawings)
     assert sorted(names) == ["heart", "key", "trash"]
     assert html.count("<img ") == 3
-    monkeypatch.setattr(pack_icons, "mistaken", lambda: {("made-up-line", "heart"), ("made-up", "key")})
-    assert set(pack_icons.atlas_page(source, drawings)[1]) == {"trash", "key"}
+    monkeypatch.setattr(icon_sources, "mistaken", lambda: {("made-up-line", "heart"), ("made-up", "key")})
+    assert set(icon_sources.atlas_page(source, drawings)[1]) == {"trash", "key"}
 
 
 def test_mistaken_icons_are_of_sets_and_names_that_there_are():
-    names = {source.name: set(pack_icons.entries(source.kind)) for source in pack_icons.SOURCES if source.split == "train"}
-    kinds = {source.name: source.kind for source in pack_icons.SOURCES}
-    assert len(pack_icons.mistaken()) > 100
-    assert all(name in names[hand] for hand, name in pack_icons.mistaken())
-    assert all(set(pack_icons._parsed(more)) <= set(pack_icons.entries(kind)) for kind, more in pack_icons.MORE.items() if more)
+    names = {source.name: set(icon_sources.entries(source.kind)) for source in icon_sources.SOURCES if source.split == "train"}
+    kinds = {source.name: source.kind for source in icon_sources.SOURCES}
+    assert len(icon_sources.mistaken()) > 100
+    assert all(name in names[hand] for hand, name in icon_sources.mistaken())
+    assert all(set(icon_sources._parsed(more)) <= set(icon_sources.entries(kind)) for kind, more in icon_sources.MORE.items() if more)
     assert set(kinds.values()) == set(ICON_KINDS)
 
 
@@ -230,8 +231,8 @@ def test_sets_for_training_are_stored_small_and_those_of_val_and_test_without_lo
     atlas[10:50, 50:54] = (200, 30, 60, 100)
 
     def stored(split: str, ink: bool) -> np.ndarray:
-        source = pack_icons.Source("made-up", "signs", split, ink=ink)
-        return np.asarray(Image.open(io.BytesIO(pack_icons.encoded(source, atlas))))
+        source = icon_sources.Source("made-up", "signs", split, ink=ink)
+        return np.asarray(Image.open(io.BytesIO(icon_sources.encoded(source, atlas))))
 
     assert np.array_equal(stored("val", False), atlas)
     assert np.array_equal(stored("test", True), atlas)

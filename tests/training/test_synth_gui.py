@@ -8,18 +8,19 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from kimi_vl.training.synth import compositions, icons, screens, themes, widgets
-from kimi_vl.training.synth import windows as windows_module
 from kimi_vl.training.synth.content import Choice, Content, luminance
-from kimi_vl.training.synth.icons import ICONS, draw_icon
 from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.synth.pictures import icons
+from kimi_vl.training.synth.pictures.icons import ICONS, draw_icon
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Scene, Turn
-from kimi_vl.training.synth.screen_turns import ABSENT, ScreenTurns, Shown
-from kimi_vl.training.synth.screens import open_window
-from kimi_vl.training.synth.themes import THEMES, Theme
-from kimi_vl.training.synth.widgets import Screen, Widget
-from kimi_vl.training.synth.windows import Window
+from kimi_vl.training.synth.screens import compositions, screens, themes, widgets
+from kimi_vl.training.synth.screens import windows as windows_module
+from kimi_vl.training.synth.screens.screens import open_window
+from kimi_vl.training.synth.screens.themes import THEMES, Theme
+from kimi_vl.training.synth.screens.turns import ABSENT, ScreenTurns, Shown
+from kimi_vl.training.synth.screens.widgets import Screen, Widget
+from kimi_vl.training.synth.screens.windows import Window
 from kimi_vl.training.synth.world import render
 
 PACK = DataPack.builtin()

@@ -9,17 +9,17 @@ import pytest
 from kimi_vl.checkpoint.locate import locate_checkpoint
 from kimi_vl.processor.tokenizer import Tokenizer
 from kimi_vl.training.packing import TASKS
-from kimi_vl.training.synth.asking_forms import plain
-from kimi_vl.training.synth.attributes import CODES, COSTS, MORE_CODES, MORE_COSTS, MORE_RELATIONS, PLACES, RELATIONS
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.fact_forms import CLAUSES, CORRECTED, LINK_CLAUSES, LINKS, NOTES, ROWS, SENTENCES
-from kimi_vl.training.synth.haystacks import ASKS, SHORT, bury, haystack, haystack_of, haystack_short
-from kimi_vl.training.synth.inquiries import ASKED, COMPOSED, HEARD
-from kimi_vl.training.synth.needles import draw_names, draw_needles
 from kimi_vl.training.synth.pack import LISTS, SPLITS, DataPack
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Scene, Turn
+from kimi_vl.training.synth.texts.asking_forms import plain
+from kimi_vl.training.synth.texts.attributes import CODES, COSTS, MORE_CODES, MORE_COSTS, MORE_RELATIONS, PLACES, RELATIONS
+from kimi_vl.training.synth.texts.fact_forms import CLAUSES, CORRECTED, LINK_CLAUSES, LINKS, NOTES, ROWS, SENTENCES
+from kimi_vl.training.synth.texts.haystacks import ASKS, SHORT, bury, haystack, haystack_of, haystack_short
+from kimi_vl.training.synth.texts.inquiries import ASKED, COMPOSED, HEARD
+from kimi_vl.training.synth.texts.needles import draw_names, draw_needles
 from kimi_vl.training.synth.traces import mistakes
-from kimi_vl.training.synth.wordings import FOREIGN
+from kimi_vl.training.synth.wordings.wordings import FOREIGN
 from tests.training.heard import ATTRIBUTES, bare, marked, pattern, related, said, slots, stated
 
 PACK = DataPack.builtin()

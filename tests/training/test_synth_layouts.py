@@ -9,21 +9,21 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from kimi_vl.training.synth.bands import Band, Line, choose_look, set_fields, set_lines, set_side_by_side
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import MIN_X_HEIGHT, MONTHS, Choice, Content, Money
-from kimi_vl.training.synth.extraction_turns import EXTRACTION_WORDINGS, Good, as_json, goods_of, items_turn
+from kimi_vl.training.synth.documents.bands import Band, Line, choose_look, set_fields, set_lines, set_side_by_side
+from kimi_vl.training.synth.documents.extraction_turns import EXTRACTION_WORDINGS, Good, as_json, goods_of, items_turn
+from kimi_vl.training.synth.documents.goods import draw_account, draw_goods, names_of_role, role_of
+from kimi_vl.training.synth.documents.paper_turns import Paper, PaperTurns, said_label
+from kimi_vl.training.synth.documents.papers import RECIPES, draw_paper, paper
+from kimi_vl.training.synth.documents.particulars import DATE_FORMS, KINDS, Habits, Particular, draw_particulars, drawn_date
+from kimi_vl.training.synth.documents.receipts import Clerk, Receipt
+from kimi_vl.training.synth.documents.tickets import RECIPES as TICKETS
+from kimi_vl.training.synth.documents.tickets import draw_ticket, ticket
 from kimi_vl.training.synth.figures import Notation
-from kimi_vl.training.synth.goods import draw_account, draw_goods, names_of_role, role_of
 from kimi_vl.training.synth.pack import DataPack
-from kimi_vl.training.synth.paper_turns import Paper, PaperTurns, said_label
-from kimi_vl.training.synth.papers import RECIPES, draw_paper, paper
-from kimi_vl.training.synth.particulars import DATE_FORMS, KINDS, Habits, Particular, draw_particulars, drawn_date
 from kimi_vl.training.synth.questions import Draft, Interview
-from kimi_vl.training.synth.receipts import Clerk, Receipt
 from kimi_vl.training.synth.scene import REFUSAL, Overfull
-from kimi_vl.training.synth.tickets import RECIPES as TICKETS
-from kimi_vl.training.synth.tickets import draw_ticket, ticket
 from tests.training.interviews import Recorder
 
 PACK = DataPack.builtin()
@@ -94,7 +94,7 @@ def choices_of(name: str, value: object) -> Iterator[tuple[str, Choice]]:
 def all_choices() -> dict[str, Choice]:
     found: dict[str, Choice] = {}
     for grammar in GRAMMARS:
-        module = importlib.import_module(f"kimi_vl.training.synth.{grammar}")
+        module = importlib.import_module(f"kimi_vl.training.synth.documents.{grammar}")
         for name, value in vars(module).items():
             found.update(choices_of(f"{grammar}.{name}", value))
     return found

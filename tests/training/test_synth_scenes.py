@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from kimi_vl.training.packing import TASKS
-from kimi_vl.training.synth import pictures
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Choice, Content
 from kimi_vl.training.synth.pack import DataPack
-from kimi_vl.training.synth.picture_turns import Picture, PictureTurns
-from kimi_vl.training.synth.pictures import draw_kinds, is_held_out, make_shape
+from kimi_vl.training.synth.pictures import pictures
+from kimi_vl.training.synth.pictures.pictures import draw_kinds, is_held_out, make_shape
+from kimi_vl.training.synth.pictures.shapes import COLOURS, DIRECTIONS, SHAPES, Shape, contours, paint, plural
+from kimi_vl.training.synth.pictures.turns import Picture, PictureTurns
 from kimi_vl.training.synth.places import bounds, box_at, corners, point_at, settle
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Scene, Turn
-from kimi_vl.training.synth.shapes import COLOURS, DIRECTIONS, SHAPES, Shape, contours, paint, plural
-from kimi_vl.training.synth.wordings import WORDINGS
+from kimi_vl.training.synth.wordings.wordings import WORDINGS
 from kimi_vl.training.synth.world import render
 
 PACK = DataPack.builtin()

@@ -9,15 +9,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from kimi_vl.training.synth import chart_styles, charts, rulings, sheets
+from kimi_vl.training.synth.charts import charts, styles
 from kimi_vl.training.synth.content import Choice, Content
+from kimi_vl.training.synth.documents import rulings, sheets
+from kimi_vl.training.synth.documents.lines import ORDINALS
+from kimi_vl.training.synth.documents.rulings import Page, draw_page
+from kimi_vl.training.synth.documents.sheet_turns import SheetTurns
+from kimi_vl.training.synth.documents.sheets import article
 from kimi_vl.training.synth.figures import Notation, markdown
-from kimi_vl.training.synth.lines import ORDINALS
 from kimi_vl.training.synth.pack import SPLITS, DataPack
-from kimi_vl.training.synth.rulings import Page, draw_page
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
-from kimi_vl.training.synth.sheet_turns import SheetTurns
-from kimi_vl.training.synth.sheets import article
 from kimi_vl.training.synth.traces import verify
 from kimi_vl.training.synth.world import render
 from tests.training.interviews import Recorder
@@ -423,10 +424,7 @@ def test_a_notation_prints_points_groups_signs_and_units():
 
 def choices() -> list[tuple[str, Choice]]:
     return [
-        (name, value)
-        for module in (sheets, rulings, charts, chart_styles)
-        for name, value in vars(module).items()
-        if isinstance(value, Choice)
+        (name, value) for module in (sheets, rulings, charts, styles) for name, value in vars(module).items() if isinstance(value, Choice)
     ]
 
 

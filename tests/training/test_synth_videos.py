@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 
 from kimi_vl.processor.labels import time_label
-from kimi_vl.training.synth import video_screens, video_texts, videos
 from kimi_vl.training.synth.canvas import Canvas
+from kimi_vl.training.synth.clips import screens, texts, videos
+from kimi_vl.training.synth.clips.screens import Recording, recording
+from kimi_vl.training.synth.clips.shapes import cast, shapes
+from kimi_vl.training.synth.clips.texts import cards, counter, running, subtitles
+from kimi_vl.training.synth.clips.turns import Clip, Part, VideoTurns
+from kimi_vl.training.synth.clips.videos import draw_plan, join, paint, video
 from kimi_vl.training.synth.content import Choice, Content
 from kimi_vl.training.synth.pack import DataPack
-from kimi_vl.training.synth.pictures import is_held_out
+from kimi_vl.training.synth.pictures.pictures import is_held_out
+from kimi_vl.training.synth.pictures.shapes import COLOURS, SHAPES
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Scene, Turn
-from kimi_vl.training.synth.shapes import COLOURS, SHAPES
 from kimi_vl.training.synth.traces import verify
-from kimi_vl.training.synth.video_screens import Recording, recording
-from kimi_vl.training.synth.video_shapes import cast, shapes
-from kimi_vl.training.synth.video_texts import cards, counter, running, subtitles
-from kimi_vl.training.synth.video_turns import Clip, Part, VideoTurns
-from kimi_vl.training.synth.video_wordings import VIDEO_WORDINGS
-from kimi_vl.training.synth.videos import draw_plan, join, paint, video
-from kimi_vl.training.synth.wordings import WORDINGS
+from kimi_vl.training.synth.wordings.clips import VIDEO_WORDINGS
+from kimi_vl.training.synth.wordings.wordings import WORDINGS
 from tests.training.interviews import Recorder
 
 PACK = DataPack.builtin()
@@ -164,7 +164,7 @@ def test_a_clip_has_several_different_turns_in_all_modes_and_many_tasks():
 
 
 def test_characters_of_all_frames_are_the_transcription_and_lie_inside():
-    texts = 0
+    with_text = 0
     for scene in clips(120, severity=1.0):
         assert "".join(printed(page.chars) for page in scene.pages) == squeezed(scene.text)
         for page in scene.pages:
@@ -173,8 +173,8 @@ def test_characters_of_all_frames_are_the_transcription_and_lie_inside():
             assert (page.chars[:, 1] < width).all()
             assert (page.chars[:, 2] > 0).all()
             assert (page.chars[:, 2] < height).all()
-            texts += len(page.chars) > 0
-    assert texts > 300
+            with_text += len(page.chars) > 0
+    assert with_text > 300
 
 
 def test_frames_that_are_alike_stay_alike_when_all_are_degraded(monkeypatch):
@@ -595,9 +595,7 @@ def test_two_events_in_one_frame_and_clips_without_events_are_not_made():
 
 
 def test_held_out_looks_and_labels_are_disjoint_from_those_trained_on():
-    choices = {
-        id(value): value for module in (videos, video_texts, video_screens) for value in vars(module).values() if isinstance(value, Choice)
-    }
+    choices = {id(value): value for module in (videos, texts, screens) for value in vars(module).values() if isinstance(value, Choice)}
     assert len(choices) >= 8
     assert all(choice.held_out and not set(choice.seen) & set(choice.held_out) for choice in choices.values())
 

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from kimi_vl.training.packing import TASKS
-from kimi_vl.training.synth import pack_web, web, web_grammars, web_trials
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.icons import tiles
 from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.synth.pictures.icons import tiles
 from kimi_vl.training.synth.places import corners, settle
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL_IMAGE, Overfull, Turn
-from kimi_vl.training.synth.web_turns import View, WebTurns, items_of, row_of
+from kimi_vl.training.synth.screens import web
+from kimi_vl.training.synth.screens.web_turns import View, WebTurns, items_of, row_of
+from kimi_vl.training.synth.sources import web as web_source
+from kimi_vl.training.synth.sources import web_grammars, web_trials
 
 PACK = DataPack.builtin()
 BENCHMARK = Path(__file__).parents[2] / "benchmarks/web"
@@ -221,12 +223,12 @@ def test_characters_share_their_words_width():
 
 @pytest.mark.parametrize("module", [web_grammars, web_trials])
 def test_every_grammar_writes_valid_items_with_labels_that_differ(module, monkeypatch):
-    monkeypatch.setattr(pack_web, "tiles", lambda _: dict.fromkeys(SIGNS, next(iter(TILES.values()))))
+    monkeypatch.setattr(web_source, "tiles", lambda _: dict.fromkeys(SIGNS, next(iter(TILES.values()))))
     for name, grammar in module.GRAMMARS.items():
         for seed in range(6):
             content = Content(random.Random(f"{name}/{seed}"), PACK, "train")
             try:
-                body = grammar(pack_web.Site(content, module.THEMES[0]))
+                body = grammar(web_source.Site(content, module.THEMES[0]))
             except Overfull:  # thirty words are few for a page
                 continue
             found = [json.loads(entry) for entry in re.findall(r"data-item='([^']*)'", body.replace("&quot;", '"').replace("&#x27;", "’"))]
@@ -246,9 +248,9 @@ def test_training_and_test_sites_have_nothing_in_common():
 def test_the_page_is_cut_above_what_does_not_fit():
     words = [["w", 0, 9, 50, 40, 60, 8], ["w", 0, 9, 395, 385, 405, 8]]
     found = {"words": words, "items": [[{"role": "button"}, [0, 370, 50, 410]]], "height": 900}
-    assert pack_web._cut(found, 400) == 369
+    assert web_source._cut(found, 400) == 369
     with pytest.raises(Overfull, match="too low"):
-        pack_web._cut({"words": words, "items": [], "height": 300}, 400)
+        web_source._cut({"words": words, "items": [], "height": 300}, 400)
 
 
 def test_the_pinned_pages_are_what_their_list_says_and_their_answers_are_on_them():

@@ -4,7 +4,7 @@ import random
 import re
 
 from kimi_vl.training.synth.content import luminance
-from kimi_vl.training.synth.web_styles import READABLE, SIDES, arrangement, palette
+from kimi_vl.training.synth.sources.web_styles import READABLE, SIDES, arrangement, palette
 
 
 def brightness(colour: str) -> float:

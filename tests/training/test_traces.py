@@ -11,13 +11,13 @@ import pytest
 from kimi_vl.training.synth import traces
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.demands import dated, demanded_date, demanded_number
+from kimi_vl.training.synth.documents.receipt_turns import ReceiptTurns
+from kimi_vl.training.synth.documents.receipts import Receipt, draw_receipt
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.questions import Interview
-from kimi_vl.training.synth.receipt_turns import ReceiptTurns
-from kimi_vl.training.synth.receipts import Receipt, draw_receipt
 from kimi_vl.training.synth.scene import Overfull, Turn
 from kimi_vl.training.synth.traces import Quote, Working, holds, mistakes, verify
-from kimi_vl.training.synth.wordings import CONTEXTS, ENDINGS, HEARD, WORDINGS, expand
+from kimi_vl.training.synth.wordings.wordings import CONTEXTS, ENDINGS, HEARD, WORDINGS, expand
 from tests.training.interviews import Recorder
 
 PACK = DataPack.builtin()

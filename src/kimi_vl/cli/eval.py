@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]  # of a clone; an installed package has no sets there
 ROWS, LONGEST = 256, 12_288  # prompts that a GPU answers at once, and tokens of the longest of them with its answer
-BUILD = "python -m kimi_vl.training.synth.build_pack .data/pack"
+BUILD = "python -m kimi_vl.training.synth.sources.build .data/pack"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from kimi_vl.evaluation.suite import ANY_LENGTH, SEED, Item, Page, Task, Tier
 from kimi_vl.llm import PREFIXES, Thinking
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.scene import Scene, Turn
-from kimi_vl.training.synth.wordings import CONTEXTS, ENDINGS, WORDINGS
+from kimi_vl.training.synth.wordings.wordings import CONTEXTS, ENDINGS, WORDINGS
 from kimi_vl.training.synth.world import FAMILIES, render
 
 BUILTIN = "builtin"  # the name of the pack that needs no file

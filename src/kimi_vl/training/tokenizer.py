@@ -18,7 +18,7 @@ from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from kimi_vl.processor import tokenizer as processor
 from kimi_vl.processor.tokenizer import PATTERN
 from kimi_vl.training.synth.pack import DataPack
-from kimi_vl.training.synth.wordings import EVIDENCE, FOREIGN, WORDINGS
+from kimi_vl.training.synth.wordings.wordings import EVIDENCE, FOREIGN, WORDINGS
 
 BASE_TOKENS = 4992
 SPECIAL_TOKENS = 128

@@ -308,3 +308,14 @@ def plain(text: str) -> str:
         return text
     text = unicodedata.normalize("NFKD", text.translate(_PUNCTUATION))
     return " ".join("".join([c for c in text if c == " " or c in ASCII]).split())
+
+
+_PLURALS = {"glass": "glasses", "inbox": "inboxes", "mailbox": "mailboxes", "mass": "masses", "person": "people", "watchman": "watchmen"}
+
+
+def plural(one: str) -> str:
+    head, _, noun = one.rpartition(" ")
+    many = _PLURALS.get(noun) or (
+        f"{noun[:-1]}ies" if noun[-1] == "y" and noun[-2] not in "aeiou" else noun + ("es" if noun[-1] in "sx" else "s")
+    )
+    return f"{head} {many}".strip()

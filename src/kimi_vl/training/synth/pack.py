@@ -1,6 +1,6 @@
 """The data pack: fonts, words, icons and web pages that synthetic pictures are made of, already split into train, val and test.
 
-A pack is a folder made by `python -m kimi_vl.training.synth.build_pack FOLDER`:
+A pack is a folder made by `python -m kimi_vl.training.synth.sources.build FOLDER`:
 
     pack.json                       faces, sources with versions and licences, sha256 of every file
     fonts/*.ttf, fonts/*.otf        Latin-1 subsets without hinting and layout tables
@@ -71,7 +71,7 @@ class IconSet:
 
 @dataclass(frozen=True, eq=False)
 class WebPage:
-    """A page as a browser drew it: the encoded `picture`, and what `pack_web` recorded about it (`facts`)."""
+    """A page as a browser drew it: the encoded `picture`, and what `sources/web.py` recorded about it (`facts`)."""
 
     picture: bytes
     facts: Mapping[str, Any]
@@ -104,7 +104,7 @@ class DataPack:
         folder = Path(folder)
         index_path = folder / "pack.json"
         if not index_path.is_file():
-            raise InputError(f"no data pack at {folder}; make one with: python -m kimi_vl.training.synth.build_pack {folder}")
+            raise InputError(f"no data pack at {folder}; make one with: python -m kimi_vl.training.synth.sources.build {folder}")
         index = json.loads(index_path.read_text(encoding="utf-8"))
         if index.get("format") != FORMAT:
             raise InputError(f"{index_path} has format {index.get('format')!r}, this version reads {FORMAT!r}; build the pack again")
@@ -150,14 +150,18 @@ class DataPack:
     def icons(self, split: str) -> list[IconSet]:
         """Sets of icons, of each of ICON_KINDS at least one. Sets for training may lack names. Raises InputError without."""
         if not self._icons[_known(split)]:
-            raise InputError("this data pack has no icons; add them with: python -m kimi_vl.training.synth.build_pack FOLDER --add icons")
+            raise InputError(
+                "this data pack has no icons; add them with: python -m kimi_vl.training.synth.sources.build FOLDER --add icons"
+            )
         return self._icons[split]
 
     def web_pages(self, split: str) -> list[WebPage]:
         """Pages for "train" or "val"; of "test" there are none in a pack, there those of "val" are given. Raises InputError without."""
         pages = self._pages["val" if _known(split) == "test" else split]
         if not pages:
-            raise InputError("this data pack has no web pages; add them with: python -m kimi_vl.training.synth.build_pack FOLDER --add web")
+            raise InputError(
+                "this data pack has no web pages; add them with: python -m kimi_vl.training.synth.sources.build FOLDER --add web"
+            )
         return pages
 
 

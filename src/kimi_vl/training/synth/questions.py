@@ -11,7 +11,7 @@ from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.demands import demanded_date, demanded_number
 from kimi_vl.training.synth.scene import MODES, REFUSAL, REFUSAL_IMAGE, Turn
 from kimi_vl.training.synth.traces import Working
-from kimi_vl.training.synth.wordings import CONTEXTS, ENDINGS, EVIDENCE, FOREIGN, HEARD
+from kimi_vl.training.synth.wordings.wordings import CONTEXTS, ENDINGS, EVIDENCE, FOREIGN, HEARD
 
 Maker = Callable[[], Turn | None]  # None when the document does not allow its question
 

@@ -7,28 +7,28 @@ import numpy as np
 
 from kimi_vl.errors import InputError
 from kimi_vl.training.synth.augment import augment
-from kimi_vl.training.synth.blanks import blank
-from kimi_vl.training.synth.booklets import booklet, booklet_short
-from kimi_vl.training.synth.chart_turns import chart
+from kimi_vl.training.synth.charts.turns import chart
+from kimi_vl.training.synth.clips.videos import video
 from kimi_vl.training.synth.content import Content
-from kimi_vl.training.synth.dialogues import dialogue
-from kimi_vl.training.synth.emblems import emblem
-from kimi_vl.training.synth.haystacks import haystack, haystack_short
-from kimi_vl.training.synth.lines import line, lines
+from kimi_vl.training.synth.documents.lines import line, lines
+from kimi_vl.training.synth.documents.pages import page
+from kimi_vl.training.synth.documents.papers import paper
+from kimi_vl.training.synth.documents.paragraphs import paragraph
+from kimi_vl.training.synth.documents.receipt_turns import receipt
+from kimi_vl.training.synth.documents.sheet_turns import table
+from kimi_vl.training.synth.documents.tickets import ticket
 from kimi_vl.training.synth.pack import SPLITS, DataPack
-from kimi_vl.training.synth.pages import page
-from kimi_vl.training.synth.papers import paper
-from kimi_vl.training.synth.paragraphs import paragraph
-from kimi_vl.training.synth.pictures import picture
+from kimi_vl.training.synth.pictures.blanks import blank
+from kimi_vl.training.synth.pictures.emblems import emblem
+from kimi_vl.training.synth.pictures.pictures import picture
 from kimi_vl.training.synth.places import settle
 from kimi_vl.training.synth.questions import Draft, Interview
-from kimi_vl.training.synth.receipt_turns import receipt
 from kimi_vl.training.synth.scene import Overfull, Page, Scene
-from kimi_vl.training.synth.screens import screen
-from kimi_vl.training.synth.sheet_turns import table
-from kimi_vl.training.synth.tickets import ticket
-from kimi_vl.training.synth.videos import video
-from kimi_vl.training.synth.web import web
+from kimi_vl.training.synth.screens.screens import screen
+from kimi_vl.training.synth.screens.web import web
+from kimi_vl.training.synth.texts.booklets import booklet, booklet_short
+from kimi_vl.training.synth.texts.dialogues import dialogue
+from kimi_vl.training.synth.texts.haystacks import haystack, haystack_short
 
 BUILDERS: dict[str, Callable[[Content], Draft]] = {
     "line": line,

@@ -1,0 +1,1 @@
+"""Charts: what they show, how they are painted, and what can be asked about them."""

@@ -1,0 +1,1 @@
+"""Screens: windows and web pages, and what can be asked about them."""
