@@ -90,6 +90,14 @@ def test_a_prompt_is_the_one_that_supervised_training_shows_where_the_model_deci
         assert problem.grid_hws == sample.grid_hws
 
 
+def test_only_what_is_thought_about_unasked_is_a_problem(monkeypatch):
+    one = render("chart", "train", 1, 0, DataPack.builtin())
+    turns = [Turn(f"{mode}, {thinking}?", "3", thinking, mode, "count") for mode in ("on", "auto", "off") for thinking in ("1, 2, 3", None)]
+    monkeypatch.setattr(module.world, "render", lambda *_, **__: Scene(one.pages, turns, one.text))
+    found = itertools.islice(problems(stream(dataclasses.replace(MIX, max_patches=4096, max_prompt=4096)), workers=0), CHUNK)
+    assert {p.question for p in found} == {"auto, 1, 2, 3?"}
+
+
 def test_a_mix_whose_families_lack_the_tasks_says_so(monkeypatch):
     monkeypatch.setattr(module, "SCENES_PER_CHUNK", 20)
     with pytest.raises(RuntimeError, match="fewer than 16 problems; do the families"):

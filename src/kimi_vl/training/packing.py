@@ -50,6 +50,7 @@ TASKS = (
     "which",
     "needle",
     "text",
+    "continue",
     "refuse",
     "other",
 )

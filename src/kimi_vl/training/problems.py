@@ -85,7 +85,8 @@ class ProblemStream(IterableDataset):
         for index in range(first_scene, first_scene + SCENES_PER_CHUNK):
             family = names[rng.choice(len(names), p=shares / shares.sum())]
             scene = world.render(family, self.split, self.mix.seed, index, data, severity=self.mix.severity)
-            turns = [turn for turn in scene.turns if turn.thinking is not None and turn.task in self.mix.tasks]
+            # Turns that think unasked. Asked without a demand, the others are answered at a glance, which would count as malformed.
+            turns = [t for t in scene.turns if t.thinking is not None and t.mode == "auto" and t.task in self.mix.tasks]
             if turns and (problem := self._problem(scene, turns[rng.integers(len(turns))], family, tokenizer)):
                 yield problem
         raise RuntimeError(f"{SCENES_PER_CHUNK} scenes gave fewer than {CHUNK} problems; do the families {names} have the tasks asked for?")

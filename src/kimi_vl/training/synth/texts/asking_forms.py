@@ -17,6 +17,8 @@ _ONE = (  # what is wanted of something that has a name
     "Somewhere it gives <>. What is it?|How is <> given?|Let me know <>.|Help me find <>.|Which is <>?|Reply with <>.|"
     "[Complete/Finish] the sentence: <> is|Fill the gap: <> is ___.|<> is ...|<> = ?|Fill in: <> is [____/(...)]|<> is what?|And <>?|"
     "My question is about <>. What is it?|What have they noted as <>?|What did it say <> was?|Quick: <>?|Remind me of <>.|"
+    "[Do you/Could you] spot <>? [If so, what is it?/Tell me what it is./Which is it?]|Look for <>: what is it?|"
+    "See whether <> is there, and tell me what it is.|"
     "What should I write for <>?|Somebody asks for <>. What do I say?|I was told to look for <>. Tell me.|May I have <>?"
 )
 _PLAINLY = (

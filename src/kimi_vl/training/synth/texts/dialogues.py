@@ -306,7 +306,7 @@ class Dialogue:
             return None
         question = self.interview.ask("continue")
         mode = self.rng.choice(("auto", "auto", "off"))
-        return Turn(f"{question}\n{' '.join(parts[:k])}", answer, None, mode, "text")
+        return Turn(f"{question}\n{' '.join(parts[:k])}", answer, None, mode, "continue")
 
     # Talk ------------------------------------------------------------------------------------------------------------
 
