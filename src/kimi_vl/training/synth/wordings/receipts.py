@@ -34,7 +34,8 @@ RECEIPT_WORDINGS = {
         "What is the time?|At what time was it?|What time is printed?|What time was it?|What's the time on it?|Which time is shown?|"
         "At what time was this printed?|Time?|What is the time of the purchase?|What is the [hour/clock time]?|"
         "When during the day was it?|[Tell me/Give me/Find] the time.|At what hour was it?|time please|What's the time stamp?|"
-        "At what o'clock was this?"
+        "At what o'clock was this?|[Read/Look up/Show me/I need] the time.|At which time was it [issued/printed/paid/rung up]?|"
+        "Which [hour/time] does it [show/give/bear]?|[Hour/Time of day][?/, please]|What time of day was it?|How late was it?"
     ),
     "shop": (
         "What is the name of the shop?|Which shop is this from?|Where was this bought?|What is the shop called?|Who issued this?|"
@@ -50,7 +51,10 @@ RECEIPT_WORDINGS = {
         "What is the reference number?|"
         "What is the [bill number/ticket number/slip number/transaction number/order number/number of this receipt]?|"
         "[Tell me/Find/I need] the [receipt number/document number/reference].|Receipt no?|Number?|Under which number is it filed?|"
-        "Which number was it given?|How is this receipt numbered?|What is the ID of this?|Reference?"
+        "Which number was it given?|How is this receipt numbered?|What is the ID of this?|Reference?|"
+        "[Copy/Read/Look up/Show me] the [receipt number/document number/reference number].|[Receipt/Document/Reference/Bill] number[/, "
+        "please].|Which [receipt number/document number] does it [have/bear/carry/show]?|What number [is printed/stands] on it?|"
+        "[What/Which] reference [is given/do I quote/does it bear]?|By what number do they know this?|What is it filed as?"
     ),
     "phone": (
         "What is the phone number?|What number can I call?|What's the telephone number?|How can I call them?|"
@@ -74,7 +78,9 @@ RECEIPT_WORDINGS = {
         "What is the subtotal?|How much is the subtotal?|What's the sub total?|What is the amount before tax?|"
         "How much was it before tax?|Which subtotal is printed?|Give me the subtotal.|Subtotal?|What does it come to before tax?|"
         "[Tell me/Find/I need] the [subtotal/sub total/net amount].|What is the net [amount/total/sum]?|"
-        "How much is it without [tax/VAT]?|What do the goods cost before [tax/anything is added]?|Net?|What is the sum before taxes?"
+        "How much is it without [tax/VAT]?|What do the goods cost before [tax/anything is added]?|Net?|What is the sum before taxes?|"
+        "[Read/Find out/Look up/Show me] the [subtotal/net amount/sum before tax].|How much [is/was] it [net/before taxes/with no tax]?|"
+        "[What/How much] [do/did] the goods come to before tax?|Subtotal[/, please].|What is the figure before tax is added?"
     ),
     "tax": (
         "How much is the tax?|What is the tax?|How much tax was paid?|What's the tax amount?|How much tax is included?|"
@@ -209,7 +215,9 @@ RECEIPT_WORDINGS = {
     ),
     "due": (
         "When is it due?|What is the due date?|By when must it be paid?|What is the deadline for payment?|When do I have to pay?|"
-        "What's the due date?|Until when can I pay?|When must this be paid?"
+        "What's the due date?|Until when can I pay?|When must this be paid?|[Tell me/Find/Give me/I need/Read] the due date.|"
+        "[By which day/By what date/Until which day] [do I have to pay/must it be paid/can it be paid]?|When does payment fall due?|"
+        "[Due date/Payable by/Deadline]?|What is the [last day/latest date] for payment?|How long do I have to pay?"
     ),
     "customer": (
         "Who is the customer?|Who is billed?|To whom is it addressed?|Who is the invoice for?|Who has to pay?|"
