@@ -15,6 +15,7 @@ import kimi_vl
 from kimi_vl.engine import SamplingParams
 from kimi_vl.errors import CheckpointError, ConfigError, InputError, MediaError, PromptTooLong
 from kimi_vl.llm import Answer, KimiVL, Usage, recommended_params, resolve_device
+from kimi_vl.media import load_frames
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN
 from tests.tiny_checkpoint import byte_tokens, processor, scripted_llm, tokens_of, write_tiny_checkpoint
 
@@ -340,6 +341,9 @@ def test_an_animation_is_asked_about_as_frames_behind_their_times(tiny_llm, tmp_
     asked = tiny_llm.ask("What comes?", media=path, max_tokens=4, temperature=0.0)
     assert asked == tiny_llm.chat(written_out, max_tokens=4, temperature=0.0)
     assert asked.usage.image_tokens == 6
+    frames = load_frames(path)
+    for media in (frames, [frames], [path]):
+        assert tiny_llm.ask("What comes?", media=media, max_tokens=4, temperature=0.0) == asked
 
 
 def test_more_pictures_than_a_prompt_takes_are_refused_before_any_is_opened(tiny_llm):

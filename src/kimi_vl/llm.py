@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, TypedDict, Unpack, cast
 
 import torch
 from PIL import Image
@@ -18,7 +18,7 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import FinishReason, Generation, SamplingParams
 from kimi_vl.engine.memory import memory_limit
 from kimi_vl.errors import ConfigError, InputError
-from kimi_vl.media import load_frames
+from kimi_vl.media import Frames, load_frames
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN, Processor
 from kimi_vl.processor.chat import MAX_IMAGES
@@ -26,7 +26,7 @@ from kimi_vl.processor.labels import time_label
 from kimi_vl.processor.reply import Piece, Reply
 
 Thinking = Literal["auto", "on", "off"]
-Media = str | Path | bytes | Image.Image
+Media = str | Path | bytes | Image.Image | Frames
 Message = Mapping[str, Any]
 
 
@@ -180,7 +180,7 @@ class KimiVL:
         return cls(model, processor, name=str(name or NANO), defaults=defaults)
 
     def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> Answer:
-        """Answer one question about any number of pictures: paths, file bytes, data URLs or PIL images.
+        """Answer one question about any number of pictures: paths, file bytes, data URLs, PIL images, or what `media.load_frames` returned.
 
         An animated GIF, WEBP or PNG is asked about as a clip: two frames a second, at most 32, each behind its time (`media.load_frames`).
         """
@@ -190,10 +190,11 @@ class KimiVL:
         """As `ask`, piece by piece. The prompt is checked here, the model runs as the pieces are taken."""
         if not isinstance(question, str) or not question.strip():
             raise InputError(f"question is {ascii(question)[:40]}; it must be a text")
-        items = [media] if isinstance(media, (str, Path, bytes, Image.Image)) else list(media)
+        items = one_or_several(media)
         if len(items) > MAX_IMAGES:
             raise InputError(f"media holds {len(items)} pictures; at most {MAX_IMAGES} are taken")
-        content = [*(part for item in items for part in _parts(item)), {"type": "text", "text": question}]
+        pictures = [item if isinstance(item, list) else load_frames(item) for item in items]
+        content = [*(part for frames in pictures for part in content_parts(frames)), {"type": "text", "text": question}]
         return self.stream_chat([{"role": "user", "content": content}], **options)
 
     def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Answer:
@@ -218,9 +219,16 @@ class KimiVL:
         return AnswerStream(generation, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens)
 
 
-def _parts(item: Media) -> list[dict[str, Any]]:
-    """A picture as one part of a message, an animation as its frames behind their times."""
-    frames = load_frames(item)
+def one_or_several(media: Media | Sequence[Media]) -> list[Media]:
+    """What was passed as media, as a list; the frames of one clip are one medium."""
+    if isinstance(media, (str, Path, bytes, Image.Image)):
+        return [media]
+    items = list(media)
+    return cast("list[Media]", [items] if items and isinstance(items[0], tuple) else items)
+
+
+def content_parts(frames: Frames) -> list[dict[str, Any]]:
+    """A picture as one part of a message, a clip as its frames behind their times."""
     if len(frames) == 1:
         return [{"type": "image", "image": frames[0][1]}]
     return [

@@ -22,3 +22,12 @@ def picture(tmp_path) -> str:
     path = tmp_path / "receipt.png"
     Image.linear_gradient("L").resize((90, 60)).convert("RGB").save(path)
     return str(path)
+
+
+@pytest.fixture
+def clip(tmp_path) -> str:
+    """An animation of three frames, half a second each."""
+    path = tmp_path / "clip.gif"
+    pictures = [Image.new("RGB", (56, 28), colour) for colour in ("red", "green", "blue")]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=500)
+    return str(path)

@@ -22,6 +22,14 @@ def test_the_answer_goes_to_stdout_and_the_thinking_to_stderr(terminal, picture)
     assert llm.model.features_seen == 1
 
 
+def test_an_animation_is_asked_about_as_a_clip(terminal, clip, picture):
+    llm = terminal.use(scripted_llm(tokens_of("Blue.")))
+    result = terminal.run("ask", clip, picture, "What comes last?", "--json")
+    # Three frames of 56x28 pixels are 2 image tokens each, the picture of 90x60 is 12.
+    assert json.loads(result.out)["usage"]["image_tokens"] == 3 * 2 + 12
+    assert llm.model.features_seen == 1
+
+
 def test_json_is_one_document_and_nothing_else(terminal):
     llm = terminal.use(scripted_llm(tokens_of(*THOUGHT)))
     result = terminal.run("ask", "What is the total?", "--json")

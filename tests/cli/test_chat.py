@@ -51,9 +51,16 @@ def test_pictures_of_the_command_line_and_of_image_go_with_the_next_question_and
     assert counts == [12, 24, 24]
 
 
-def test_image_says_what_it_took(terminal, picture):
+def test_image_says_what_it_took(terminal, picture, clip):
     terminal.use(scripted_llm(tokens_of("fine")))
     assert talk(terminal, f"/image {picture}").err == f"{picture}, 90×60 pixels, goes with the next question\n"
+    assert talk(terminal, f"/image {clip}").err == f"{clip}, 56×28 pixels, 3 frames, goes with the next question\n"
+
+
+def test_a_clip_goes_into_the_conversation_with_all_its_frames(terminal, clip):
+    llm = terminal.use(scripted_llm(tokens_of("fine")))
+    assert talk(terminal, "one?", arguments=[clip]).code == 0
+    assert llm.model.steps[0].count(processor().tokenizer.special("<|media_pad|>")) == 3 * 2
 
 
 def test_help_lists_the_commands_and_quit_leaves_without_reading_on(terminal):

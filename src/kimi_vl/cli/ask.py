@@ -12,7 +12,7 @@ from kimi_vl.cli.options import (
     add_model_arguments,
     add_sampling_arguments,
     explain_length,
-    load_images,
+    load_pictures,
     open_model,
     sampling_options,
 )
@@ -24,7 +24,10 @@ FILE_NAME = re.compile(r"\S+\.(png|jpe?g|webp|gif|bmp|tiff?|pdf|heic|avif|svg|mp
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f'{parser.prog} [FILE ...] "question" [options]'
     parser.add_argument(
-        "words", nargs="+", metavar="FILE ... question", help="pictures, then the question in quotes; - reads it from standard input"
+        "words",
+        nargs="+",
+        metavar="FILE ... question",
+        help="pictures or animations, then the question in quotes; - reads it from standard input",
     )
     parser.add_argument("--json", action="store_true", help="one JSON document with the answer, the thinking and the token counts")
     add_sampling_arguments(parser)
@@ -37,10 +40,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     *files, last = args.words
     question = read_question(last, files)
-    images = load_images(files)
+    pictures = load_pictures(files)
     options = sampling_options(args)
     llm = open_model(args, console)
-    stream = llm.stream(question, images, **options)
+    stream = llm.stream(question, pictures, **options)
     for piece in stream:
         if not args.json:
             console.piece(piece.kind, piece.text)

@@ -14,16 +14,15 @@ from kimi_vl.cli.options import (
     add_model_arguments,
     add_sampling_arguments,
     explain_length,
-    load_images,
+    load_pictures,
     open_model,
     sampling_options,
 )
 from kimi_vl.errors import InputError, KimiVLError, PromptTooLong
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from kimi_vl.llm import KimiVL
+    from kimi_vl.media import Frames
 
 HELP = """\
 /image FILE   show the model a picture along with the next question
@@ -47,9 +46,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     Returns 0; without a terminal, where nobody sees the errors go by, 2 if a turn has failed.
     """
-    images = load_images(args.files)
+    pictures = load_pictures(args.files)
     options = sampling_options(args)
-    chat = Chat(open_model(args, console), console, options, images)
+    chat = Chat(open_model(args, console), console, options, pictures)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         for line in sys.stdin:
             if not chat.take(line):
@@ -78,9 +77,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 class Chat:
     """The conversation so far: finished turns, and the pictures that wait for the next question."""
 
-    def __init__(self, llm: KimiVL, console: Console, options: dict[str, Any], images: list[Image]) -> None:
+    def __init__(self, llm: KimiVL, console: Console, options: dict[str, Any], pictures: list[Frames]) -> None:
         self.messages: list[dict[str, Any]] = []
-        self.images = images
+        self.pictures = pictures
         self.has_failed = False
         self._llm, self._console, self._options = llm, console, options
 
@@ -107,7 +106,7 @@ class Chat:
         if name == "/image":
             self._add_image(argument)
         elif name == "/clear":
-            self.messages, self.images = [], []
+            self.messages, self.pictures = [], []
             self._console.note("forgotten")
         elif name == "/help":
             self._console.line(HELP)
@@ -120,13 +119,16 @@ class Chat:
         path = argument.strip("'\"")
         if not path:
             raise InputError("/image needs a file name, such as /image receipt.png")
-        [image] = load_images([os.path.expanduser(path)])
-        self.images.append(image)
-        self._console.note(f"{path}, {image.width}×{image.height} pixels, goes with the next question")
+        [frames] = load_pictures([os.path.expanduser(path)])
+        self.pictures.append(frames)
+        image, count = frames[0][1], f", {len(frames)} frames" if len(frames) > 1 else ""
+        self._console.note(f"{path}, {image.width}×{image.height} pixels{count}, goes with the next question")
 
     def _ask(self, question: str) -> None:
         """One turn. It becomes part of the conversation once there is some answer, also one that Ctrl-C cut short."""
-        content = [*({"type": "image", "image": image} for image in self.images), {"type": "text", "text": question}]
+        from kimi_vl.llm import content_parts
+
+        content = [*(part for frames in self.pictures for part in content_parts(frames)), {"type": "text", "text": question}]
         message = {"role": "user", "content": content}
         answer: list[str] = []
         try:
@@ -142,7 +144,7 @@ class Chat:
             self._console.note("stopped")
         if answer:
             self.messages += [message, {"role": "assistant", "content": "".join(answer)}]
-            self.images = []
+            self.pictures = []
 
 
 def history_path() -> Path:

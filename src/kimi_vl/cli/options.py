@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 from kimi_vl.cli.console import Console
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from kimi_vl.llm import Answer, KimiVL
+    from kimi_vl.media import Frames
 
 OFFICIAL = "moonshotai/Kimi-VL-A3B-Thinking-2506"
 NOTICE = f"nano is a small demonstration model for printed English documents; the official model: --model {OFFICIAL}"
@@ -53,11 +52,11 @@ def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
     return options
 
 
-def load_images(paths: list[str]) -> list[Image]:
-    """Read picture files, before the model is loaded: a wrong name should not cost a minute. Raises: MediaError."""
-    from kimi_vl.media import load_image
+def load_pictures(paths: list[str]) -> list[Frames]:
+    """Read pictures and clips, before the model is loaded: a wrong name should not cost a minute. Raises: MediaError."""
+    from kimi_vl.media import load_frames
 
-    return [load_image(path) for path in paths]
+    return [load_frames(path) for path in paths]
 
 
 def open_model(args: argparse.Namespace, console: Console) -> KimiVL:

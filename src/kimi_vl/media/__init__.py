@@ -1,5 +1,5 @@
 """Bytes of media to pictures. Knows files and formats, nothing of patches, tokens or the network."""
 
-from kimi_vl.media.decode import ImageLimits, load_frames, load_image
+from kimi_vl.media.decode import Frames, ImageLimits, load_frames, load_image
 
-__all__ = ["ImageLimits", "load_frames", "load_image"]
+__all__ = ["Frames", "ImageLimits", "load_frames", "load_image"]

@@ -126,12 +126,13 @@ def load_image(source: str | Path | bytes | Image.Image, *, limits: ImageLimits 
     return _finish(_open(data, name, limits), name, limits)
 
 
+Frames = list[tuple[float, Image.Image]]  # (seconds from the start, picture)
 MAX_ANIMATION_FRAMES = 2000  # every one is decoded on the way to the last, about 1 ms each at 280x224
 
 
 def load_frames(
     source: str | Path | bytes | Image.Image, *, per_second: float = 2.0, most: int = 32, limits: ImageLimits = DEFAULT_LIMITS
-) -> list[tuple[float, Image.Image]]:
+) -> Frames:
     """What an animated GIF, WEBP or PNG shows every 1 / `per_second` seconds, as (seconds from the start, picture as by `load_image`).
 
     An animation of more than `most` such moments is sampled more coarsely, evenly over its length; a still picture is its only frame, at 0.
