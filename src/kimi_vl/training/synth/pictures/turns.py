@@ -14,7 +14,7 @@ from kimi_vl.training.synth.places import box_at, point_at
 from kimi_vl.training.synth.questions import Interview, Maker
 from kimi_vl.training.synth.scene import Turn
 
-FEW = 4  # counted at a glance; more are listed
+FEW = 4  # things whose places are all asked for at once
 LARGER = 1.3  # least ratio of sizes that are compared
 CLEAR = 0.1  # least distance of middles, relative to the longer side, on an axis that is asked about; tilting shifts less
 MOSTS = {"leftmost": (0, 1), "rightmost": (0, -1), "topmost": (1, 1), "bottommost": (1, -1)}
@@ -115,15 +115,15 @@ class PictureTurns:
         return self.counted("shape_count_some", self.fitting(words), words, things=plural(words))
 
     def counted(self, key: str, found: Sequence[Shape], words: str, /, **slots: str) -> Turn:
-        """A few at a glance; more are listed with their places, from left to right, which is the only way to be sure."""
+        """Listed with their places, from left to right: at a glance nano takes three for one or two."""
         listed = "\n".join(f"{k}. {s.called} {point_at(self.place(s))}" for k, s in enumerate(found, 1)) or f"I see no {words}."
-        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=len(found) <= FEW, **slots)
+        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, **slots)
 
     def count_kinds(self) -> Turn:
         coloured = self.content.chance(0.6)
         kinds = list(dict.fromkeys(shape.colour if coloured else shape.name for shape in self.across))
         listed = "\n".join(f"{k}. {kind}" for k, kind in enumerate(kinds, 1))
-        return self.interview.glance("colour_count" if coloured else "kind_count", str(len(kinds)), listed, "count")
+        return self.interview.work("colour_count" if coloured else "kind_count", str(len(kinds)), listed, "count", trivial=True)
 
     def exists(self) -> Turn | None:
         words = self.content.one(self.shapes).called if self.shapes and self.content.chance(0.5) else self.missing()
