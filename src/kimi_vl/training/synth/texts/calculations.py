@@ -54,7 +54,8 @@ class Calculations:
         return Notation(2, prefix=self.rng.choice(("", "", "$")))
 
     def values(self, count: int, decimals: int) -> list[int]:
-        scale = self.rng.choice((20, 100, 1000)) if decimals == 0 else self.rng.choice((1000, 3000, 10000, 50000))
+        # Up to seven digits, as sums of tables and invoices have: 10,755.60 + 5,377.80 was 15,133.40 to a nano that knew five.
+        scale = self.rng.choice((20, 100, 1000, 100_000) if decimals == 0 else (1000, 3000, 10_000, 50_000, 250_000, 1_500_000))
         return [self.rng.randint(1, scale) for _ in range(count)]
 
     def work(self, key: str, answer: str, working: Working, /, **slots: str) -> Turn:
