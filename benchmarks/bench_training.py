@@ -55,10 +55,11 @@ def main() -> None:
     if device.type == "cuda":
         network.compile_blocks()
     data = [batch.to(device) for batch in islice(stream, args.batches)]
-    update: Update = partial(trainer._update, stage)
+    update: Update = partial(trainer.device_update, stage)
     measured(update, data[:EAGER_STEPS], 1)
     recorded = device.type == "cuda" and not args.eager
-    times, launching = measured(RecordedUpdate(update, data[0]) if recorded else update, data, args.rounds)
+    update = RecordedUpdate(update, data[0]) if recorded else update
+    times, launching = measured(update, data, args.rounds)
     counter = FlopCounter(network.model)
     flops = statistics.mean(float(counter.count(batch)) for batch in data)
     peak, median = peak_flops(device), statistics.median(times)
@@ -78,7 +79,7 @@ def main() -> None:
     if args.output:
         args.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     if args.profile:
-        args.profile.write_text(longest_kernels(trainer, stage, data), encoding="utf-8")
+        args.profile.write_text(longest_kernels(update, data), encoding="utf-8")
 
 
 def measured(update: Update, data: list[Batch], rounds: int) -> tuple[list[float], list[float]]:
@@ -94,11 +95,11 @@ def measured(update: Update, data: list[Batch], rounds: int) -> tuple[list[float
     return times, launching
 
 
-def longest_kernels(trainer: Trainer, stage: Stage, data: list) -> str:
+def longest_kernels(update: Update, data: list[Batch]) -> str:
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]) as profile:
         for batch in data[:4]:
-            trainer.update(batch, stage, 1e-5)
-        synchronise(trainer.ranks.device)
+            update(batch, 1e-5)
+        synchronise(data[0].pixels.device)
     return profile.key_averages().table(sort_by="self_cuda_time_total", row_limit=60, max_name_column_width=110)
 
 

@@ -241,7 +241,7 @@ SMALL += ["budget.supervised=384", "budget.images=64"]
 
 
 # Seeds 0 to 3 end at 0.43 to 0.61 with mirror descent and at 0.28 to 0.53 with GRPO, which at 5e-3 may fall for silence.
-@pytest.mark.parametrize(("algorithm", "lr", "iterations", "rightly"), [("mirror_descent", 5e-3, 40, 0.3), ("grpo", 2e-3, 64, 0.2)])
+@pytest.mark.parametrize(("algorithm", "lr", "iterations", "rightly"), [("mirror_descent", 5e-3, 40, 0.35), ("grpo", 2e-3, 64, 0.2)])
 def test_a_policy_learns_to_answer_rightly_and_no_longer_than_it_takes(algorithm, lr, iterations, rightly, folder, tmp_path):
     args = options(folder, tmp_path, f'algorithm="{algorithm}"', *SMALL, f"lr={lr}")
     settings = Reinforcement.from_file(folder / "micro.toml", args.set)
@@ -252,7 +252,7 @@ def test_a_policy_learns_to_answer_rightly_and_no_longer_than_it_takes(algorithm
     assert sum(accuracy[:4]) / 4 < 0.12  # one of six tokens, then the end
     assert sum(accuracy[-4:]) / 4 > rightly
     assert sum(length[:4]) / 4 > 3
-    assert sum(length[-4:]) / 4 < 2.7  # a digit and the end are 2
+    assert sum(length[-4:]) / 4 < 2.5  # a digit and the end are 2
 
 
 def test_the_learning_rate_is_halved_when_the_policy_moves_too_far_and_recovers(folder, tmp_path):

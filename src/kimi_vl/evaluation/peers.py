@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def find_items(text: str) -> str:
 FINDERS = {"total": find_total, "date": find_date, "number": find_number}
 
 
-class Reader:
+class Reader(ABC):
     """A peer as a backend: reads each picture once and parses what is asked for from the text."""
 
     chunk = 1
@@ -71,11 +72,13 @@ class Reader:
     def __init__(self) -> None:
         self._last: tuple[bytes, bool, str] | None = None
 
+    @abstractmethod
     def read(self, png: Path, line: bool) -> str:
-        raise NotImplementedError
+        """The text of a picture, or of one line of it."""
 
     def close(self) -> None:
-        """End whatever was started."""
+        """Forget the last picture; a peer that started something ends it."""
+        self._last = None
 
     def answers(self, items: Sequence[Item]) -> list[Response]:
         return [self._answer(item) for item in items]

@@ -37,7 +37,6 @@ class Recording(Screen):
         self.width, self.height, self.count = *size, count
         self.pad = self.rng.randint(3, 5)
         self.high = self.line + 2 * self.pad
-        self.used: set[str] = set()
         self.heading = content.words(self.rng.randint(1, 2)).capitalize()
         self.body, self.foot = self.high + 4, self.height - self.high - 4  # between them are the rows
         self.options: dict[str, tuple[str, int]] = {}  # kind and top by label
@@ -50,15 +49,6 @@ class Recording(Screen):
         self.clicks: list[int] = []
         self.dialogs: list[tuple[str, str]] = [("", "")]  # title and message; 0 is none
         self.lay_out()
-
-    def fresh(self, pieces: Choice) -> str:
-        """A label that is not in the window yet. Raises Overfull."""
-        for _ in range(12):
-            label = str(pieces.pick(self.rng, self.content.split))
-            if label.casefold() not in self.used:
-                self.used.add(label.casefold())
-                return label
-        raise Overfull("no label is left")
 
     def lay_out(self) -> None:
         """Rows of options, perhaps a field and a progress bar, then buttons; as many as there is room for."""

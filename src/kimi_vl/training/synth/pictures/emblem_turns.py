@@ -189,7 +189,7 @@ class EmblemTurns:
     def counted(self, key: str, found: Sequence[Emblem], words: str, /, **slots: str) -> Turn:
         """Listed with their places: without them a row of equal icons has no end."""
         listed = "\n".join(f"{k}. {self.said(e)} {point_at(self.place(e))}" for k, e in enumerate(found, 1)) or f"I see no {words}."
-        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, **slots)
+        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=False, **slots)
 
     def exists(self) -> Turn | None:
         name = self.content.one(self.names) if self.content.chance(0.5) else self.missing()

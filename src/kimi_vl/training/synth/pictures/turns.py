@@ -117,7 +117,7 @@ class PictureTurns:
     def counted(self, key: str, found: Sequence[Shape], words: str, /, **slots: str) -> Turn:
         """Listed with their places, from left to right: at a glance nano takes three for one or two."""
         listed = "\n".join(f"{k}. {s.called} {point_at(self.place(s))}" for k, s in enumerate(found, 1)) or f"I see no {words}."
-        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, **slots)
+        return self.interview.work(key, str(len(found)), listed, "count", trivial=True, easy=False, **slots)
 
     def count_kinds(self) -> Turn:
         coloured = self.content.chance(0.6)

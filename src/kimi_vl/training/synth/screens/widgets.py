@@ -46,6 +46,7 @@ class Screen:
 
     def __init__(self, content: Content, width: int, height: int) -> None:
         self.content, self.rng = content, content.rng
+        self.used: set[str] = set()  # labels that are on it, without case
         self.theme: Theme = draw_theme(content)
         self.canvas = Canvas(width, height, self.theme.page)
         face = content.face(("sans", "sans", "sans", "sans", "condensed", "serif", "mono"))
@@ -68,6 +69,15 @@ class Screen:
         self.radius = content.one((0, 2, 3))
         self.underlined = content.chance(0.4)
         self.widgets: list[Widget] = []
+
+    def fresh(self, pieces: Choice) -> str:
+        """A piece that is not on the screen yet. Raises Overfull."""
+        for _ in range(12):
+            label = str(pieces.pick(self.rng, self.content.split))
+            if label.casefold() not in self.used:
+                self.used.add(label.casefold())
+                return label
+        raise Overfull("no label is left")
 
     def text(self, x: int, top: int, text: str, *, ink: Colour | None = None, paper: Colour | None = None, same_row: bool = False) -> int:
         """Print on a line of height `self.high` that starts at `top`; returns where it ends."""

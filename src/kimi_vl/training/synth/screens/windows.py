@@ -77,7 +77,6 @@ class Window(Screen):
 
     def __init__(self, content: Content) -> None:
         super().__init__(content, content.one(WIDTHS), content.one(HEIGHTS))
-        self.used: set[str] = set()
         self.left, self.right, self.y, self.bottom = 0, self.canvas.width, 0, self.canvas.height
         self.title = self.status = self.message = ""
         self.desktop: Colour | None = None
@@ -94,15 +93,6 @@ class Window(Screen):
         self.left, self.y = self.rng.randint(6, 30), self.rng.randint(6, 30)
         self.right, self.bottom = self.canvas.width - self.rng.randint(6, 30), self.canvas.height - self.rng.randint(6, 30)
         panel(self.canvas, (self.left - 1, self.y - 1, self.right + 1, self.bottom + 1), self.theme.page, self.theme.line, 0)
-
-    def fresh(self, pieces: Choice) -> str:
-        """A piece that is not on the screen yet. Raises Overfull."""
-        for _ in range(12):
-            label = str(pieces.pick(self.rng, self.content.split))
-            if label.casefold() not in self.used:
-                self.used.add(label.casefold())
-                return label
-        raise Overfull("no label is left")
 
     def option(self) -> str:
         """What a check box or a switch is about."""
