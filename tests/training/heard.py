@@ -2,7 +2,9 @@
 
 import re
 from functools import lru_cache
+from unittest.mock import patch
 
+from kimi_vl.training.synth.texts import attributes
 from kimi_vl.training.synth.texts.asking_forms import BEFORE, BRIEF
 from kimi_vl.training.synth.texts.attributes import CODES, COSTS, MORE_CODES, MORE_COSTS, MORE_RELATIONS, RELATIONS
 from kimi_vl.training.synth.texts.fact_forms import CLAUSES, CORRECTED, LEADS, LINK_CLAUSES, LINKS, MARKS, NOTES, ROWS, SENTENCES, TAILS
@@ -22,6 +24,7 @@ NAMED = {
     "ordinal": "first|second|third",
 }
 KEYS = ASKED.keys() | COMPOSED.keys()
+only_listed = patch.multiple(attributes, INVENTED=0.0, INVENTED_RELATIONS=0.0, INVENTED_NAMES=0.0)  # invented words cannot be told from others
 
 
 def _any_of(texts: list[str]) -> re.Pattern[str]:
@@ -103,7 +106,7 @@ _TAIL = f"(?:{'|'.join(map(_small, sorted(TAILS, key=len, reverse=True)))})"
 _MARK = f"(?:{'|'.join(map(_small, sorted(MARKS, key=len, reverse=True)))})"
 _VALUE = r"(?:(?!(?<!\b[A-Z])[.?!][\"')]? )[^\x01\x02\n]){1,60}?"  # not beyond the end of a sentence; initials end none
 _STOP = r"(?:[.!]|[.,][\"'])(?=\s|$)"
-_BEFORE_VALUE = re.compile(r"[:.?!,] [\"']|: |[.?!] |^[\"']")  # what may stand before a value that begins its sentence
+_BEFORE_VALUE = re.compile(r"[:.?!,]? [\"']|: |[.?!] |^[\"']")  # what may stand before a value that begins its sentence
 _START = r"(?:^|(?<=[\s\"'(]))"
 _FRESH = r"(?:^|(?<=\n)|(?<=[\"'(])|(?<=[.?!:;,\"')] )|(?<=\d ))"  # where a value may begin a sentence
 

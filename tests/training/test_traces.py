@@ -36,12 +36,14 @@ CHANGES = [("-", Quote("Discount", 200, "2.00")), ("+", Quote("Tax", 137, "1.37"
 WRITERS = {
     "sum": lambda rng: traces.add_up(rng, bare, PRICES[:3]),
     "whole sum": lambda rng: traces.add_up(rng, bare, PRICES, whole=True),
-    "some": lambda rng: traces.add_some(rng, bare, PRICES, [PRICES[1], PRICES[2]], "above 3.00"),
+    "some": lambda rng: traces.add_beyond(rng, bare, PRICES, 300, above=True),
     "difference": lambda rng: traces.subtract(rng, bare, PRICES[2], PRICES[0]),
     "left out": lambda rng: traces.leave_out(rng, bare, PRICES, PRICES[2]),
     "change": lambda rng: traces.give_change(rng, bare, PRICES[2], 2000),
     "product": lambda rng: traces.multiply(rng, bare, PRICES[0], rng.choice((2, 3, 7, 10, 12, 19))),
+    "long product": lambda rng: traces.multiply(rng, bare, quotes(1_234_056)[0], 18),
     "quotient": lambda rng: traces.divide(rng, bare, Quote("Tea", 1050, "10.50"), 3),
+    "long quotient": lambda rng: traces.divide(rng, bare, Quote("Tea", 1_203_600, "12036.00"), 12),
     "average": lambda rng: traces.average(rng, bare, quotes(100, 250, 400)),
     "ratio": lambda rng: traces.ratio(rng, bare, *quotes(750, 250)),
     "percentage": lambda rng: traces.percentage(rng, bare, PRICES[2], rng.choice((1, 5, 10, 19, 25))),
@@ -60,7 +62,9 @@ RESULTS = {
     "difference": 1050,
     "left out": 843,
     "change": 701,
+    "long product": 22_213_008,
     "quotient": 350,
+    "long quotient": 100_300,
     "average": 250,
 }
 
@@ -79,6 +83,9 @@ def honest(line: str) -> bool | None:
     if found := re.fullmatch(r"(?:Check: |Wait, )?([\d.]+) ([-+x/]) ([\d.]+) = ([\d.]+)", line):
         a, b, c = (number(found[k]) for k in (1, 3, 4))
         return c * b == a if found[2] == "/" else c == {"+": a + b, "-": a - b, "x": a * b}[found[2]]
+    if found := re.fullmatch(r"(?:Wait, )?([\d.]+) - (\d+) x ([\d.]+) = ([\d.]+)", line):
+        a, n, b, c = map(number, found.groups())
+        return a - n * b == c
     if found := re.fullmatch(r"([\d.]+) rounds to ([\d.]+)", line):
         return number(found[1]).quantize(Decimal("0.01"), ROUND_HALF_UP) == number(found[2])
     if found := re.search(r"(?:^| )([\d.]+) ([<>=]) ([\d.]+)(?:, .*)?$", line):
@@ -119,7 +126,7 @@ def test_half_of_the_traces_are_verbose_and_longer(name, monkeypatch):
     for share in (0.0, 1.0):
         monkeypatch.setattr(traces, "VERBOSE", share)
         texts[share] = [working.text for working in written(name, 300)]
-    assert sum(map(len, texts[1.0])) > 1.15 * sum(map(len, texts[0.0]))
+    assert sum(map(len, texts[1.0])) > 1.1 * sum(map(len, texts[0.0]))
     assert 0.4 < sum(text == long for text, long in zip(drawn, texts[1.0], strict=True)) / 300 < 0.6
     assert all(text in pair for text, *pair in zip(drawn, texts[0.0], texts[1.0], strict=True))
 

@@ -185,12 +185,40 @@ class Scratchpad:
         return total
 
     def times(self, count: int, value: int) -> int:
-        """A product; by tens and ones, where the factor has both."""
+        """A product; by tens and ones, where the factor has both, and by pairs of digits, where the value has many: 6 x 46.81 at one
+        stroke was 281.86 to a nano that had learned it so."""
         tens, ones = divmod(count, 10)
         if tens and ones:
             return self.plus(self.times(tens * 10, value), self.times(ones, value))
+        low = value % 100 ** ((_figures(value) - 1) // 2)
+        if ones > 2 and value > 999 and low:
+            return self.plus(self.times(count, value - low), self.times(count, low))
         self.work(f"{count} x {self.bare(value)}", count * value)
         return count * value
+
+    def over(self, value: int, count: int) -> int:
+        """A quotient without rest, one digit a line: 14.97 - 3 x 4.00 = 2.97, then 2.97 - 3 x 0.90 = 0.27 and so on."""
+        assert value % count == 0, f"{value} / {count} has a rest"
+        rest = value
+        for place in range(_figures(value // count) - 1, -1, -1):
+            part = rest // count // 10**place * 10**place
+            if 0 < part * count < rest:
+                self.work(f"{self.bare(rest)} - {count} x {self.bare(part)}", rest - part * count)
+            elif part:
+                self.work(f"{count} x {self.bare(part)}", rest)
+            rest -= part * count
+        self.work(f"{self.bare(value)} / {count}", value // count)
+        return value // count
+
+    def sift(self, quotes: Sequence[Quote], limit: int, *, above: bool) -> list[Quote]:
+        """Those beyond a limit, after comparing each; a nano that listed only what fits listed other things, too."""
+        kept: list[Quote] = []
+        for quote in quotes:
+            fits = quote.value > limit if above else quote.value < limit
+            if fits:
+                kept.append(quote)
+            self.compare(quote.value, limit, quote.name if self.verbose else "", f", {len(kept)}" if fits else ", no")
+        return kept
 
     def compare(self, a: int, b: int, name: str = "", remark: str = "") -> None:
         sign = "<" if a < b else ">" if a > b else "="
@@ -205,6 +233,10 @@ class Scratchpad:
             left, _, result = right.rpartition(" = ")
             self.lines[k : k + 1] = [f"{left} = {_slipped(self.rng, result)}", f"Wait, {right.removeprefix('Check: ')}"]
         return Working("\n".join(self.lines), self.steps)
+
+
+def _figures(value: int) -> int:
+    return len(str(abs(value)))
 
 
 def _slipped(rng: random.Random, number: str) -> str:
@@ -228,17 +260,12 @@ def add_up(rng: random.Random, bare: Figures, quotes: Sequence[Quote], *, whole:
     return pad.finish()
 
 
-def add_some(rng: random.Random, bare: Figures, quotes: Sequence[Quote], kept: Sequence[Quote], why: str) -> Working:
-    """The sum of those of `quotes` that are `kept`; looking at the others is part of the work."""
+def add_beyond(rng: random.Random, bare: Figures, quotes: Sequence[Quote], limit: int, *, above: bool) -> Working:
+    """The sum of those of `quotes` that are above, or below, a limit."""
     pad = Scratchpad(rng, bare)
+    why = f"{'above' if above else 'below'} {bare(limit)}"
     pad.say(f"I want those {why}.", f"I pick the ones {why} and add them.", f"First I look which are {why}.")
-    if pad.verbose:
-        for quote in quotes:
-            pad.lines.append(f"{quote.name} {quote.text}: {'yes' if quote in kept else 'no'}")
-    else:
-        pad.quote(kept)
-    pad.steps += len(quotes)
-    pad.run([quote.value for quote in kept])
+    pad.run([quote.value for quote in pad.sift(quotes, limit, above=above)])
     return pad.finish()
 
 
@@ -258,7 +285,7 @@ def leave_out(rng: random.Random, bare: Figures, quotes: Sequence[Quote], out: Q
     pad = Scratchpad(rng, bare)
     rest = [quote.value for quote in quotes if quote is not out]
     pad.say(f"All but {out.name}.", f"I leave out {out.name} and add the others.", f"I add everything without {out.name}.")
-    pad.survey([quote for quote in quotes if quote is not out])
+    pad.quote([quote for quote in quotes if quote is not out])  # with names: of bare numbers, the wrong one was left out
     pad.run(rest)
     return pad.finish()
 
@@ -297,9 +324,7 @@ def divide(rng: random.Random, bare: Figures, quote: Quote, count: int) -> Worki
     pad = Scratchpad(rng, bare)
     pad.say(f"{count} of them cost {bare(quote.value)}.", f"I divide by {count}.", f"The amount is for {count}.")
     pad.quote((quote,))
-    pad.work(f"{bare(quote.value)} / {count}", quote.value // count, len(str(quote.value)))
-    if pad.verbose:
-        pad.work(f"{count} x {bare(quote.value // count)}", quote.value, prefix="Check: ")
+    pad.over(quote.value, count)
     return pad.finish()
 
 
@@ -310,9 +335,7 @@ def average(rng: random.Random, bare: Figures, quotes: Sequence[Quote]) -> Worki
     pad.say(f"I add the {n} numbers and divide by {n}.", f"The average of {n} is their sum divided by {n}.")
     pad.survey(quotes)
     total = pad.run([quote.value for quote in quotes])
-    pad.work(f"{bare(total)} / {n}", total // n, len(str(total)))
-    if pad.verbose:
-        pad.work(f"{n} x {bare(total // n)}", total, prefix="Check: ")
+    pad.over(total, n)
     return pad.finish()
 
 
@@ -427,17 +450,7 @@ def count_beyond(rng: random.Random, bare: Figures, quotes: Sequence[Quote], lim
     pad = Scratchpad(rng, bare)
     side = "above" if above else "below"
     pad.say(f"I count those {side} {bare(limit)}.", f"Which are {side} {bare(limit)}?", f"I compare each with {bare(limit)}.")
-    found = 0
-    for quote in quotes:
-        fits = quote.value > limit if above else quote.value < limit
-        found += fits
-        if pad.verbose:
-            pad.compare(quote.value, limit, remark=f", {found}" if fits else ", no")
-        elif fits:
-            pad.lines.append(f"{found}. {quote.name} {quote.text}")
-    if not pad.verbose:
-        pad.steps += len(quotes)
-    if not found:
+    if not pad.sift(quotes, limit, above=above):
         pad.lines.append("There is none.")
     return pad.finish()
 

@@ -35,6 +35,27 @@ DATE_FORMS = Choice(
         "{mon} {d:02d} {y}",
         "{d}. {month} {y}",
         "{d}{th} {month} {y}",
+        "{d}{th} {mon} {y}",
+        "{mon} {d}{th}, {y}",
+        "{month} {d} {y}",
+        "{mon}. {d}, {y}",
+        "{mon}-{d:02d}-{y}",
+        "{MON} {d} {y}",
+        "{y} {mon} {d:02d}",
+        "{y}-{mon}-{d:02d}",
+        "{y} {m:02d} {d:02d}",
+        "{d:02d} {m:02d} {y}",
+        "{d:02d} {m:02d} {t:02d}",
+        "{d}.{m}.{y}",
+        "{d}. {mon} {y}",
+        "{day} {d:02d}.{m:02d}.{t:02d}",
+        "{day} {d}/{m}/{y}",
+        "{day} {m:02d}/{d:02d}/{y}",
+        "{day}. {d} {month} {y}",
+        "{weekday} {d:02d}.{m:02d}.{y}",
+        "{weekday} {month} {d}, {y}",
+        "{weekday} {y}-{m:02d}-{d:02d}",
+        "{DAY} {d:02d} {MON} {y}",
     ),
     ("{y}.{m:02d}.{d:02d}", "{month} {d}{th} {y}", "{day} {m:02d}/{d:02d}/{t:02d}"),
 )
@@ -57,6 +78,7 @@ def drawn_date(content: Content, form: str = "") -> str:
         mon=MONTHS[m - 1][:3],
         MON=MONTHS[m - 1][:3].upper(),
         day=weekday[:3],
+        DAY=weekday[:3].upper(),
         weekday=weekday,
         th=ENDINGS.get(d, "th"),
     )
@@ -152,7 +174,7 @@ KINDS: dict[str, Kind] = {
         _words(
             "Invoice no.|Invoice number|Invoice #|Invoice No|Inv. no.|Document no.|Number|No.|"
             "Bill no.|Invoice ID|Document number|Bill number"
-            "|Invoice nr.",
+            "|Invoice nr.|Bill ID|Inv #|Our number|Doc no|Paper number|Running no.|Ident no.",
             "Serial|Voucher number|File no.",
         ),
     ),
@@ -163,7 +185,8 @@ KINDS: dict[str, Kind] = {
         _words(
             "Date|Date|DATE|Issue date|Date issued|Issued|Issued on|Date of issue|Document date|"
             "Bill date|Posted|Issue Date|Date of document"
-            "|Completed on|Signed on|Day",
+            "|Completed on|Signed on|Day|Written on|Entered|Recorded on|Billed on|Sent on|Printed on|Created|Prepared on|"
+            "Invoiced|Date of invoice|Day of issue",
             "Raised on|Made out on|Drawn up",
         ),
     ),
@@ -391,7 +414,7 @@ KINDS: dict[str, Kind] = {
         _words("Ticket no.|Ticket number|Ticket|Ticket #|Ticket ID|Ticket No|TICKET NO.", "Pass no.|Stub no."),
     ),
     "fare": Kind(
-        "", "money", lambda h: h.amount(), _words("Price|Fare|Price paid|Paid|Ticket price|Amount|PRICE|Total|Fee|Cost", "Tariff|Outlay")
+        "", "money", lambda h: h.amount(), _words("Price|Fare|Price paid|Ticket price|Amount|PRICE|Total|Fee|Cost", "Tariff|Outlay")
     ),
     "hall": Kind(
         "",

@@ -228,8 +228,7 @@ class ReceiptTurns:
         kept = self.beyond(limit, above)
         if not 2 <= len(kept) <= 5:
             return None
-        why = f"{'above' if above else 'below'} {self.bare(limit)}"
-        trace = traces.add_some(self.rng, self.bare, self.quotes(), kept, why)
+        trace = traces.add_beyond(self.rng, self.bare, self.quotes(), limit, above=above)
         answer = self.receipt.price(sum(quote.value for quote in kept))
         return self.interview.work("sum_above" if above else "sum_below", answer, trace, "sum", price=self.amount(limit))
 

@@ -214,6 +214,28 @@ MORE_CODES = tuple({a.one: a for group in reversed(_QUANTITIES) for a in group i
 _BY_GROUP = [tuple([a for a in MORE_CODES if a.draw is group[0].draw]) for group in _QUANTITIES if group]
 KINDS = tuple([group for group in _BY_GROUP if group])
 
+# Values of attributes that are invented. What a value looks like says nothing there about what it is called.
+SHAPES: tuple[Callable[[Content], str], ...] = (
+    lambda c: c.number(c.rng.randint(1, 7)),
+    lambda c: c.number(c.rng.randint(1, 3)) + c.letters(c.rng.randint(1, 2)),
+    lambda c: c.letters(c.rng.randint(1, 3)) + c.number(c.rng.randint(1, 4)),
+    lambda c: c.letters(c.rng.randint(2, 6)),
+    lambda c: c.one("-/.: ").join([c.number(c.rng.randint(1, 4)) for _ in range(c.rng.randint(2, 3))]),
+    lambda c: c.code(),
+    lambda c: " ".join([_word(c) for _ in range(c.rng.randint(1, 4))]),
+    lambda c: " ".join([_word(c) for _ in range(c.rng.randint(2, 3))]),
+    lambda c: f"{_word(c)} {c.number(c.rng.randint(1, 3))}",
+    lambda c: f"{c.number(c.rng.randint(1, 4))} {plural(_word(c))}",
+    lambda c: c.product(),
+    lambda c: c.proper(),
+    _person,
+    _password,
+    _clock,
+    lambda c: c.date(),
+)
+INVENTED, INVENTED_RELATIONS, INVENTED_NAMES = 0.45, 0.35, 0.2  # shares among those that are not of the short lists
+_HELD_OUT = {a.one for choice in (CODES, COSTS) for a in choice.held_out}
+
 ADJECTIVES = (
     "red|old|new|small|upper|second|third|northern|inner|wooden|former|big|private|central|quiet|round|lower|blue|green|spare".split("|")
 )
@@ -227,7 +249,7 @@ SITES = "Hall|House|Park|School|Lodge|Castle|Island|Club|Point|Tower|Lake|Hill".
 
 
 def draw_name(content: Content) -> str:
-    """Of a person, a company, a place or a project; outside split "test" also of a product, a thing, a room or a town."""
+    """Of a person, a company, a place or a project; outside split "test" also of a product, a thing, a room, a town or anything."""
     if content.split != "test" and content.chance(0.45):
         return _more_names(content)
     kind = content.rng.randrange(5)
@@ -242,7 +264,10 @@ def draw_name(content: Content) -> str:
 
 
 def _more_names(content: Content) -> str:
-    one, kind = content.one, content.rng.randrange(9)
+    one = content.one
+    if content.chance(INVENTED_NAMES):
+        return f"the {_plain_word(content)} {_plain_word(content)}" if content.chance(0.5) else f"the {_plain_word(content)}"
+    kind = content.rng.randrange(9)
     if kind < 2:
         return f"the {one(ADJECTIVES)} {one(THINGS)}"
     if kind == 2:
@@ -261,16 +286,37 @@ def _more_names(content: Content) -> str:
 
 
 def draw_attribute(content: Content, costs: float = 0.35) -> Attribute:
-    """An amount of money in `costs` of all draws; outside split "test" composed four times out of five."""
+    """An amount of money in `costs` of all draws; outside split "test" composed or invented four times out of five."""
     cost = content.chance(costs)
     if content.split != "test" and content.chance(0.8):
+        if content.chance(INVENTED):
+            return _invented(content, cost)
         return content.one(MORE_COSTS) if cost else content.one(content.one(KINDS))
     found = (COSTS if cost else CODES).pick(content.rng, content.split)
     assert isinstance(found, Attribute)
     return found
 
 
+def _invented(content: Content, cost: bool) -> Attribute:
+    """Any two words with any kind of value. Held-out attributes were missed six times as often as others while only listed nouns were known."""
+    for _ in range(8):
+        listed = content.one(MORE_COSTS if cost else MORE_CODES).one.split(" ")[-1]
+        noun = listed if content.chance(0.3) else _plain_word(content)
+        qualifier = _plain_word(content)
+        if qualifier != noun and (one := f"{qualifier} {noun}") not in _HELD_OUT:
+            return Attribute(one, plural(one), None if cost else content.one(SHAPES))
+    return content.one(MORE_CODES)
+
+
+def _plain_word(content: Content) -> str:
+    """A word of letters alone, which can be a name for something."""
+    for _ in range(8):
+        if 3 <= len(word := _word(content)) <= 11 and word.isascii() and word.isalpha():
+            return word
+    return content.one(ROOMS)
+
+
 def draw_relation(content: Content) -> str:
     if content.split != "test" and content.chance(0.7):
-        return content.one(MORE_RELATIONS)
+        return _plain_word(content) if content.chance(INVENTED_RELATIONS) else content.one(MORE_RELATIONS)
     return str(RELATIONS.pick(content.rng, content.split))

@@ -64,7 +64,12 @@ CLAUSES = _cores(  # may follow "note that"; an ending and a full stop may follo
     "[the clerk/the guard/the manager/a friend] gave {name} the {attribute} {value}|"
     "there is [only one/just one] {attribute} for {name}, namely {value}|"
     "among other things, {name} has {value} as its {attribute}|"
-    "both lists give {value} as {name}'s {attribute}"
+    "both lists give {value} as {name}'s {attribute}|"
+    "{value} [was/became/has been/remains/must be/will be/stayed/should be] the {attribute} [of/for] {name}|"
+    "as the {attribute} of {name}, [take/they gave/the list has/everybody knows] {value}|"
+    "[they/we/all of them] [use/took/know/write] {value} for {name}'s {attribute}|"
+    "{value} [is/was/remains] {name}'s {attribute}|"
+    "with {value}, {name} has [a/its] {attribute} that is easy to keep"
 )
 CORRECTED = _cores(  # a value of the same kind that is not the one asked for
     "the {attribute} of {name} is not {wrong} but {value}|the {attribute} of {name} is {value}, not {wrong}|"

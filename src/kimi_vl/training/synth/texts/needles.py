@@ -45,7 +45,7 @@ def draw_names(content: Content, count: int, taken: Sequence[str] = ()) -> list[
     names: list[str] = list(taken)
     for _ in range(count * 12):
         name = draw_name(content)
-        if _apart(name, names):
+        if name.casefold() != "the" and _apart(name, names):
             names.append(name)
         if len(names) == count + len(taken):
             return names[len(taken) :]
