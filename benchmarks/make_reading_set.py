@@ -21,8 +21,8 @@ from PIL import Image
 
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.documents.clerks import draw_receipt
 from kimi_vl.training.synth.documents.receipt_turns import ReceiptTurns
-from kimi_vl.training.synth.documents.receipts import draw_receipt
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import REFUSAL, REFUSAL_IMAGE, Overfull, Page, Scene, Turn

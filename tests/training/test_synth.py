@@ -277,7 +277,8 @@ def choices() -> list[tuple[str, Choice]]:
     found = []
     for module in pkgutil.iter_modules(documents.__path__, "kimi_vl.training.synth.documents."):
         if module.name.rsplit(".", 1)[1] in (
-            *("receipts", "invoices", "rows", "forms", "tables", "pages", "goods", "papers", "tickets", "bands", "particulars"),
+            *("scribes", "receipt_heads", "receipt_items", "receipt_totals", "invoices", "rows", "forms", "tables", "pages"),
+            *("goods", "papers", "tickets", "bands", "particulars"),
         ):
             found += [(name, value) for name, value in vars(importlib.import_module(module.name)).items() if isinstance(value, Choice)]
     return found

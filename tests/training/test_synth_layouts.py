@@ -12,12 +12,13 @@ import pytest
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import MIN_X_HEIGHT, MONTHS, Choice, Content, Money
 from kimi_vl.training.synth.documents.bands import Band, Line, choose_look, set_fields, set_lines, set_side_by_side
+from kimi_vl.training.synth.documents.clerks import Clerk
 from kimi_vl.training.synth.documents.extraction_turns import EXTRACTION_WORDINGS, Good, as_json, goods_of, items_turn
 from kimi_vl.training.synth.documents.goods import draw_account, draw_goods, names_of_role, role_of
 from kimi_vl.training.synth.documents.paper_turns import Paper, PaperTurns, said_label
 from kimi_vl.training.synth.documents.papers import RECIPES, draw_paper, paper
 from kimi_vl.training.synth.documents.particulars import DATE_FORMS, KINDS, Habits, Particular, draw_particulars, drawn_date
-from kimi_vl.training.synth.documents.receipts import Clerk, Receipt
+from kimi_vl.training.synth.documents.receipts import Receipt
 from kimi_vl.training.synth.documents.tickets import RECIPES as TICKETS
 from kimi_vl.training.synth.documents.tickets import draw_ticket, ticket
 from kimi_vl.training.synth.figures import Notation
@@ -27,7 +28,10 @@ from kimi_vl.training.synth.scene import REFUSAL, Overfull
 from tests.training.interviews import Recorder
 
 PACK = DataPack.builtin()
-GRAMMARS = "receipts invoices rows forms tables pages sheets rulings goods papers tickets bands particulars".split()
+GRAMMARS = (
+    "scribes receipt_heads receipt_items receipt_totals invoices rows forms tables pages sheets rulings goods papers tickets bands "
+    "particulars"
+).split()
 STRUCTURE = (
     "ITEM_FORM TOTAL_FORM RULINGS STYLES BESIDE ORDERS PLAIN PRICED SHIPPED NUMBER_ALIGNS TITLE_PLACES HEADER_ALIGN PRICE_ALIGN".split()
 )

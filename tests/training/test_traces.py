@@ -11,8 +11,9 @@ import pytest
 from kimi_vl.training.synth import traces
 from kimi_vl.training.synth.content import Content
 from kimi_vl.training.synth.demands import dated, demanded_date, demanded_number
+from kimi_vl.training.synth.documents.clerks import draw_receipt
 from kimi_vl.training.synth.documents.receipt_turns import ReceiptTurns
-from kimi_vl.training.synth.documents.receipts import Receipt, draw_receipt
+from kimi_vl.training.synth.documents.receipts import Receipt
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.questions import Interview
 from kimi_vl.training.synth.scene import Overfull, Turn

@@ -2,7 +2,10 @@
 
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Choice, Content
-from kimi_vl.training.synth.documents.receipts import WIDE_ORDERS, Clerk, Receipt, choose_fonts, choose_money
+from kimi_vl.training.synth.documents.clerks import Clerk
+from kimi_vl.training.synth.documents.receipt_heads import shop_name, write_address, write_phone
+from kimi_vl.training.synth.documents.receipt_items import WIDE_ORDERS, column_heads, draw_names, write_item
+from kimi_vl.training.synth.documents.receipts import Receipt, choose_fonts, choose_money
 from kimi_vl.training.synth.documents.rows import Row, choose_setting, print_rows, total_height
 from kimi_vl.training.synth.scene import Overfull
 
@@ -102,7 +105,7 @@ class InvoiceClerk(Clerk):
     def header(self) -> None:
         content, note = self.content, self.paper.note
         title = self.label(TITLE)
-        shop = self.cased(self.shop_name())
+        shop = self.cased(shop_name(self))
         if content.chance(0.5):
             note("title", title, Row((title,), self.align, "big"))
             note("shop", shop, Row((shop,), content.one((self.align, "left")), content.one(("bold", "plain"))))
@@ -110,9 +113,9 @@ class InvoiceClerk(Clerk):
             note("shop", shop, Row((shop,), self.align, content.one(("big", "bold"))))
             note("title", title, Row((title,), content.one((self.align, "left")), content.one(("bold", "big"))))
         if content.chance(0.7):
-            self.address()
+            write_address(self)
         if content.chance(0.4):
-            self.phone()
+            write_phone(self)
         self.paper.rows.append(Row(kind="gap"))
         self._particulars()
 
@@ -134,12 +137,12 @@ class InvoiceClerk(Clerk):
             assert isinstance(head, tuple)
         else:
             order = str(WIDE_ORDERS.pick(self.rng, self.split))
-            head = tuple(self.column_heads(order))
+            head = tuple(column_heads(self, order))
         self.paper.stretch = order.index("n")
         self.paper.rows += [Row(tuple(self.cased(h) for h in head), "cells", "bold"), Row(kind="rule")]
-        for name in self._names(self.rng.randint(1, 8)):
+        for name in draw_names(self, self.rng.randint(1, 8)):
             quantity = self.rng.choice((1, 1, 2, 3, 4, 5, 8, 10, 12))
-            self._item(f"columns {order}", name, quantity, self.content.cents() * self.rng.choice((1, 1, 5)))
+            write_item(self, f"columns {order}", name, quantity, self.content.cents() * self.rng.choice((1, 1, 5)))
 
     def payment(self) -> None:
         pass

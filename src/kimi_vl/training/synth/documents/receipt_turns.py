@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 from kimi_vl.training.synth import traces
 from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.documents.clerks import HIGHEST, draw_receipt
 from kimi_vl.training.synth.documents.extraction_turns import goods_of, items_turn
 from kimi_vl.training.synth.documents.invoices import draw_invoice
 from kimi_vl.training.synth.documents.lines import ORDINALS
-from kimi_vl.training.synth.documents.receipts import HIGHEST, Item, Receipt, draw_receipt
+from kimi_vl.training.synth.documents.receipts import Item, Receipt
 from kimi_vl.training.synth.questions import ALSO, Draft, Interview
 from kimi_vl.training.synth.scene import Turn
 from kimi_vl.training.synth.traces import Quote
@@ -30,7 +31,7 @@ ABSENT: dict[str, tuple[str, ...]] = {  # words that must not occur either, befo
 }
 OFTEN = {"date": 4, "tax": 2}  # the absent fields that people ask for most
 NAMES_OF = {"phone": "phone number", "number": "receipt number"}
-WRONG_TOTALS = 0.2  # share of the receipts whose printed total is wrong (receipts.Clerk.totals)
+WRONG_TOTALS = 0.2  # share of the receipts whose printed total is wrong (receipt_totals.write_totals)
 WRONG_ANSWERS = 0.45  # share of the questions after the total that have such a receipt; the others are asked that much less often
 ASKED_OF_RIGHT = WRONG_TOTALS / (1 - WRONG_TOTALS) * (1 - WRONG_ANSWERS) / WRONG_ANSWERS
 LONGEST = 7  # items that are added up; the longest working takes about 200 tokens

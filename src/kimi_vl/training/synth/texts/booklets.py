@@ -9,12 +9,13 @@ from kimi_vl.processor.labels import page_label
 from kimi_vl.training.synth.augment import augment
 from kimi_vl.training.synth.canvas import Canvas
 from kimi_vl.training.synth.content import Content
+from kimi_vl.training.synth.documents.clerks import Clerk
 from kimi_vl.training.synth.documents.invoices import InvoiceClerk
 from kimi_vl.training.synth.documents.lines import unique_word
 from kimi_vl.training.synth.documents.pages import CLOSING, GREETING, Writer
 from kimi_vl.training.synth.documents.paragraphs import set_text, title
 from kimi_vl.training.synth.documents.receipt_turns import ReceiptTurns
-from kimi_vl.training.synth.documents.receipts import Clerk, Receipt, choose_fonts
+from kimi_vl.training.synth.documents.receipts import Receipt, choose_fonts
 from kimi_vl.training.synth.documents.rows import choose_setting, print_rows, total_height
 from kimi_vl.training.synth.questions import Interview, Maker
 from kimi_vl.training.synth.scene import Overfull, Page, Scene, Turn
