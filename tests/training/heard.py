@@ -24,7 +24,9 @@ NAMED = {
     "ordinal": "first|second|third",
 }
 KEYS = ASKED.keys() | COMPOSED.keys()
-only_listed = patch.multiple(attributes, INVENTED=0.0, INVENTED_RELATIONS=0.0, INVENTED_NAMES=0.0)  # invented words cannot be told from others
+only_listed = patch.multiple(
+    attributes, INVENTED=0.0, INVENTED_RELATIONS=0.0, INVENTED_NAMES=0.0
+)  # invented words cannot be told from others
 
 
 def _any_of(texts: list[str]) -> re.Pattern[str]:

@@ -43,6 +43,7 @@ RULINGS = Choice(
     ),
     (("double", "bottom"), ("frame",), ("frame", "columns"), ("dots",), ("frame", "bar", "dots")),
 )
+STROKES = ("frame", "rows", "columns", "bar", "zebra", "head", "top", "bottom")  # composed at will, outside of split "test"
 WEIGHTS = Choice(("thin", "thin", "booktabs", "thick head", "twice"), ("heavy",))  # of the lines of a table)
 HEAD_CASES = Choice(("as is", "as is", "as is", "upper"), ("lower",))
 NUMBER_ALIGNS = Choice(("right", "right", "right", "left", "mixed", "mixed"), ("center",))
@@ -113,6 +114,9 @@ def choose_setting(content: Content, sheet: Sheet, fonts: tuple[Font, Font], col
         widths[sheet.key if content.chance(0.5) else -1] += rng.randint(0, room - sum(widths)) // 2
     ruling = RULINGS.pick(rng, content.split)
     assert isinstance(ruling, tuple)
+    if content.split != "test" and content.chance(0.4):
+        composed = tuple([stroke for stroke in STROKES if content.chance(0.35)])
+        ruling = ruling if composed in RULINGS.held_out else composed
     bar = content.one(((ink, paper), (mixed(paper, ink, 0.15), ink), content.colours(0)))
     high = int((font.ascent + font.descent) * rng.uniform(1.12, 1.7)) + 1
     line = ink if content.chance(0.6) else mixed(paper, ink, rng.uniform(0.3, 0.6))

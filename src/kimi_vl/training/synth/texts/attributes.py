@@ -298,7 +298,7 @@ def draw_attribute(content: Content, costs: float = 0.35) -> Attribute:
 
 
 def _invented(content: Content, cost: bool) -> Attribute:
-    """Any two words with any kind of value. Held-out attributes were missed six times as often as others while only listed nouns were known."""
+    """Any two words with any kind of value: while only listed nouns were known, other attributes were missed four times as often."""
     for _ in range(8):
         listed = content.one(MORE_COSTS if cost else MORE_CODES).one.split(" ")[-1]
         noun = listed if content.chance(0.3) else _plain_word(content)
