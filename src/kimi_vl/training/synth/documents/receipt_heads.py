@@ -63,6 +63,8 @@ RECEIPT_NO = Choice(
         "# {}",
         "Sale no. {}",
         "Invoice no. {}",
+        *("Receipt code {}", "Number: {}", "Rcpt. {}", "Bon no. {}", "Bill ref. {}", "Sale ID: {}", "Purchase no. {}", "Order ref {}"),
+        *("Receipt: {}", "RECEIPT {}", "Number {}", "Bill nr {}", "Order id {}", "Docket no. {}", "NO. {}", "Sale {}", "Purchase ref. {}"),
     ),
     ("Doc. {}", "Transaction ID {}", "Slip {}", "Check #{}"),
 )
@@ -118,6 +120,7 @@ DATE = Choice(
             "Date of purchase: {}",
         ),
         *("Transaction date: {}", "Sale date {}", "Bill date: {}", "on {}", "Issue date: {}", "Purchased {}", "Day: {}"),
+        *("Sold on {}", "Bought on {}", "Day of sale: {}", "Billed {}", "Visit of {}", "Paid on {}", "Issued {}", "The {}"),
     ),
     ("Printed {}", "Date of sale: {}"),
 )

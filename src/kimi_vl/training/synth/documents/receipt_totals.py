@@ -37,6 +37,9 @@ TOTAL = Choice(
         "Total price",
         "TOTAL DUE",
         "Sale",
+        *("Total owed", "Amount owed", "Total charge", "Sum due", "Total bill", "Bill amount", "Order amount", "To settle", "Altogether"),
+        *("Total cost", "Sale amount", "Receipt total", "Check total", "Now due", "Please pay", "Owing", "Total owing", "TOTAL OWED"),
+        *("Total of sale", "Amount to settle", "All together", "Total charged", "In all", "Total now", "Bill"),
     ),
     ("Amount payable", "Total to pay", "Final total", "You pay", "Sum total"),
 )

@@ -9,7 +9,18 @@ from kimi_vl.training.synth.content import Content, plural
 from kimi_vl.training.synth.documents.goods import names_of_role, role_of
 from kimi_vl.training.synth.documents.lines import ORDINALS
 from kimi_vl.training.synth.documents.rulings import Page, draw_page
-from kimi_vl.training.synth.documents.sheets import AMOUNTS, CODES, DATES, FLAGS, INTEGERS, PERCENTAGES, PLACES, Column, article
+from kimi_vl.training.synth.documents.sheets import (
+    AMOUNTS,
+    CODES,
+    DATES,
+    FLAGS,
+    INTEGERS,
+    INVENTED_HEADS,
+    PERCENTAGES,
+    PLACES,
+    Column,
+    article,
+)
 from kimi_vl.training.synth.figures import markdown
 from kimi_vl.training.synth.questions import Draft, Interview
 from kimi_vl.training.synth.scene import Turn
@@ -445,6 +456,8 @@ class SheetTurns:
             slots = {"column": self.headed(self.rng.choice(self.others)), "row": self.said(name)}
             return self.interview.refuse("cell", f"There is no {name} on it.", **slots)
         head = self.rng.choice(ABSENT_HEADS).lower().strip(".")
+        if self.content.split != "test" and self.rng.random() < INVENTED_HEADS:
+            head = self.content.word().lower()
         if not all(self.interview.lacks(word) for word in head.split(" ")) or any(head in c.said or c.said in head for c in self.others):
             return None
         roles = {role for column in self.sheet.columns if (role := role_of(column.head))}
