@@ -15,7 +15,7 @@ from kimi_vl.training.synth.documents.bands import Band, Line, choose_look, set_
 from kimi_vl.training.synth.documents.clerks import Clerk
 from kimi_vl.training.synth.documents.extraction_turns import EXTRACTION_WORDINGS, Good, as_json, goods_of, items_turn
 from kimi_vl.training.synth.documents.goods import draw_account, draw_goods, names_of_role, role_of
-from kimi_vl.training.synth.documents.paper_turns import Paper, PaperTurns, said_label
+from kimi_vl.training.synth.documents.paper_turns import AWKWARD, Paper, PaperTurns, said_label
 from kimi_vl.training.synth.documents.papers import RECIPES, draw_paper, paper
 from kimi_vl.training.synth.documents.particulars import DATE_FORMS, KINDS, Habits, Particular, draw_particulars, drawn_date
 from kimi_vl.training.synth.documents.receipts import Receipt
@@ -334,7 +334,7 @@ def test_a_particular_is_asked_by_a_name_that_nothing_else_has_and_refused_only_
                 owners = [(k, e) for k, e in found.entries if said in map(said_label, (*KINDS[k].labels.seen, e.label))]
                 assert [e.value for _, e in owners] == [turn.answer], recorder.slots
                 others = [name for k, _ in found.entries if k != owners[0][0] for name in map(said_label, KINDS[k].labels.seen)]
-                assert not any(said in name or name in said for name in others if len(name) > 3), recorder.slots
+                assert not any(said in name or name in said for name in others if len(name) > 3 and name not in AWKWARD), recorder.slots
                 asked += 1
             recorder.key = ""
             turn = maker.absent()

@@ -122,6 +122,20 @@ class Content:
                 return found
         return plain(self.one(self.pack.words(self.split)))
 
+    def term(self) -> str:
+        """A word of 3 to 12 letters and no sign, in lower case: what anything may be called."""
+        words = self.pack.words(self.split)
+        for _ in range(12):
+            word = self.one(words)
+            if 3 <= len(word) <= 12 and word.isascii() and word.isalpha():
+                return word.lower()
+        return "thing"
+
+    def label(self) -> str:
+        """One or two terms as a head or label: "Marble", "Marble river", "Marble River"."""
+        first, second = self.term().capitalize(), self.term()
+        return self.one((first, first, f"{first} {second}", f"{first} {second.capitalize()}"))
+
     def proper(self) -> str:
         """A word as part of a name."""
         return self.word().replace("'", "").capitalize()

@@ -50,6 +50,7 @@ LABELS: dict[str, Callable[[Content], str]] = {
     "Temperature": lambda c: f"{c.rng.randint(-20, 40)} C",
     "Duration": lambda c: f"{c.rng.randint(1, 12)} {c.one(('days', 'hours', 'weeks', 'min'))}",
 }
+INVENTED = 0.25  # share of the labels that may be anything, outside of split "test"
 HELD_OUT_LABELS: dict[str, Callable[[Content], str]] = {
     "Contact person": lambda c: c.person(),
     "Tracking code": lambda c: c.code(),
@@ -78,6 +79,8 @@ def draw_entries(content: Content, count: int) -> list[tuple[str, str]]:
     """`count` different labels with values; labels that are never trained on in split "test" only."""
     labels = content.rng.sample(list(LABELS), min(count, len(LABELS)))
     drawn = [(label, LABELS[label](content)) for label in labels]
+    if content.split != "test":
+        drawn = [(content.label() if content.chance(INVENTED) else label, value) for label, value in drawn]
     if content.split == "test":
         for k, label in enumerate(content.rng.sample(list(HELD_OUT_LABELS), len(drawn) // 2)):
             drawn[k] = (label, HELD_OUT_LABELS[label](content))

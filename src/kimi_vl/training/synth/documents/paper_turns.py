@@ -66,6 +66,8 @@ class PaperTurns:
         """A particular by its label or by another name of it that nothing else on the paper could have."""
         kind, entry = self.content.one(self.paper.entries)
         told = self.content.chance(0.6) and said_label(entry.label) not in AWKWARD
+        known = [*KINDS[kind].labels.seen, *KINDS[kind].labels.held_out]
+        told = told or said_label(entry.label) not in map(said_label, known)  # nobody would know it by another name
         said = entry.label.casefold() if told else self.content.one(self.names_of(kind))
         said = self.content.one((said, said, entry.label)) if said == entry.label.casefold() else said
         folded = said_label(said)

@@ -622,11 +622,18 @@ for _kind, _labels in _OPTION_LABELS.items():
     KINDS[_kind] = Kind("", "words", _pick(*OPTIONS[_kind]), _labels)
 
 
+HELD_OUT_WORDS = {word.casefold() for kind in KINDS.values() for label in kind.labels.held_out for word in label.split(" ")}
+INVENTED = 0.15  # share of the particulars of no known name, outside of split "test": found by their label alone
+
+
 def draw_particulars(habits: Habits, kinds: list[str]) -> list[Particular]:
     """One particular of each kind, in order; labels none of which is another's, of two that collide the later is left out."""
     content, drawn, used = habits.content, list[Particular](), set[str]()
     for kind in kinds:
         label = str(KINDS[kind].labels.pick(content.rng, content.split))
+        if content.split != "test" and not KINDS[kind].key and content.chance(INVENTED):
+            invented = content.label()
+            label = invented if HELD_OUT_WORDS.isdisjoint(invented.casefold().split(" ")) else label
         if label.casefold() in used:
             continue
         used.add(label.casefold())

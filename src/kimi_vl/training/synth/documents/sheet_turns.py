@@ -457,7 +457,7 @@ class SheetTurns:
             return self.interview.refuse("cell", f"There is no {name} on it.", **slots)
         head = self.rng.choice(ABSENT_HEADS).lower().strip(".")
         if self.content.split != "test" and self.rng.random() < INVENTED_HEADS:
-            head = self.content.word().lower()
+            head = self.content.label().lower()
         if not all(self.interview.lacks(word) for word in head.split(" ")) or any(head in c.said or c.said in head for c in self.others):
             return None
         roles = {role for column in self.sheet.columns if (role := role_of(column.head))}

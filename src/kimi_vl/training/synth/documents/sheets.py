@@ -266,9 +266,8 @@ def pick_head(content: Content, choice: Choice) -> str:
     """What a column is called; outside of split "test" now and then any word or two, for a head says nothing that its cells do not."""
     if content.split == "test" or not content.chance(INVENTED_HEADS):
         return pick(content, choice)
-    words = [content.word().capitalize(), *([content.word().lower()] if content.chance(0.3) else [])]
-    plain = all(3 <= len(word) <= 12 and word.isascii() and word.isalpha() for word in words)
-    return " ".join(words) if plain and words[0] not in HELD_OUT_HEADS else pick(content, choice)
+    head = content.label()
+    return head if head.split(" ")[0] not in HELD_OUT_HEADS else pick(content, choice)
 
 
 def draw_sheet(content: Content, money: Notation) -> Sheet:

@@ -266,7 +266,7 @@ def draw_name(content: Content) -> str:
 def _more_names(content: Content) -> str:
     one = content.one
     if content.chance(INVENTED_NAMES):
-        return f"the {_plain_word(content)} {_plain_word(content)}" if content.chance(0.5) else f"the {_plain_word(content)}"
+        return f"the {content.term()} {content.term()}" if content.chance(0.5) else f"the {content.term()}"
     kind = content.rng.randrange(9)
     if kind < 2:
         return f"the {one(ADJECTIVES)} {one(THINGS)}"
@@ -301,22 +301,14 @@ def _invented(content: Content, cost: bool) -> Attribute:
     """Any two words with any kind of value: while only listed nouns were known, other attributes were missed four times as often."""
     for _ in range(8):
         listed = content.one(MORE_COSTS if cost else MORE_CODES).one.split(" ")[-1]
-        noun = listed if content.chance(0.3) else _plain_word(content)
-        qualifier = _plain_word(content)
+        noun = listed if content.chance(0.3) else content.term()
+        qualifier = content.term()
         if qualifier != noun and (one := f"{qualifier} {noun}") not in _HELD_OUT:
             return Attribute(one, plural(one), None if cost else content.one(SHAPES))
     return content.one(MORE_CODES)
 
 
-def _plain_word(content: Content) -> str:
-    """A word of letters alone, which can be a name for something."""
-    for _ in range(8):
-        if 3 <= len(word := _word(content)) <= 11 and word.isascii() and word.isalpha():
-            return word
-    return content.one(ROOMS)
-
-
 def draw_relation(content: Content) -> str:
     if content.split != "test" and content.chance(0.7):
-        return _plain_word(content) if content.chance(INVENTED_RELATIONS) else content.one(MORE_RELATIONS)
+        return content.term() if content.chance(INVENTED_RELATIONS) else content.one(MORE_RELATIONS)
     return str(RELATIONS.pick(content.rng, content.split))
