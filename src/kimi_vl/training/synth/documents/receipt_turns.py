@@ -52,10 +52,10 @@ class ReceiptTurns:
     def draw(self, count: int) -> list[Turn]:
         """`count` different turns, fewer when the receipt is poor."""
         makers = (
-            *((self.field, 34), (self.price, 14), (self.refusal, 24), (self.sum_some, 5), (self.sum_all, 2), (self.change_from, 3)),
-            *((self.quantity, 7), (self.unit, 6), (self.article, 6), (self.count, 4), (self.extreme, 4), (self.item_there, 4)),
-            *((self.difference, 2), (self.nth_item, 4), (self.listing, 4), (self.price_there, 3), (self.sum_filtered, 2)),
-            *((self.sum_except, 1), (self.count_filtered, 3), (self.cost_of, 2), (self.average, 1), (self.share, 1), (self.tax_right, 2)),
+            *((self.field, 34), (self.price, 12), (self.refusal, 22), (self.sum_some, 10), (self.sum_all, 4), (self.change_from, 5)),
+            *((self.quantity, 6), (self.unit, 6), (self.article, 6), (self.count, 4), (self.extreme, 4), (self.item_there, 3)),
+            *((self.difference, 4), (self.nth_item, 3), (self.listing, 4), (self.price_there, 3), (self.sum_filtered, 5)),
+            *((self.sum_except, 3), (self.count_filtered, 3), (self.cost_of, 4), (self.average, 2), (self.share, 2), (self.tax_right, 2)),
             *((self.enough, 2), (self.more_than, 2), (self.dearer, 2), (self.total_right, 20 if self.audited else 0)),
             (self.extraction, 6),
         )
