@@ -17,7 +17,7 @@ from kimi_vl.training.synth.texts import attributes
 from kimi_vl.training.synth.texts.asking_forms import plain
 from kimi_vl.training.synth.texts.attributes import CODES, COSTS, MORE_CODES, MORE_COSTS, MORE_RELATIONS, PLACES, RELATIONS
 from kimi_vl.training.synth.texts.fact_forms import CLAUSES, CORRECTED, LINK_CLAUSES, LINKS, NOTES, ROWS, SENTENCES
-from kimi_vl.training.synth.texts.haystacks import ASKS, SHORT, bury, haystack, haystack_of, haystack_short
+from kimi_vl.training.synth.texts.haystacks import ASKS, LONG, SHORT, bury, haystack, haystack_of, haystack_short
 from kimi_vl.training.synth.texts.inquiries import ASKED, COMPOSED, HEARD
 from kimi_vl.training.synth.texts.needles import draw_names, draw_needles
 from kimi_vl.training.synth.traces import mistakes
@@ -200,11 +200,12 @@ def test_texts_have_the_length_in_tokens_that_is_asked_for():
             assert 0.75 * tokens < length < 1.25 * tokens, (tokens, length)
 
 
-def test_lengths_are_spread_evenly_over_their_logarithm():
+def test_lengths_reach_from_short_to_long_and_most_are_long():
     contents = [Content(random.Random(index), PACK, "train") for index in range(300)]
     long = sorted(len(haystack(content, 1.0).turns[0].question) for content in contents)
     short = sorted(len(haystack_short(content, 1.0).turns[0].question) for content in contents)
-    assert 3.6 < long[225] / long[75] < 7.5  # half of the range of a factor of 28, in logarithms: 5.3
+    assert 0.58 < sum(length > LONG * 3.8 for length in long) / 300 < 0.74  # 0.4 + 0.6 log(8300 / 2000) / log(8300 / 300)
+    assert 0.13 < sum(length < 900 * 3.8 for length in long) / 300 < 0.27  # 0.6 log(900 / 300) / log(8300 / 300)
     assert short[-1] < 1.1 * SHORT * 3.8
     assert long[-1] > 25_000
 

@@ -10,7 +10,7 @@ from kimi_vl.training.synth.texts.copies import CopyTurns
 from kimi_vl.training.synth.texts.inquiries import Inquiry
 from kimi_vl.training.synth.texts.needles import NeedleTurns, draw_link, draw_needles, is_closed
 
-BARE, SHORTEST, SHORT, LONGEST = 60, 300, 1700, 8300  # tokens of nano; texts come out within 12 % of what is asked for
+BARE, SHORTEST, SHORT, LONG, LONGEST = 60, 300, 1700, 2000, 8300  # tokens of nano; texts come out within 12 % of what is asked for
 CHARS_PER_TOKEN = 3.8  # of the pack's prose with nano's tokenizer: 3.95 in split train, 3.8 in val
 FRAMES = Choice(
     (
@@ -48,8 +48,12 @@ ATTEMPTS = 6
 
 
 def haystack(content: Content, severity: float) -> Scene:
-    """A text of 300 to 8,300 tokens, log-uniformly. `severity` is for pictures and not used."""
-    return haystack_of(content, _log_uniform(content, SHORTEST, LONGEST))
+    """A text of 300 to 8,300 tokens, log-uniformly; two of five are of 2,000 or more, uniformly, for it is there that facts are missed.
+
+    `severity` is for pictures and not used.
+    """
+    tokens = content.rng.randint(LONG, LONGEST) if content.chance(0.4) else _log_uniform(content, SHORTEST, LONGEST)
+    return haystack_of(content, tokens)
 
 
 def haystack_short(content: Content, severity: float) -> Scene:
