@@ -20,7 +20,8 @@ from kimi_vl.processor.tokenizer import Tokenizer
 _NUMBER = re.compile(r"\d[\d.,'’]*\d|\d")
 _GROUPED = re.compile(r"\d{1,3}(?:([.,'’])\d{3})(?:\1\d{3})*")
 _QUANTITY = re.compile(r"([^\d\s.,+−-]*) ?([-−+]?) ?([^\d\s.,+−-]*) ?(\d[\d.,'’]*\d|\d) ?([^\d.,+−-]*)")
-_EQUATION = re.compile(r"(-?\d[\d.,'’]*) ([-−+×x*]) (-?\d[\d.,'’]*) = (-?\d[\d.,'’]*\d|-?\d)")
+_TERM = r"-?\d[\d.,'’]*"
+_EQUATION = re.compile(rf"(?<![-−+×x*/%] )({_TERM}(?: [-−+×x*] {_TERM})+) = (-?\d[\d.,'’]*\d|-?\d)")
 
 
 def number(text: str) -> Decimal:
@@ -94,10 +95,21 @@ def steps_hold(thinking: str) -> bool:
 
     One that is made again counts as it was made last: a mistake that was noticed is none.
     """
-    results: dict[tuple[Decimal, str, Decimal], Decimal] = {}
-    for left, sign, right, result in _EQUATION.findall(thinking):
-        results[_signed(left), sign, _signed(right)] = _signed(result)
-    return all(c == (a + b if sign == "+" else a - b if sign in "-−" else a * b) for (a, sign, b), c in results.items())
+    results = {left: _signed(result) for left, result in _EQUATION.findall(thinking)}
+    return all(_worked_out(left) == result for left, result in results.items())
+
+
+def _worked_out(terms: str) -> Decimal:
+    """Products before sums and differences."""
+    first, *rest = terms.split(" ")
+    total, term = Decimal(0), _signed(first)
+    for sign, text in zip(rest[::2], rest[1::2], strict=True):
+        value = _signed(text)
+        if sign in "×x*":
+            term *= value
+        else:
+            total, term = total + term, value if sign == "+" else -value
+    return total + term
 
 
 def _signed(text: str) -> Decimal:
