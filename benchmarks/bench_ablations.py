@@ -10,12 +10,17 @@ import argparse
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import torch
+
+mpl.use("Agg")  # no screen is needed to write a file
+import matplotlib.pyplot as plt
 
 from kimi_vl.checkpoint.locate import locate_checkpoint
 from kimi_vl.training.curves import read_log
@@ -35,6 +40,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("ablations"), help="folder for checkpoints and logs")
     parser.add_argument("--workers", type=int, default=15)
     parser.add_argument("--output", type=Path)
+    parser.add_argument("--picture", type=Path, help="PNG of the training loss over time")
     args = parser.parse_args()
     gpus = torch.cuda.device_count()
     if gpus == 0:
@@ -54,6 +60,8 @@ def main() -> None:
     print(json.dumps(record, indent=1))
     if args.output:
         args.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    if args.picture:
+        draw(record["variants"], args.picture)
 
 
 def start(name: str, gpu: int, args: argparse.Namespace) -> subprocess.Popen[bytes]:
@@ -92,7 +100,19 @@ def result(folder: Path) -> dict[str, Any]:
     pictures = sum(
         r["samples_per_s"] * (r["seconds"] - before) for before, r in zip([0.0, *(t["seconds"] for t in train)], train, strict=False)
     )
-    return {"steps": train[-1]["stage_step"], "pictures": round(pictures), "seconds_of_steps": seconds, "wrong_when_reading": wrong}
+    curve = [[r["seconds"], r["tasks"]["read"][0]] for r in train[::5]]
+    found = {"steps": train[-1]["stage_step"], "pictures": round(pictures), "seconds_of_steps": seconds, "wrong_when_reading": wrong}
+    return found | {"ms_per_step": statistics.median(r["ms_per_step"] for r in train), "training_loss_when_reading": curve}
+
+
+def draw(variants: dict[str, dict[str, Any]], picture: Path) -> None:
+    figure, axis = plt.subplots(figsize=(8, 4.5), constrained_layout=True)
+    for name, found in variants.items():
+        axis.plot(*zip(*found["training_loss_when_reading"], strict=True), label=name)
+    axis.set(title="training loss when reading, nats per token", xlabel="seconds, start and compilation included", yscale="log")
+    axis.legend()
+    axis.grid(alpha=0.3)
+    figure.savefig(picture, dpi=100)
 
 
 if __name__ == "__main__":
