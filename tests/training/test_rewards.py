@@ -177,6 +177,7 @@ def test_thinking_tokens_are_those_the_engine_counts(text):
         ("3.00 + 4.50 = 7.50\n7.50 - 1.00 = 7.50", False),
         ("20.91 - 3 x 6.00 = 2.91\n3 x 0.97 = 2.91", True),
         ("20.91 - 3 x 6.00 = 3.91", False),
+        ("26 / 13 + 1 = 3", True),  # of which 3 + 1 is no part
         ("2.00 + 3 x 1.50 - 0.50 = 6.00", True),
         ("2.00 + 3 x 1.50 - 0.50 = 7.00", False),
     ],

@@ -15,9 +15,10 @@ from kimi_vl.training.synth.documents.bands import Band, Line, choose_look, set_
 from kimi_vl.training.synth.documents.clerks import Clerk
 from kimi_vl.training.synth.documents.extraction_turns import EXTRACTION_WORDINGS, Good, as_json, goods_of, items_turn
 from kimi_vl.training.synth.documents.goods import draw_account, draw_goods, names_of_role, role_of
+from kimi_vl.training.synth.documents.habits import DATE_FORMS, Habits, drawn_date
 from kimi_vl.training.synth.documents.paper_turns import AWKWARD, Paper, PaperTurns, said_label
 from kimi_vl.training.synth.documents.papers import RECIPES, draw_paper, paper
-from kimi_vl.training.synth.documents.particulars import DATE_FORMS, KINDS, Habits, Particular, draw_particulars, drawn_date
+from kimi_vl.training.synth.documents.particulars import KINDS, Particular, draw_particulars
 from kimi_vl.training.synth.documents.receipts import Receipt
 from kimi_vl.training.synth.documents.tickets import RECIPES as TICKETS
 from kimi_vl.training.synth.documents.tickets import draw_ticket, ticket
@@ -30,7 +31,7 @@ from tests.training.interviews import Recorder
 PACK = DataPack.builtin()
 GRAMMARS = (
     "scribes receipt_heads receipt_items receipt_totals invoices rows forms tables pages sheets rulings goods papers tickets bands "
-    "particulars"
+    "habits particulars"
 ).split()
 STRUCTURE = (
     "ITEM_FORM TOTAL_FORM RULINGS STYLES BESIDE ORDERS PLAIN PRICED SHIPPED NUMBER_ALIGNS TITLE_PLACES HEADER_ALIGN PRICE_ALIGN".split()
@@ -129,7 +130,7 @@ def test_no_label_that_is_held_out_anywhere_is_printed_anywhere_in_training():
 def test_every_list_of_pieces_keeps_some_for_the_test_split_and_none_twice():
     for name, choice in all_choices().items():
         assert not set(choice.seen) & set(choice.held_out), name
-        if name.split(".")[0] in ("goods", "papers", "tickets", "bands", "particulars"):
+        if name.split(".")[0] in ("goods", "papers", "tickets", "bands", "habits", "particulars"):
             assert choice.held_out, name
 
 

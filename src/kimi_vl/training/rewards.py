@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"\d[\d.,'’]*\d|\d")
 _GROUPED = re.compile(r"\d{1,3}(?:([.,'’])\d{3})(?:\1\d{3})*")
 _QUANTITY = re.compile(r"([^\d\s.,+−-]*) ?([-−+]?) ?([^\d\s.,+−-]*) ?(\d[\d.,'’]*\d|\d) ?([^\d.,+−-]*)")
 _TERM = r"-?\d[\d.,'’]*"
-_EQUATION = re.compile(rf"(?<![-−+×x*/%] )({_TERM}(?: [-−+×x*] {_TERM})+) = (-?\d[\d.,'’]*\d|-?\d)")
+_EQUATION = re.compile(rf"(?<![-−+×x*/%] )(?<![\d.,'’])({_TERM}(?: [-−+×x*] {_TERM})+) = (-?\d[\d.,'’]*\d|-?\d)")
 
 
 def number(text: str) -> Decimal:

@@ -80,7 +80,8 @@ def draw_entries(content: Content, count: int) -> list[tuple[str, str]]:
     labels = content.rng.sample(list(LABELS), min(count, len(LABELS)))
     drawn = [(label, LABELS[label](content)) for label in labels]
     if content.split != "test":
-        drawn = [(content.label() if content.chance(INVENTED) else label, value) for label, value in drawn]
+        invented = [content.label() if content.chance(INVENTED) else label for label, _ in drawn]
+        drawn = [(label if new in HELD_OUT_LABELS else new, value) for new, (label, value) in zip(invented, drawn, strict=True)]
     if content.split == "test":
         for k, label in enumerate(content.rng.sample(list(HELD_OUT_LABELS), len(drawn) // 2)):
             drawn[k] = (label, HELD_OUT_LABELS[label](content))

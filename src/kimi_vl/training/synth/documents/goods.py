@@ -4,7 +4,7 @@ Pieces marked as held out appear in split "test" only.
 """
 
 from kimi_vl.training.synth.content import Choice, Content
-from kimi_vl.training.synth.documents.particulars import Habits
+from kimi_vl.training.synth.documents.habits import Habits
 from kimi_vl.training.synth.documents.sheets import Column, Sheet, article, distinct_names, numbers, pick
 from kimi_vl.training.synth.figures import Notation
 from kimi_vl.training.synth.scene import Overfull

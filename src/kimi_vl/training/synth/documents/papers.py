@@ -21,10 +21,11 @@ from kimi_vl.training.synth.documents.bands import (
 )
 from kimi_vl.training.synth.documents.extraction_turns import Good
 from kimi_vl.training.synth.documents.goods import ORDERS, PRICED, SHIPPED, draw_account, draw_goods, draw_pay, draw_timetable
+from kimi_vl.training.synth.documents.habits import Habits
 from kimi_vl.training.synth.documents.ornaments import barcode, logo
 from kimi_vl.training.synth.documents.paper_turns import LONGEST_READING, Paper, PaperTurns
 from kimi_vl.training.synth.documents.paragraphs import Column, passage, set_text
-from kimi_vl.training.synth.documents.particulars import KINDS, Habits, Particular, draw_particulars
+from kimi_vl.training.synth.documents.particulars import KINDS, Particular, draw_particulars
 from kimi_vl.training.synth.documents.receipts import Fact, choose_money
 from kimi_vl.training.synth.documents.rulings import choose_setting, print_sheet, styled
 from kimi_vl.training.synth.documents.sheets import Sheet, pick

@@ -6,7 +6,7 @@ Pieces marked as held out appear in split "test" only, so that a score there is 
 from collections.abc import Callable
 
 from kimi_vl.training.synth.content import Choice
-from kimi_vl.training.synth.documents.particulars import drawn_date, drawn_time
+from kimi_vl.training.synth.documents.habits import drawn_date, drawn_time
 from kimi_vl.training.synth.documents.receipts import Fact
 from kimi_vl.training.synth.documents.rows import Row
 from kimi_vl.training.synth.documents.scribes import Scribe

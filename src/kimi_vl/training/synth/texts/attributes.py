@@ -266,7 +266,8 @@ def draw_name(content: Content) -> str:
 def _more_names(content: Content) -> str:
     one = content.one
     if content.chance(INVENTED_NAMES):
-        return f"the {content.term()} {content.term()}" if content.chance(0.5) else f"the {content.term()}"
+        name = f"the {content.term()} {content.term()}" if content.chance(0.5) else f"the {content.term()}"
+        return name if name not in PLACES.held_out else content.town()
     kind = content.rng.randrange(9)
     if kind < 2:
         return f"the {one(ADJECTIVES)} {one(THINGS)}"
@@ -310,5 +311,6 @@ def _invented(content: Content, cost: bool) -> Attribute:
 
 def draw_relation(content: Content) -> str:
     if content.split != "test" and content.chance(0.7):
-        return content.term() if content.chance(INVENTED_RELATIONS) else content.one(MORE_RELATIONS)
+        relation = content.term() if content.chance(INVENTED_RELATIONS) else content.one(MORE_RELATIONS)
+        return relation if relation not in RELATIONS.held_out else content.one(MORE_RELATIONS)
     return str(RELATIONS.pick(content.rng, content.split))
