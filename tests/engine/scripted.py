@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import torch
 
 VOCABULARY = 64
+PLACEHOLDER = 0
 
 Script = Callable[[tuple[int, ...]], int]
 
@@ -26,7 +27,7 @@ class ScriptedModel:
     device = torch.device("cpu")
 
     def __init__(self, script: Script, *, context: int = 1000, vocabulary: int = VOCABULARY) -> None:
-        self.config = SimpleNamespace(text_config=SimpleNamespace(max_position_embeddings=context))
+        self.config = SimpleNamespace(text_config=SimpleNamespace(max_position_embeddings=context), media_placeholder_token_id=PLACEHOLDER)
         self.script = script
         self.vocabulary = vocabulary
         self.steps: list[list[int]] = []

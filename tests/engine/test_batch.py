@@ -49,17 +49,16 @@ def one_by_one(model, prompt, *, end_ids, max_tokens):
 
 @torch.inference_mode()
 def full_logits(model, prompt, token_ids):
-    """The logits that each token of an answer was drawn from, fp32 [tokens, W], from one forward over everything.
-
-    An answer's tokens are embedded as they are: random weights may well say the placeholder of an image.
-    """
+    """The logits that each token of an answer was drawn from, fp32 [tokens, W], from one forward over everything."""
     images, language = (prompt.pixel_values, prompt.image_grid_hws), model.language_model
     features_MD = None if images[0] is None else model.image_features(*images)
     prompt_TD = model.embed(torch.tensor(prompt.input_ids), features_MD)
     answer_TD = language.model.embed_tokens(torch.tensor(token_ids))
     tokens = TokenLayout.of([len(prompt.input_ids) + len(token_ids)])
     hidden_TD, _ = language.model(torch.cat((prompt_TD, answer_TD)), tokens, model.ops)
-    return language.lm_head(hidden_TD)[len(prompt.input_ids) - 1 : -1]
+    logits_TW = language.lm_head(hidden_TD)[len(prompt.input_ids) - 1 : -1]
+    logits_TW[:, model.config.media_placeholder_token_id] = -math.inf
+    return logits_TW
 
 
 def token_ids(answers):
@@ -335,6 +334,23 @@ def test_running_out_of_memory_says_what_would_help(tiny_model, monkeypatch):
     monkeypatch.setattr(tiny_model, "new_batch_cache", fail)
     with pytest.raises(CapacityError, match="take fewer rows or a smaller capacity"):
         BatchEngine(tiny_model, rows=2, capacity=20, end_ids=[])
+
+
+def test_the_image_placeholder_is_never_said_however_likely(model, case):
+    prompts = mixed_prompts(case.config)
+    favoured = model.config.media_placeholder_token_id
+    model.language_model.lm_head.register_forward_hook(partial(raised, token=favoured))
+    engine = BatchEngine(model, rows=4, capacity=130, end_ids=END_IDS)
+    for drawn in (dict(temperature=0.0), dict(temperature=1.0), dict(temperature=1.0, top_p=0.9)):
+        answers = engine.generate(prompts, max_tokens=8, **drawn)
+        assert favoured not in {token for (answer,) in answers for token in answer.token_ids}
+    assert favoured not in one_by_one(model, prompts[2], end_ids=[], max_tokens=8)[0]
+
+
+def raised(module, args, logits_TW, *, token):
+    logits_TW = logits_TW.clone()
+    logits_TW[..., token] = 1000.0
+    return logits_TW
 
 
 def test_a_step_in_which_no_row_grows_changes_nothing(model, case, monkeypatch):

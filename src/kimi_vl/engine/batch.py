@@ -11,6 +11,7 @@ Letters: B rows, Q sequences being admitted, S positions of a row, T packed toke
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -280,6 +281,7 @@ class _Rows:
         self.cache = model.new_batch_cache(rows, capacity)
         self._model = model
         self._end_ids_E = torch.tensor(end_ids, dtype=torch.int64, device=device)
+        self._placeholder = model.config.media_placeholder_token_id
         self._ids_B = torch.zeros(rows, dtype=torch.int64, device=device)
         self._logprobs_B = torch.zeros(rows, dtype=torch.float32, device=device)
         self._starts_B = torch.zeros(rows, dtype=torch.int64, device=device)
@@ -340,6 +342,7 @@ class _Rows:
         return found
 
     def _draw(self, logits_QW: torch.Tensor, uniforms_Q: torch.Tensor, mode: Mode) -> tuple[torch.Tensor, torch.Tensor]:
+        logits_QW[:, self._placeholder] = -math.inf  # fed back, it would stand for an image that no one gave
         if mode == "greedy":
             return greedy_tokens(logits_QW)
         return draw_tokens(logits_QW, uniforms_Q, self._temperature, self._top_p if mode == "nucleus" else None)

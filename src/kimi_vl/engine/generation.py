@@ -72,7 +72,8 @@ class Generation:
         self._uncached = list(input_ids)
         self._forced: deque[int] = deque()
         self._end_ids = frozenset(end_ids)
-        self._sampler = Sampler(params)
+        # Fed back, a placeholder would stand for an image that no one gave.
+        self._sampler = Sampler(params, never=[model.config.media_placeholder_token_id])
 
     def __iter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -83,8 +84,10 @@ def _shown(value: object) -> str:
 class Sampler:
     """Draws the tokens of one answer. Two samplers of equal parameters with a seed draw alike from equal logits."""
 
-    def __init__(self, params: SamplingParams) -> None:
+    def __init__(self, params: SamplingParams, *, never: Iterable[int] = ()) -> None:
+        """`never` are token ids that are not drawn whatever their logits, such as the image placeholder, which only a prompt may hold."""
         self.params = params
+        self._never_N = torch.tensor(list(never), dtype=torch.int64)
         self._generator = torch.Generator()
         if params.seed is None:
             self._generator.seed()
@@ -101,6 +104,7 @@ class Sampler:
             raise CheckpointError(
                 f"the model's largest logit is {peak}; the weights are damaged, or overflow in their dtype: try dtype='float32'"
             )
+        logits_W = logits_W.index_fill(0, self._never_N.to(logits_W.device), -math.inf)
         if params.temperature == 0:
             return int(logits_W.argmax())
         probs_W = token_probabilities(logits_W, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p)
