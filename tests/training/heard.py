@@ -23,6 +23,7 @@ NAMED = {
     "rate": r"\d+",
     "ordinal": "first|second|third",
 }
+NO_QUESTION = "[^?]+?"  # what fills the other braces
 KEYS = ASKED.keys() | COMPOSED.keys()
 only_listed = patch.multiple(
     attributes, INVENTED=0.0, INVENTED_RELATIONS=0.0, INVENTED_NAMES=0.0
@@ -46,7 +47,7 @@ def pattern(wording: str) -> re.Pattern[str]:
         if name in seen:
             return f"(?P={name})"
         seen.add(name)
-        return f"(?P<{name}>{NAMED.get(name, '.+?')})"
+        return f"(?P<{name}>{NAMED.get(name, NO_QUESTION)})"
 
     return re.compile(re.sub(r"\\\{(\w+)\\\}", slot, re.escape(wording.rstrip("?."))) + r"[?.]*", re.IGNORECASE | re.DOTALL)
 

@@ -9,10 +9,14 @@ import torch
 
 import kimi_vl
 from kimi_vl.config import KimiVLConfig
-from kimi_vl.errors import ConfigError
+from kimi_vl.errors import ConfigError, InputError
+from kimi_vl.processor.tokenizer import Tokenizer
+from kimi_vl.training import loader
 from kimi_vl.training.loader import BatchStream, HeldOut
+from kimi_vl.training.packing import SampleEncoder
 from kimi_vl.training.run import STAGES
 from kimi_vl.training.stage import Stage
+from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.world import FAMILIES
 
 NANO = Path(kimi_vl.__file__).parent / "checkpoint" / "nano"
@@ -61,6 +65,34 @@ def test_held_out_batches_are_the_first_of_each_stream(workers):
     assert tuple(held_out) == families
     for family, batch in held_out.items():
         assert torch.equal(batch.pixels, next(stream(families={family: 1.0})).pixels)
+
+
+def test_a_scene_that_cannot_be_drawn_is_left_out_and_said_and_the_rest_is_the_same(monkeypatch):
+    encoder = SampleEncoder(Tokenizer.from_files(NANO / "tiktoken.model", NANO / "tokenizer_config.json"))
+
+    def first(count):
+        samples = dataset(families={"blank": 1.0})._samples(0, encoder, DataPack.builtin())
+        return [sample.ids.tolist() for sample in itertools.islice(samples, count)]
+
+    whole = first(3)
+    draw = loader.render
+
+    def broken(family, split, seed, index, data, **how):
+        if index == 1:
+            raise IndexError("nothing to choose from")
+        return draw(family, split, seed, index, data, **how)
+
+    monkeypatch.setattr(loader, "render", broken)
+    with pytest.warns(RuntimeWarning, match="scene 1 of blank.* is left out: IndexError: nothing to choose from"):
+        assert first(2) == [whole[0], whole[2]]
+    monkeypatch.setattr(loader, "render", lambda *_, **__: 1 / 0)
+    with pytest.warns(RuntimeWarning), pytest.raises(ZeroDivisionError):
+        next(stream(families={"blank": 1.0}))
+
+
+def test_an_unknown_family_is_no_accident():
+    with pytest.raises(InputError, match="no family 'faces'"):
+        next(stream(families={"faces": 1.0}))
 
 
 def test_no_batch_and_no_rank_repeats_the_pictures_of_another():

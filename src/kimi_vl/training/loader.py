@@ -5,6 +5,7 @@ Batch b of a rank is a pure function of (seed, rank, b): workers share nothing, 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from kimi_vl.config import KimiVLConfig
+from kimi_vl.errors import InputError
 from kimi_vl.processor.tokenizer import Tokenizer
 from kimi_vl.training.packing import Batch, Budget, Sample, SampleEncoder, pack
 from kimi_vl.training.synth.pack import DataPack
+from kimi_vl.training.synth.scene import Scene
 from kimi_vl.training.synth.world import render
 
+MAX_FAILURES = 20  # scenes a worker process may leave out; more are no accident
 SAMPLES_PER_BATCH = 1 << 20  # index space of one batch; far more than any batch holds
 
 
@@ -47,6 +51,7 @@ class BatchStream(IterableDataset):
         self.mix, self.config, self.budget = mix, config, budget
         self.checkpoint, self.data = checkpoint, data
         self.rank, self.first_batch = rank, first_batch
+        self.failures = 0  # scenes that this process could not draw
 
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
@@ -68,11 +73,28 @@ class BatchStream(IterableDataset):
         index = first_index
         while True:
             family = names[rng.choice(len(names), p=shares / shares.sum())]
-            scene = render(family, self.mix.split, self.mix.seed, index, data, severity=self.mix.severity)
+            scene = self._scene(family, index, data)
             index += 1
+            if scene is None:
+                continue
             sample = encoder.encode(scene, self.budget.max_tokens)
             if sample is not None and max((h * w for h, w in sample.grid_hws), default=0) <= self.budget.max_patches:
                 yield sample
+
+
+    def _scene(self, family: str, index: int, data: DataPack) -> Scene | None:
+        """None for one that could not be drawn: a mistake of the renderer, met once in millions of scenes, must not end a long run."""
+        try:
+            return render(family, self.mix.split, self.mix.seed, index, data, severity=self.mix.severity)
+        except InputError:
+            raise  # an unknown family or split
+        except Exception as error:
+            self.failures += 1
+            if self.failures > MAX_FAILURES:
+                raise
+            where = f"scene {index} of {family}, split {self.mix.split}, seed {self.mix.seed}"
+            warnings.warn(f"{where} is left out: {type(error).__name__}: {error}", RuntimeWarning, stacklevel=2)
+            return None
 
 
 def _quiet_worker(_: int) -> None:

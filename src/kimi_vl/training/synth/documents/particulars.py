@@ -501,17 +501,21 @@ for _kind, _labels in _OPTION_LABELS.items():
 
 
 HELD_OUT_WORDS = {word.casefold() for kind in KINDS.values() for label in kind.labels.held_out for word in label.split(" ")}
-INVENTED = 0.15  # share of the particulars of no known name, outside of split "test": found by their label alone
+# Share of the labels that may be anything, outside of split "test": what stands under them is found by the label alone or, where a question
+# asks for the date or the number without it, by what it looks like. One on a document for each look.
+INVENTED = 0.2
 
 
 def draw_particulars(habits: Habits, kinds: list[str]) -> list[Particular]:
     """One particular of each kind, in order; labels none of which is another's, of two that collide the later is left out."""
-    content, drawn, used = habits.content, list[Particular](), set[str]()
+    content, drawn, used, unknown = habits.content, list[Particular](), set[str](), set[str]()
     for kind in kinds:
         label = str(KINDS[kind].labels.pick(content.rng, content.split))
-        if content.split != "test" and not KINDS[kind].key and content.chance(INVENTED):
+        if content.split != "test" and KINDS[kind].values not in unknown and content.chance(INVENTED):
             invented = content.label()
-            label = invented if HELD_OUT_WORDS.isdisjoint(invented.casefold().split(" ")) else label
+            if HELD_OUT_WORDS.isdisjoint(invented.casefold().split(" ")):
+                unknown.add(KINDS[kind].values)
+                label = invented
         if label.casefold() in used:
             continue
         used.add(label.casefold())

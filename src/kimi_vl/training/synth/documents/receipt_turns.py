@@ -35,7 +35,7 @@ WRONG_TOTALS = 0.2  # share of the receipts whose printed total is wrong (receip
 WRONG_ANSWERS = 0.45  # share of the questions after the total that have such a receipt; the others are asked that much less often
 ASKED_OF_RIGHT = WRONG_TOTALS / (1 - WRONG_TOTALS) * (1 - WRONG_ANSWERS) / WRONG_ANSWERS
 LONGEST = 7  # items that are added up; the longest working takes about 200 tokens
-FEW = 4  # items that are counted or compared at a glance
+FEW = 3  # items that are counted or compared at a glance
 
 
 class ReceiptTurns:
@@ -368,7 +368,7 @@ class ReceiptTurns:
             return None
         item = next(i for i in items if i.amount == best)
         trace = traces.extreme(self.rng, self.bare, self.quotes(), high=not low, word="lowest price" if low else "highest price")
-        return self.interview.work("cheapest" if low else "dearest", item.name, trace, "find", trivial=True, easy=len(items) <= FEW + 2)
+        return self.interview.work("cheapest" if low else "dearest", item.name, trace, "find", trivial=True, easy=len(items) <= FEW)
 
     # Refused ---------------------------------------------------------------------------------------------------------
 

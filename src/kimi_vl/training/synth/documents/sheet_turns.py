@@ -29,7 +29,7 @@ from kimi_vl.training.synth.traces import Quote, Working
 LONGEST = 900  # characters of a table that is written out at once; about 400 tokens
 ADDABLE = ("integer", "money", "measure")
 LONGEST_SUM = 7  # rows that are added up
-FEW = 4  # rows that are counted or compared at a glance
+FEW = 3  # rows that are counted or compared at a glance
 ABSENT_HEADS = tuple(str(h) for choice in (AMOUNTS, CODES, DATES, FLAGS, INTEGERS, PERCENTAGES, PLACES) for h in choice.seen)
 
 
@@ -356,7 +356,7 @@ class SheetTurns:
             return None
         key = "highest" if high else "lowest"
         trace = ranked(self.rng, column.notation.bare, self.quotes(column), high=high, word=key)
-        name, easy = self.names[column.values.index(best)], len(self.rows) <= FEW + 2
+        name, easy = self.names[column.values.index(best)], len(self.rows) <= FEW
         slots = {"subject": self.sheet.subject, "column": self.headed(column)}
         return self.interview.work(key, name, trace, "find", trivial=True, easy=easy, **slots)
 

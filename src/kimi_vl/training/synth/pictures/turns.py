@@ -121,8 +121,13 @@ class PictureTurns:
 
     def count_kinds(self) -> Turn:
         coloured = self.content.chance(0.6)
-        kinds = list(dict.fromkeys(shape.colour if coloured else shape.name for shape in self.across))
-        listed = "\n".join(f"{k}. {kind}" for k, kind in enumerate(kinds, 1))
+        kinds, lines = dict[str, int](), list[str]()
+        for shape in self.across:  # one after another, with its place: of kinds alone, some were forgotten and some came twice
+            kind = shape.colour if coloured else shape.name
+            new = "" if kind in kinds else f"{len(kinds) + 1}. "
+            kinds.setdefault(kind, len(kinds))
+            lines.append(f"{new}{kind} {point_at(self.place(shape))}")
+        listed = "\n".join(lines)
         return self.interview.work("colour_count" if coloured else "kind_count", str(len(kinds)), listed, "count", trivial=True)
 
     def exists(self) -> Turn | None:

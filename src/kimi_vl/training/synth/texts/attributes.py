@@ -259,7 +259,7 @@ def draw_name(content: Content) -> str:
         return content.company()
     if kind == 3:
         word = content.one(content.pack.words(content.split)).capitalize()
-        return f"Project {word if content.split == 'test' else word.removesuffix(chr(39) + 's')}"
+        return f"Project {word.removesuffix(chr(39) + 's')}"
     return str(PLACES.pick(content.rng, content.split))
 
 

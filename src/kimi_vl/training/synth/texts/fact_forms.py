@@ -67,6 +67,12 @@ CLAUSES = _cores(  # may follow "note that"; an ending and a full stop may follo
     "both lists give {value} as {name}'s {attribute}|"
     "{value} [was/became/has been/remains/must be/will be/stayed/should be] the {attribute} [of/for] {name}|"
     "as the {attribute} of {name}, [take/they gave/the list has/everybody knows] {value}|"
+    "as {attribute} [for/at/with/to] {name} [they/people/most/you/I] [have/take/keep/chose/set/know] {value}|"
+    "as {name}'s {attribute} [we/they/you] [use/keep/set/have] {value}|"
+    "[we/they/you/people] [use/take/have/set/keep] {value} as {attribute} [for/at/with] {name}|"
+    "as its {attribute}, {name} [has/uses/took/keeps] {value}|"
+    "{value} is [our/their/the only/the new/the usual/a possible] {attribute} [of/for/at] {name}|"
+    "{value} is the {attribute} [at/given to/found for] {name}|"
     "[they/we/all of them] [use/took/know/write] {value} for {name}'s {attribute}|"
     "{value} [is/was/remains] {name}'s {attribute}|"
     "with {value}, {name} has [a/its] {attribute} that is easy to keep"
@@ -127,7 +133,9 @@ LINK_CLAUSES = _cores(
     "the {relation} that {name} [has/chose] is {other}|as its {relation}, {name} [has/chose/named] {other}|"
     "{name}, whose {relation} is {other}, [is well known/was there too]|{other}, the {relation} of {name}, [is well known/was there too]|"
     "for {name}, the {relation} is {other}|it is {other} [who is/that serves as] the {relation} of {name}|"
-    "[ask/call/write to] {other}, who is the {relation} of {name}"
+    "[ask/call/write to] {other}, who is the {relation} of {name}|"
+    "as {relation} [for/to/at] {name} [they/you/people] [have/chose/named/know] {other}|as {name}'s {relation} [we/they] [have/named] {other}|"
+    "[we/they/people] have {other} as {relation} [for/to] {name}|as its {relation}, {name} took {other}"
 )
 
 
