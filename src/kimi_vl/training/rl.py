@@ -316,6 +316,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="rendering processes per rank")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save-every", type=int, default=100, metavar="ITERATIONS")
+    parser.add_argument("--unquantised", action="store_true", help="also export bf16 weights at the end, to compare the int8 ones with")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--force", action="store_true", help="resume although the settings have changed")
     return parser.parse_args()
@@ -368,6 +369,8 @@ def run(args: argparse.Namespace) -> int:
     deadline = None if args.deadline is None else began + args.deadline
     over = train(policy, held_out(settings, args), try_to_keep, args.save_every, deadline, asked)
     keep()
+    if args.unquantised and ranks.rank == 0:
+        export(trainer, args.out / "checkpoint-bf16", quantize=None)
     if ranks.count > 1:
         dist.barrier()
         dist.destroy_process_group()
