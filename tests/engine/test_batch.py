@@ -341,7 +341,7 @@ def test_the_image_placeholder_is_never_said_however_likely(model, case):
     favoured = model.config.media_placeholder_token_id
     model.language_model.lm_head.register_forward_hook(partial(raised, token=favoured))
     engine = BatchEngine(model, rows=4, capacity=130, end_ids=END_IDS)
-    for drawn in (dict(temperature=0.0), dict(temperature=1.0), dict(temperature=1.0, top_p=0.9)):
+    for drawn in ({"temperature": 0.0}, {"temperature": 1.0}, {"temperature": 1.0, "top_p": 0.9}):
         answers = engine.generate(prompts, max_tokens=8, **drawn)
         assert favoured not in {token for (answer,) in answers for token in answer.token_ids}
     assert favoured not in one_by_one(model, prompts[2], end_ids=[], max_tokens=8)[0]

@@ -11,7 +11,9 @@ from kimi_vl.errors import CheckpointError, InputError
 NAN, INF = math.nan, math.inf
 
 
-@pytest.mark.parametrize("params", [{}, {"temperature": 1.0}, {"temperature": 2.0, "top_k": 1}, {"temperature": 1.0, "top_p": 0.5}], ids=str)
+@pytest.mark.parametrize(
+    "params", [{}, {"temperature": 1.0}, {"temperature": 2.0, "top_k": 1}, {"temperature": 1.0, "top_p": 0.5}], ids=str
+)
 def test_a_token_that_is_never_to_be_drawn_is_not_however_likely(params):
     logits_W = torch.tensor([0.0, 50.0, 1.0, 40.0])
     sampler = Sampler(SamplingParams(seed=1, **params), never=[1, 3])

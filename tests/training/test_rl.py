@@ -128,6 +128,7 @@ def options(folder: Path, out: Path, *changes: str, **more) -> argparse.Namespac
         "workers": 0,
         "seed": 0,
         "save_every": 1,
+        "unquantised": True,
         "no_compile": True,
         "force": False,
     }

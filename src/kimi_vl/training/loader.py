@@ -81,7 +81,6 @@ class BatchStream(IterableDataset):
             if sample is not None and max((h * w for h, w in sample.grid_hws), default=0) <= self.budget.max_patches:
                 yield sample
 
-
     def _scene(self, family: str, index: int, data: DataPack) -> Scene | None:
         """None for one that could not be drawn: a mistake of the renderer, met once in millions of scenes, must not end a long run."""
         try:

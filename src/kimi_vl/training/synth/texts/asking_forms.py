@@ -18,7 +18,8 @@ _ONE = (  # what is wanted of something that has a name
     "[Complete/Finish] the sentence: <> is|Fill the gap: <> is ___.|<> is ...|<> = ?|Fill in: <> is [____/(...)]|<> is what?|And <>?|"
     "My question is about <>. What is it?|What have they noted as <>?|What did it say <> was?|Quick: <>?|Remind me of <>.|"
     "[Do you/Could you] spot <>? [If so, what is it?/Tell me what it is./Which is it?]|Look for <>: what is it?|"
-    "[Can/Could/Did] you [see/find/notice/read] <>? [What is it?/Which is it?/Say it./Give it.]|Do you [see/have/know] <>? [What is it?/Tell me.]|"
+    "[Can/Could/Did] you [see/find/notice/read] <>? [What is it?/Which is it?/Say it./Give it.]|"
+    "Do you [see/have/know] <>? [What is it?/Tell me.]|"
     "Is <> [there/given/stated/in it]? [What is it?/If so, give it./Then say it./Which?]|"
     "Does it [give/say/mention/contain] <>? [If so, what is it?/What is it?/Then give it.]|"
     "[Look for/Search for/Find] <>[. What is it?/ and say what it is.]|"
@@ -76,11 +77,12 @@ COMPOSED_PATTERNS = {  # key: phrases for what is asked about, what is said with
         "has",
         "What is <>?|What's <>?|Tell me <>.|Find <>.|Give me <>.|State <>.|Look up <>.|I need <>.|Please find <>.|Do you know <>?|<>?|"
         "Work out <>.|[Complete/Finish] the sentence: <> is|Fill the gap: <> is ___.|Say <>.|Return <>.|Let me know <>.",
-        "Who is {name}'s {relation}, and what is the {attribute}? Say the {attribute} alone.|[Take/Find/Look up/Look for] {name}'s {relation}. "
-        "[What is/Give/Tell me] the {attribute} of that[/ one]?|"
+        "Who is {name}'s {relation}, and what is the {attribute}? Say the {attribute} alone.|"
+        "[Take/Find/Look up/Look for] {name}'s {relation}. [What is/Give/Tell me] the {attribute} of that[/ one]?|"
         "[Who/What] is the {relation} of {name}? I [want/need] [the/its/their] {attribute}[/ only].|"
         "[Find/Look up/Search for] the {relation} of {name}[, then give/; then say/ and give/. Which is] the {attribute}.|"
-        "{name} has a {relation}, which has [a/some] {attribute}. [What is it?/Which?]|Of {name}'s {relation} I need the {attribute}.|Which {attribute} does {name}'s {relation} have?|{name} -> {relation} -> {attribute}?",
+        "{name} has a {relation}, which has [a/some] {attribute}. [What is it?/Which?]|Of {name}'s {relation} I need the {attribute}.|"
+        "Which {attribute} does {name}'s {relation} have?|{name} -> {relation} -> {attribute}?",
     ),
     "needle_link": (
         "the {relation} [of/for] {name}|{name}'s {relation}",

@@ -134,7 +134,8 @@ LINK_CLAUSES = _cores(
     "{name}, whose {relation} is {other}, [is well known/was there too]|{other}, the {relation} of {name}, [is well known/was there too]|"
     "for {name}, the {relation} is {other}|it is {other} [who is/that serves as] the {relation} of {name}|"
     "[ask/call/write to] {other}, who is the {relation} of {name}|"
-    "as {relation} [for/to/at] {name} [they/you/people] [have/chose/named/know] {other}|as {name}'s {relation} [we/they] [have/named] {other}|"
+    "as {relation} [for/to/at] {name} [they/you/people] [have/chose/named/know] {other}|"
+    "as {name}'s {relation} [we/they] [have/named] {other}|"
     "[we/they/people] have {other} as {relation} [for/to] {name}|as its {relation}, {name} took {other}"
 )
 
