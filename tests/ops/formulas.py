@@ -32,6 +32,15 @@ def batched_latent_attention(q_latent, q_rope, cache, lengths, *, scale):
     return torch.cat([latent_attention(q_latent[b, None], q_rope[b, None], rows, scale=scale) for b, rows in enumerate(seen)])
 
 
+def paged_latent_attention(q_latent, q_rope, pages, page_table, cu_seqlens, lengths, *, scale):
+    parts = []
+    for b, length in enumerate(lengths.tolist()):
+        rows = torch.stack([pages[int(page_table[b, s // pages.shape[1]]), s % pages.shape[1]] for s in range(length)])
+        new = slice(int(cu_seqlens[b]), int(cu_seqlens[b + 1]))
+        parts.append(latent_attention(q_latent[new], q_rope[new], rows, scale=scale))
+    return torch.cat(parts)
+
+
 def routed_experts(x, gate_up, down, indices, weights):
     x, gate_up, down = x.double(), gate_up.double(), down.double()
     out = torch.zeros_like(x)

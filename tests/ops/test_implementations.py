@@ -48,6 +48,28 @@ def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True,
     return (q_latent, q_rope, rows.to(dtype)[:, : window or max(lengths)], torch.tensor(lengths)), {"scale": (rank + rope) ** -0.5}
 
 
+def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
+    """Arguments of paged_latent_attention; pages in no order, with large values where no sequence has a row, and a table that names pages
+    of others behind a sequence's end."""
+    q_latent, q_rope = torch.randn(sum(new), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
+    if contiguous:
+        q_latent, q_rope = q_latent.contiguous(), q_rope.contiguous()
+    counts = [-(-length // page_size) for length in lengths]
+    order = torch.randperm(sum(counts) + 2).tolist()
+    pages = torch.full((len(order), page_size, rank + rope), 1e4)
+    table = torch.tensor(order[-1:], dtype=torch.int32).repeat(len(lengths), max(counts, default=0) + 1)
+    for b, (length, count) in enumerate(zip(lengths, counts, strict=True)):
+        own = [order.pop(0) for _ in range(count)]
+        table[b, :count] = torch.tensor(own)
+        rows = torch.randn(length, rank + rope)
+        for k, page in enumerate(own):
+            part = rows[k * page_size : (k + 1) * page_size]
+            pages[page, : len(part)] = part
+    cu_seqlens = torch.tensor([0, *torch.tensor(new).cumsum(0).tolist()], dtype=torch.int32)
+    arguments = (q_latent, q_rope, pages.to(dtype), table, cu_seqlens, torch.tensor(lengths, dtype=torch.int32))
+    return arguments, {"scale": (rank + rope) ** -0.5}
+
+
 def routed(tokens, *, experts=5, top_k=2, only=None, contiguous=True, dtype=torch.float32):
     """Arguments of routed_experts; `only` names the experts that may be chosen, so that the others get no token."""
     width, inner = 16, 8
@@ -87,6 +109,15 @@ CASES = {
         "a window that no row fills": partial(batched, [5, 3], window=12),
         "views of the projection": partial(batched, [4, 12], contiguous=False),
         "the official widths": partial(batched, [20, 3], heads=16, rank=512, rope=64),
+    },
+    "paged_latent_attention": {
+        "one token": partial(paged, [1], [13]),
+        "its own row alone": partial(paged, [1], [1]),
+        "answers of different lengths": partial(paged, [1, 1, 1, 1], [17, 1, 8, 4]),
+        "a chunk of a prompt beside answers": partial(paged, [1, 6, 1], [9, 20, 3]),
+        "a chunk that ends inside of a page": partial(paged, [5], [11]),
+        "views of the projection": partial(paged, [2, 1], [6, 12], contiguous=False),
+        "the official widths": partial(paged, [1, 3], [40, 70], page_size=16, heads=16, rank=512, rope=64),
     },
     "routed_experts": {
         "one token": partial(routed, 1),

@@ -1,7 +1,22 @@
-"""Requests on one machine: one at a time, the plain path and the reference, or a batch of rows that decode together."""
+"""Requests on one machine: one at a time, the plain path and the reference; a batch of rows that decode together; or an engine of many."""
 
 from kimi_vl.engine.batch import BatchEngine, BatchPrompt, Sampled
+from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.generation import FinishReason, Generation
+from kimi_vl.engine.request import Request
 from kimi_vl.engine.sampling import Sampler, SamplingParams
+from kimi_vl.engine.scheduler import Limits
 
-__all__ = ["BatchEngine", "BatchPrompt", "FinishReason", "Generation", "Sampled", "Sampler", "SamplingParams"]
+__all__ = [
+    "BatchEngine",
+    "BatchPrompt",
+    "Engine",
+    "Event",
+    "FinishReason",
+    "Generation",
+    "Limits",
+    "Request",
+    "Sampled",
+    "Sampler",
+    "SamplingParams",
+]

@@ -40,18 +40,25 @@ class LatentAttention(nn.Module):
         ops: Operations,
         cache: Cache | None,
     ) -> torch.Tensor:
-        """cos and sin are [T, R/2] in x's dtype. With a cache, the T tokens continue its sequence, or each of them its own row."""
+        """cos and sin are [T, R/2] in x's dtype. With a cache, `tokens` has the boundaries of the sequences that begin here; the tokens
+        behind theirs continue what the cache holds."""
         q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
         latent_TL, k_rope_TR = self.kv_a_proj_with_mqa(x_TD).split([self.rank, self.rope], dim=-1)
         latent_TL = self.kv_a_layernorm(latent_TL)
         q_rope_THR = rotate_pairs(q_rope_THR, cos, sin)
         k_rope_TR = rotate_pairs(k_rope_TR[:, None], cos, sin)[:, 0]
+        fresh = num_tokens = x_TD.shape[0]
         if cache is not None:
-            cache.write(self.layer, torch.cat((latent_TL, k_rope_TR), dim=-1))
-            if cache.continues:
-                return self.o_proj(self.absorbed(q_nope_THN, q_rope_THR, cache, ops).flatten(1))
-        return self.o_proj(self.expanded(q_nope_THN, q_rope_THR, latent_TL, k_rope_TR, tokens, ops).flatten(1))
+            fresh = cache.write(self.layer, torch.cat((latent_TL, k_rope_TR), dim=-1))
+        attended = []
+        if fresh:
+            parts = (q_nope_THN[:fresh], q_rope_THR[:fresh], latent_TL[:fresh], k_rope_TR[:fresh])
+            attended.append(self.expanded(*parts, tokens, ops))
+        if cache is not None and fresh < num_tokens:
+            attended.append(self.absorbed(q_nope_THN[fresh:], q_rope_THR[fresh:], cache, ops))
+        attended_THV = attended[0] if len(attended) == 1 else torch.cat(attended)
+        return self.o_proj(attended_THV.flatten(1))
 
     def expanded(
         self,

@@ -1,10 +1,12 @@
 """The latent cache: per token and layer the normed latent and the rotated shared key, never expanded keys and values.
 
-Of one sequence, which grows by any number of tokens, or of a batch of rows, each of which grows by one.
+Of one sequence, which grows by any number of tokens, of a batch of rows, each of which grows by one, or in pages, for any number of
+sequences that share what they begin with.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -17,15 +19,12 @@ from kimi_vl.ops import Operations
 class Cache(Protocol):
     """What the decoder needs of a cache, whatever lies behind it."""
 
-    @property
-    def continues(self) -> bool:
-        """Whether the tokens being computed stand behind kept ones and must attend through the cache."""
-
-    def write(self, layer: int, rows_TZ: torch.Tensor) -> object:
-        """Store the rows of the tokens being computed."""
+    def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
+        """Store the rows of the tokens being computed. Returns how many of them, from the first on, belong to sequences that begin with
+        them, so that they have no need of the cache."""
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
-        """Attention in absorbed form over the kept rows and those just written; the attended latents [T, H, L]."""
+        """Attention of the other tokens in absorbed form, over the kept rows and those just written; the attended latents [T, H, L]."""
 
     def advance(self, num_tokens: int) -> None:
         """Keep the rows that every layer has just written."""
@@ -45,16 +44,13 @@ class LatentCache:
     def capacity(self) -> int:
         return self.rows_NSZ.shape[1]
 
-    @property
-    def continues(self) -> bool:
-        return self.length > 0
-
-    def write(self, layer: int, rows_TZ: torch.Tensor) -> None:
+    def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
         """Store the rows of the tokens being computed behind the `length` kept ones. Raises: CapacityError, nothing being stored."""
         stop = self.length + rows_TZ.shape[0]
         if stop > self.capacity:
             raise CapacityError(f"the latent cache holds {self.capacity} tokens and {stop} are needed; start with a larger one")
         self.rows_NSZ[layer, self.length : stop] = rows_TZ
+        return 0 if self.length else rows_TZ.shape[0]
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
         rows_SZ = self.rows_NSZ[layer, : self.length + q_latent_THL.shape[0]]
@@ -89,10 +85,6 @@ class BatchLatentCache:
     def capacity(self) -> int:
         return self.layers_BSZ[0].shape[1]
 
-    @property
-    def continues(self) -> bool:
-        return True
-
     def fill(self, packed: LatentCache, starts_Q: torch.Tensor, lengths_Q: torch.Tensor, rows_Q: torch.Tensor) -> None:
         """Start rows anew: row rows[q] takes the lengths[q] tokens at starts[q] of a packed prefill. int64 [Q] on the device."""
         total = int(lengths_Q.sum())  # host sync
@@ -106,9 +98,10 @@ class BatchLatentCache:
             rows_BSZ[rows_X, positions_X] = packed_TZ[sources_X]
         self.lengths_B[rows_Q] = lengths_Q
 
-    def write(self, layer: int, rows_BZ: torch.Tensor) -> None:
+    def write(self, layer: int, rows_BZ: torch.Tensor) -> int:
         """Store one token of every row behind its kept ones."""
         self.layers_BSZ[layer][self._every_B, self.lengths_B] = rows_BZ
+        return 0
 
     def attend(self, layer: int, q_latent_BHL: torch.Tensor, q_rope_BHR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
         rows_BSZ = self.layers_BSZ[layer][:, : self.window]
@@ -117,3 +110,54 @@ class BatchLatentCache:
     def advance(self, num_tokens: int) -> None:
         """Keep the token just written in the rows that grow."""
         self.lengths_B += self.grows_B
+
+
+@dataclass(frozen=True)
+class PagedStep:
+    """Where the T tokens of a step stand. The sequences that begin with it come first; the B others attend over their pages.
+
+    slots_T int64 is where each token's row is stored, page x page size + place. page_table_BJ int32 holds the pages of each continued
+    sequence in order (what is behind its length does not count), cu_seqlens int32 [B + 1] the boundaries of their tokens, counted from the
+    first continued one, lengths_B int32 the tokens of each, those of the step included.
+    """
+
+    slots_T: torch.Tensor
+    num_fresh: int
+    page_table_BJ: torch.Tensor
+    cu_seqlens: torch.Tensor
+    lengths_B: torch.Tensor
+
+
+class PagedLatentCache:
+    """Pages [layer][page, place, L + R]. Which page is whose is told step by step, by `begin`."""
+
+    def __init__(self, config: TextConfig, num_pages: int, page_size: int, *, dtype: torch.dtype, device: torch.device | str) -> None:
+        shape = num_pages, page_size, config.latent_dim
+        # Zeros: what lies behind a sequence's length gets probability 0, and 0 times an uninitialised NaN would be NaN.
+        self.layers_GOZ = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_hidden_layers)]
+        self._step: PagedStep | None = None
+
+    @property
+    def bytes_per_page(self) -> int:
+        return sum(pages_GOZ[0].numel() * pages_GOZ.element_size() for pages_GOZ in self.layers_GOZ)
+
+    def begin(self, step: PagedStep) -> None:
+        self._step = step
+
+    @property
+    def step(self) -> PagedStep:
+        assert self._step is not None, "begin comes before a forward"
+        return self._step
+
+    def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
+        self.layers_GOZ[layer].view(-1, rows_TZ.shape[1]).index_copy_(0, self.step.slots_T, rows_TZ)
+        return self.step.num_fresh
+
+    def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
+        step = self.step
+        return ops.paged_latent_attention(
+            q_latent_THL, q_rope_THR, self.layers_GOZ[layer], step.page_table_BJ, step.cu_seqlens, step.lengths_B, scale=scale
+        )
+
+    def advance(self, num_tokens: int) -> None:
+        """Who holds how many tokens is the scheduler's to know."""

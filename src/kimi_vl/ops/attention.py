@@ -1,7 +1,7 @@
 """Attention over packed sequences, and latent attention over a cache.
 
 Letters: T query tokens, B rows of a batch, S cached tokens, H heads, Q query/key width, V value width, L latent rank, R rotary width,
-Z = L + R.
+Z = L + R; G pages of O tokens, J pages of a sequence.
 """
 
 import itertools
@@ -101,6 +101,31 @@ def latent_attention_reference(
         visible_TS = torch.ones(num_new, num_cached, dtype=torch.bool, device=cache_SZ.device).tril(num_cached - num_new)
         scores_THS = scores_THS.masked_fill(~visible_TS[:, None], float("-inf"))
     return scores_THS.softmax(-1).to(cache_SZ.dtype) @ latent_SL
+
+
+def paged_latent_attention_reference(
+    q_latent_THL: torch.Tensor,
+    q_rope_THR: torch.Tensor,
+    pages_GOZ: torch.Tensor,
+    page_table_BJ: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    lengths_B: torch.Tensor,
+    *,
+    scale: float,
+) -> torch.Tensor:
+    """Latent attention in absorbed form of B sequences whose rows lie in pages of O tokens, any number of new tokens for each.
+
+    `cu_seqlens` int32 [B + 1] holds the boundaries of the new tokens, first 0 and last T. Sequence b has lengths[b] rows, the last of which
+    are its new tokens' own, row s in page page_table[b, s // O] at s % O; what else is in the pages does not count. Each token sees the
+    rows up to its own, as in `latent_attention`. Asks the host. Returns [T, H, L].
+    """
+    out_THL = torch.empty_like(q_latent_THL)
+    page_size = pages_GOZ.shape[1]
+    for b, (start, stop) in enumerate(itertools.pairwise(cu_seqlens.tolist())):
+        length = int(lengths_B[b])
+        rows_SZ = pages_GOZ[page_table_BJ[b, : -(-length // page_size)].long()].flatten(0, 1)[:length]
+        out_THL[start:stop] = latent_attention_reference(q_latent_THL[start:stop], q_rope_THR[start:stop], rows_SZ, scale=scale)
+    return out_THL
 
 
 def batched_latent_attention_reference(

@@ -22,6 +22,7 @@ class Operations:
     varlen_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
     batched_latent_attention: Callable[..., torch.Tensor]
+    paged_latent_attention: Callable[..., torch.Tensor]
     routed_experts: Callable[..., torch.Tensor]
 
 
@@ -80,6 +81,7 @@ IMPLEMENTATIONS = (
     Implementation("batched_latent_attention", "triton", latent_decode.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
+    Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
 )

@@ -1,0 +1,195 @@
+"""Many requests on one machine: submit, step, cancel. One thread; who wants to wait for answers does so outside.
+
+Knows token ids and patches. Every request ends exactly once, with a reason; what goes wrong with one is its own end and nobody else's.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from kimi_vl.engine.prefix import ImageSpan, image_digest
+from kimi_vl.engine.request import Request, Status
+from kimi_vl.engine.runner import Image, Runner
+from kimi_vl.engine.sampling import Sampler, SamplingParams
+from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
+from kimi_vl.errors import CapacityError, CheckpointError, InputError, KimiVLError, PromptTooLong, ShapeError
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.model.kimi_vl import GridHWs
+
+FEATURE_TOKENS = 65_536  # image features kept: 268 MB in bf16 at the official width
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a request in a step: tokens that it gave, the end token included, and its end, if it ended.
+
+    `error` is why it ended without an answer of its own; `request.finish_reason` is then None.
+    """
+
+    request: Request
+    token_ids: tuple[int, ...]
+    ended: bool
+    error: KimiVLError | None = None
+
+
+class Engine:
+    """Continuous batching over a paged latent cache."""
+
+    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int = FEATURE_TOKENS) -> None:
+        """Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together."""
+        _check(limits)
+        self.model, self.limits = model, limits
+        self.scheduler = Scheduler(limits)
+        self.runner = Runner(model, limits, feature_tokens=feature_tokens)
+        self._arrivals = itertools.count()
+        self._samplers: dict[Request, Sampler] = {}
+        self._images: dict[Request, Sequence[Image]] = {}
+
+    def submit(
+        self,
+        input_ids: Sequence[int],
+        params: SamplingParams,
+        *,
+        end_ids: Iterable[int],
+        images: tuple[torch.Tensor, GridHWs] | None = None,
+        n: int = 1,
+        priority: int = 0,
+        tenant: str = "",
+    ) -> list[Request]:
+        """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and
+        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing.
+
+        Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
+        CapacityError for one that would not fit if it were alone.
+        """
+        limit = self.model.config.text_config.max_position_embeddings
+        if not input_ids:
+            raise InputError("the prompt is empty; it must hold at least one token")
+        if len(input_ids) >= limit:
+            raise PromptTooLong(len(input_ids), limit - 1)
+        if n < 1:
+            raise InputError(f"n is {n}; it must be at least 1")
+        pictures = _pictures(images, tenant)
+        spans = self._spans(input_ids, pictures)
+        budget = min(params.max_tokens, limit - len(input_ids))
+        requests: list[Request] = []
+        for sample in range(n):
+            request = Request(list(input_ids), params, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
+            request.leader = requests[0] if requests else None
+            self.scheduler.add(request)  # the first raises or none does: they are alike
+            seed = None if params.seed is None else (params.seed + sample) % 2**64
+            self._samplers[request] = Sampler(replace(params, seed=seed), never=[self.model.config.media_placeholder_token_id])
+            self._images[request] = pictures
+            requests.append(request)
+        return requests
+
+    def step(self) -> list[Event]:
+        """Run one step of everything; what happened in it, in the order of ranks. An empty list when there is nothing to do."""
+        chunks = self.scheduler.schedule()
+        if not chunks:
+            return []
+        logits, errors = self._run(chunks)
+        sampled: dict[Request, int] = {}
+        for request, logits_W in logits.items():
+            try:
+                sampled[request] = self._samplers[request].draw(logits_W)
+            except CheckpointError as error:
+                errors[request] = error
+        events = [self._end(request, error) for request, error in errors.items()]
+        ended = set(self.scheduler.commit(chunks, sampled))
+        for chunk in chunks:
+            if chunk.request in sampled:
+                events.append(Event(chunk.request, (sampled[chunk.request],), chunk.request in ended))
+        for request in ended:
+            self._forget(request)
+        return events
+
+    def force(self, request: Request, token_ids: Iterable[int]) -> Event:
+        """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them."""
+        before = len(request.token_ids)
+        self.scheduler.force(request, token_ids)
+        ended = request.status is Status.FINISHED
+        if ended:
+            self._forget(request)
+        return Event(request, tuple(request.token_ids[before:]), ended)
+
+    def cancel(self, request: Request) -> None:
+        """End a request now; it gives no more tokens, and its pages are free. Once more, or after its end, this changes nothing."""
+        self.scheduler.finish(request, "cancelled")
+        self._forget(request)
+
+    @property
+    def is_idle(self) -> bool:
+        return self.scheduler.is_idle
+
+    def check_integrity(self) -> None:
+        """Raises: AssertionError naming what is wrong; for tests and idle moments."""
+        self.scheduler.check_integrity()
+        alive = {*self.scheduler.waiting, *self.scheduler.running}
+        assert self._samplers.keys() == alive == self._images.keys(), "something is kept of requests that are gone"
+
+    def _run(self, chunks: Sequence[Chunk]) -> tuple[dict[Request, torch.Tensor], dict[Request, KimiVLError]]:
+        """The logits of a step. If it does not fit into memory, its chunks are run one by one, and those that do not fit alone are to
+        blame; running a chunk again writes what it wrote before."""
+        try:
+            return self.runner.run(chunks, self._images), {}
+        except CapacityError as error:
+            if len(chunks) == 1:
+                return {}, {chunks[0].request: error}
+        logits: dict[Request, torch.Tensor] = {}
+        errors: dict[Request, KimiVLError] = {}
+        for chunk in chunks:
+            found, wrong = self._run([chunk])
+            logits |= found
+            errors |= wrong
+        return logits, errors
+
+    def _end(self, request: Request, error: KimiVLError) -> Event:
+        self.scheduler.finish(request, "error")
+        self._forget(request)
+        return Event(request, (), True, error)
+
+    def _forget(self, request: Request) -> None:
+        self._samplers.pop(request, None)
+        self._images.pop(request, None)
+
+    def _spans(self, input_ids: Sequence[int], pictures: Sequence[Image]) -> tuple[ImageSpan, ...]:
+        """Where the placeholders of each image stand: one after another, in order."""
+        placeholder = self.model.config.media_placeholder_token_id
+        places = [k for k, token in enumerate(input_ids) if token == placeholder]
+        counts = [h * w // 4 for h, w in (picture.grid_hw for picture in pictures)]
+        if len(places) != sum(counts):
+            raise ShapeError(f"the prompt holds {len(places)} image placeholder tokens and its images have {sum(counts)}; they must match")
+        spans, first = [], 0
+        for picture, count in zip(pictures, counts, strict=True):
+            own = places[first : first + count]
+            if own[-1] - own[0] != count - 1:
+                raise InputError(f"the {count} placeholders of an image stand apart, between {own[0]} and {own[-1]}; they must be in a row")
+            spans.append(ImageSpan(own[0], count, picture.digest))
+            first += count
+        return tuple(spans)
+
+
+def _pictures(images: tuple[torch.Tensor, GridHWs] | None, tenant: str) -> list[Image]:
+    if images is None:
+        return []
+    pixel_values, grids = images
+    pairs = [(int(h), int(w)) for h, w in (grids.tolist() if isinstance(grids, torch.Tensor) else grids)]
+    if sum(h * w for h, w in pairs) != pixel_values.shape[0]:
+        raise ShapeError(
+            f"pixel_values has {pixel_values.shape[0]} patches and the grids {pairs} account for {sum(h * w for h, w in pairs)}"
+        )
+    parts = pixel_values.split([h * w for h, w in pairs])
+    return [Image(part, grid, image_digest(part, grid, tenant)) for part, grid in zip(parts, pairs, strict=True)]
+
+
+def _check(limits: Limits) -> None:
+    for name in ("num_pages", "page_size", "max_running", "step_tokens"):
+        if (value := getattr(limits, name)) < 1:
+            raise InputError(f"{name} is {value}; it must be at least 1")
+    if limits.invariant and limits.step_tokens % limits.page_size:
+        raise InputError(f"step_tokens is {limits.step_tokens}; an invariant engine needs a multiple of the page size, {limits.page_size}")

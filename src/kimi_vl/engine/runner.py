@@ -1,0 +1,145 @@
+"""Computes the steps that the scheduler decides: chunks of requests in, the logits behind those that sample out.
+
+Letters: T tokens of the step, B sequences, J pages of a sequence, M image tokens, D decoder width, W vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, chain
+
+import torch
+
+from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.request import Request
+from kimi_vl.engine.scheduler import Chunk, Limits
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.model.cache import PagedLatentCache, PagedStep
+from kimi_vl.model.tokens import TokenLayout
+
+
+@dataclass(frozen=True)
+class Image:
+    """One picture of a prompt: pixel_values [P, 3, patch, patch] normalised, (rows, columns), and the digest that names it."""
+
+    pixel_values: torch.Tensor
+    grid_hw: tuple[int, int]
+    digest: bytes
+
+
+class FeatureCache:
+    """Image features [M, D] by digest, at most `capacity` tokens of them, the longest unused leaving first."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.num_tokens = 0
+        self._features: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+
+    def get(self, digest: bytes) -> torch.Tensor | None:
+        if digest in self._features:
+            self._features.move_to_end(digest)
+        return self._features.get(digest)
+
+    def put(self, digest: bytes, features_MD: torch.Tensor) -> None:
+        """Keep these, at the cost of others; features of more tokens than the capacity are not kept."""
+        if digest in self._features or features_MD.shape[0] > self.capacity:
+            return
+        self._features[digest] = features_MD
+        self.num_tokens += features_MD.shape[0]
+        while self.num_tokens > self.capacity:
+            _, left = self._features.popitem(last=False)
+            self.num_tokens -= left.shape[0]
+
+
+class Runner:
+    """Holds the model's latent cache in pages, and the features of images that may be asked about again."""
+
+    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int) -> None:
+        """Raises: CapacityError if the pages do not fit into memory."""
+        self.model, self.limits = model, limits
+        config = model.config.text_config
+        with memory_limit("making room for the latent cache", "take fewer pages"):
+            self.cache = PagedLatentCache(config, limits.num_pages, limits.page_size, dtype=model.dtype, device=model.device)
+        self.features = FeatureCache(feature_tokens)
+
+    @torch.inference_mode()
+    def run(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
+        """Compute one step. Returns the logits [W] behind every chunk that samples. Raises: CapacityError when memory runs out."""
+        if not self.limits.invariant:
+            return self._forward(chunks, images)
+        alone = [self._forward([chunk], images) for chunk in chunks]
+        return {request: logits_W for logits in alone for request, logits_W in logits.items()}
+
+    def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
+        model, device = self.model, self.model.device
+        chunks = sorted(chunks, key=lambda chunk: chunk.start > 0)  # those that begin first
+        with memory_limit("computing a step", "lower step_tokens or max_running"):
+            ids_T = torch.tensor(list(chain.from_iterable(_ids(chunk) for chunk in chunks)), device=device)
+            embeddings_TD = model.embed(ids_T, self._features_of(chunks, images))
+            self.cache.begin(self._placed(chunks))
+            hidden_TD, _ = model.language_model.model(embeddings_TD, _layout(chunks, device), model.ops, self.cache)
+            sampling = [(chunk, stop - 1) for chunk, stop in zip(chunks, accumulate(c.count for c in chunks), strict=True) if chunk.samples]
+            if not sampling:
+                return {}
+            last_B = torch.tensor([place for _, place in sampling], device=device)
+            logits_BW = model.language_model.lm_head(hidden_TD.index_select(0, last_B)).float()
+        return {chunk.request: logits_W for (chunk, _), logits_W in zip(sampling, logits_BW, strict=True)}
+
+    def _placed(self, chunks: Sequence[Chunk]) -> PagedStep:
+        device, page_size = self.model.device, self.limits.page_size
+        slots = [
+            chunk.request.pages[place // page_size] * page_size + place % page_size
+            for chunk in chunks
+            for place in range(chunk.start, chunk.start + chunk.count)
+        ]
+        later = [chunk for chunk in chunks if chunk.start]
+        width = max((len(chunk.request.pages) for chunk in later), default=0)
+        table = [chunk.request.pages + [0] * (width - len(chunk.request.pages)) for chunk in later]
+        return PagedStep(
+            slots_T=torch.tensor(slots, device=device),
+            num_fresh=sum(chunk.count for chunk in chunks if not chunk.start),
+            page_table_BJ=torch.tensor(table, dtype=torch.int32, device=device).view(len(later), width),
+            cu_seqlens=torch.tensor([0, *accumulate(chunk.count for chunk in later)], dtype=torch.int32, device=device),
+            lengths_B=torch.tensor([chunk.start + chunk.count for chunk in later], dtype=torch.int32, device=device),
+        )
+
+    def _features_of(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor | None:
+        """The features of the image tokens in these chunks, in order, [M, D]."""
+        needed = [
+            (chunk, span, images[chunk.request][k])
+            for chunk in chunks
+            for k, span in enumerate(chunk.request.spans)
+            if span.start < chunk.start + chunk.count and chunk.start < span.start + span.count
+        ]
+        encoded = self._encoded({image.digest: image for _, _, image in needed})
+        parts = []
+        for chunk, span, image in needed:
+            start, stop = max(0, chunk.start - span.start), min(span.count, chunk.start + chunk.count - span.start)
+            parts.append(encoded[image.digest][start:stop])
+        return torch.cat(parts) if parts else None
+
+    def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
+        found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
+        missing = [image for digest, image in images.items() if digest not in found]
+        for group in [[image] for image in missing] if self.limits.invariant else [missing] if missing else []:
+            pixels = torch.cat([image.pixel_values.to(self.model.device) for image in group])
+            grids = [image.grid_hw for image in group]
+            parts = self.model.image_features(pixels, grids).split([h * w // 4 for h, w in grids])
+            for image, features_MD in zip(group, parts, strict=True):
+                found[image.digest] = features_MD
+                self.features.put(image.digest, features_MD.clone())  # a part would keep the whole alive
+        return found
+
+
+def _ids(chunk: Chunk) -> list[int]:
+    return chunk.request.token_ids[chunk.start : chunk.start + chunk.count]
+
+
+def _layout(chunks: Sequence[Chunk], device: torch.device) -> TokenLayout:
+    """Positions of all tokens, and the boundaries of the sequences that begin here."""
+    fresh = [chunk.count for chunk in chunks if not chunk.start]
+    positions = torch.cat([torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks])
+    boundaries = torch.tensor([0, *accumulate(fresh)], dtype=torch.int32, device=device)
+    return TokenLayout(positions.to(device), boundaries, max(fresh, default=0))

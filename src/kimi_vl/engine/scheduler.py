@@ -1,0 +1,257 @@
+"""What runs in the next step: who is admitted, whose prompt goes on by how much, who gives up pages. Integers only.
+
+Every step runs one token of each answer that is being written and, with what is left of the step's tokens, the next chunks of prompts. The
+order is that of ranks, priority before arrival, and nobody overtakes. Pages are taken as they are needed; when there are none, the request
+of the last rank is preempted: it loses its pages and is computed again later, prompt and answer so far as one prompt. A request is refused
+only when it would not fit alone. So the first in rank can always go on, and every request comes to its end.
+
+A step may be launched before the tokens of the one before are known: `schedule` counts them as pending, and `commit` takes them in.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from kimi_vl.engine.pages import PagePool
+from kimi_vl.engine.request import Ending, Request, Status
+from kimi_vl.errors import CapacityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What one engine may do at once."""
+
+    num_pages: int
+    page_size: int  # tokens
+    max_running: int  # requests that compute in one step
+    step_tokens: int  # tokens of one step; a step of more requests runs one token of each all the same
+    shares_prefixes: bool = True
+    # Cut prompts at multiples of step_tokens only, and compute what was preempted by the same steps as before, so that an answer is the
+    # same to the last bit whatever runs beside it (the runner then computes request by request).
+    invariant: bool = False
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """`count` tokens of a request from `start` on, to be computed in one step; `samples` if a new token follows them."""
+
+    request: Request
+    start: int
+    count: int
+    samples: bool
+
+
+class Scheduler:
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.pool = PagePool(limits.num_pages, limits.page_size)
+        self.waiting: list[Request] = []  # both in the order of ranks
+        self.running: list[Request] = []
+        self.num_preempted = 0
+
+    # Coming and going -----------------------------------------------------------------------------------------------
+
+    def add(self, request: Request) -> None:
+        """Raises: CapacityError for a request that would not fit if it were alone."""
+        needed = self.pool.pages_for(request.most_tokens)
+        if needed > self.limits.num_pages:
+            raise CapacityError(
+                f"the prompt of {request.num_prompt:,} tokens and an answer of up to {request.budget:,} need {needed:,} pages of "
+                f"{self.limits.page_size} tokens and the latent cache has {self.limits.num_pages:,}; shorten the prompt or lower max_tokens"
+            )
+        insort(self.waiting, request, key=_rank)
+
+    def finish(self, request: Request, reason: Ending) -> None:
+        """End a request, whatever it is doing; its pages are free at once. Ending it again changes nothing.
+
+        A step that was launched may still write into them. Whoever takes them is launched later, and so comes after it.
+        """
+        if request.status is Status.FINISHED:
+            return
+        (self.waiting if request.status is Status.WAITING else self.running).remove(request)
+        self._give_up_pages(request)
+        request.status, request.finish_reason = Status.FINISHED, reason
+
+    @property
+    def is_idle(self) -> bool:
+        return not self.waiting and not self.running
+
+    # Steps ----------------------------------------------------------------------------------------------------------
+
+    def schedule(self) -> list[Chunk]:
+        """The chunks of the next step, one for each request that computes; empty when there is nothing to do.
+
+        From here on the tokens count as computed, and one token of each chunk that samples as pending.
+        """
+        chunks: dict[Request, Chunk] = {}
+        budget = self.limits.step_tokens
+        writing = [request for request in self.running if self._missing(request) == 1]
+        reading = [request for request in self.running if self._missing(request) > 1]
+        for request in (*writing, *reading):
+            budget -= self._go_on(request, budget, chunks)
+        while self.waiting and budget > 0 and self._is_ready(request := self.waiting[0]):
+            if self._fits(request):
+                self._admit(request)
+                budget -= self._go_on(request, budget, chunks)
+            elif self.running and self.running[-1].rank[0] > request.rank[0]:
+                budget += self._preempt(self.running[-1], chunks)
+            else:
+                break
+        for request, chunk in chunks.items():
+            request.num_computed += chunk.count
+            request.num_pending += chunk.samples
+        return list(chunks.values())
+
+    def commit(self, chunks: list[Chunk], sampled: Mapping[Request, int]) -> list[Request]:
+        """Take in the tokens of a step; returns the requests that ended with it. Whoever was ended before takes no token."""
+        ended: list[Request] = []
+        for chunk in chunks:
+            request = chunk.request
+            if request.status is Status.FINISHED:
+                continue
+            if chunk.samples:
+                token = sampled[request]
+                request.num_pending -= 1
+                request.token_ids.append(token)
+                if token in request.end_ids:
+                    self.finish(request, "stop")
+                elif len(request.token_ids) - request.num_prompt == request.budget:
+                    self.finish(request, "length")
+            if request.status is Status.FINISHED:
+                ended.append(request)
+            else:
+                self._publish(request)
+        return ended
+
+    def force(self, request: Request, token_ids: Iterable[int]) -> None:
+        """Put these tokens behind a request's answer as if it had said them, as many as its budget allows.
+
+        Raises: RuntimeError while a token of it is being sampled, which would have to be taken back.
+        """
+        if request.num_pending:
+            raise RuntimeError("a token of this request is being sampled; commit the step first")
+        if request.status is Status.FINISHED:
+            return
+        request.token_ids += list(token_ids)[: request.budget - request.num_answered]
+        if request.num_answered == request.budget:
+            self.finish(request, "length")
+
+    def check_integrity(self) -> None:
+        """Raises: AssertionError naming what is wrong."""
+        self.pool.check_integrity(request.pages for request in (*self.waiting, *self.running))
+        for request in self.waiting:
+            assert request.status is Status.WAITING, request
+            assert not request.pages, request
+            assert not request.num_computed, request
+        for request in self.running:
+            assert request.status is Status.RUNNING, request
+            assert len(request.pages) == self.pool.pages_for(request.num_computed), request
+            assert request.num_computed <= request.num_tokens <= request.num_prompt + request.budget, request
+        for queue in (self.waiting, self.running):
+            assert queue == sorted(queue, key=_rank), "a queue is out of order"
+        assert len(self.running) <= self.limits.max_running
+
+    # Inside ---------------------------------------------------------------------------------------------------------
+
+    def _missing(self, request: Request) -> int:
+        """Tokens that are not in the cache. An answer that has all its tokens, some of them pending, computes nothing more."""
+        return 0 if request.num_answered >= request.budget else request.num_tokens - request.num_computed
+
+    def _go_on(self, request: Request, budget: int, chunks: dict[Request, Chunk]) -> int:
+        """Give a running request its next chunk, and say how much more of the step's tokens are used by it."""
+        count = self._next_count(request, budget)
+        if request.status is not Status.RUNNING or not count:
+            return 0
+        refund = self._make_room(request, request.num_computed + count, chunks)
+        if request.status is not Status.RUNNING:
+            return -refund  # it had to give way itself
+        chunks[request] = Chunk(request, request.num_computed, count, request.num_computed + count == request.num_tokens)
+        return count - refund
+
+    def _next_count(self, request: Request, budget: int) -> int:
+        missing = self._missing(request)
+        if missing <= 1:
+            return missing  # one token of an answer is always worth running
+        if not self.limits.invariant:
+            return max(0, min(missing, budget))
+        if request.num_computed >= request.num_prompt:
+            return 1
+        size = self.limits.step_tokens
+        stop = min(request.num_prompt, (request.num_computed // size + 1) * size)
+        return stop - request.num_computed if budget > 0 else 0
+
+    def _make_room(self, request: Request, num_tokens: int, chunks: dict[Request, Chunk]) -> int:
+        """Pages for the first `num_tokens` of a request, at the cost of the last in rank, which may be itself. Returns how many of the
+        step's tokens are free again."""
+        refund = 0
+        while (needed := self.pool.pages_for(num_tokens) - len(request.pages)) > self.pool.num_available:
+            victim = self.running[-1]
+            refund += self._preempt(victim, chunks)
+            if victim is request:
+                return refund
+        request.pages += self.pool.take(max(0, needed))
+        return refund
+
+    def _preempt(self, request: Request, chunks: dict[Request, Chunk]) -> int:
+        """Back to the waiting ones. Returns how many of the step's tokens it had been given."""
+        self.running.remove(request)
+        self._give_up_pages(request)
+        request.status = Status.WAITING
+        insort(self.waiting, request, key=_rank)
+        self.num_preempted += 1
+        lost = chunks.pop(request, None)
+        return lost.count if lost else 0
+
+    def _give_up_pages(self, request: Request) -> None:
+        self.pool.release(request.pages)
+        request.pages, request.num_computed = [], 0
+
+    def _is_ready(self, request: Request) -> bool:
+        """Whether a waiting request could run, but for the room."""
+        if request.num_pending:
+            return False  # preempted while its newest token is being sampled; the step that knows it comes first
+        leader = request.leader
+        return leader is None or leader.status is Status.FINISHED or len(leader.token_ids) > leader.num_prompt
+
+    def _fits(self, request: Request) -> bool:
+        """Whether there is room for all it has to read, and a page more for everyone who writes."""
+        shared, revived = self.pool.find(self._shareable(request))
+        needed = self.pool.pages_for(len(request.token_ids)) - shared
+        has_pages = needed + len(self.running) <= self.pool.num_available - revived
+        return has_pages and len(self.running) < self.limits.max_running
+
+    def _admit(self, request: Request) -> None:
+        request.pages = self.pool.share(self._shareable(request))
+        request.num_computed = len(request.pages) * self.limits.page_size
+        request.status = Status.RUNNING
+        self.waiting.remove(request)
+        insort(self.running, request, key=_rank)
+
+    def _shareable(self, request: Request) -> list[bytes]:
+        """Keys of the pages that may be taken over: all but the last token, which must be run to know what follows it."""
+        if not self.limits.shares_prefixes:
+            return []
+        page_size, step = self.limits.page_size, self.limits.step_tokens
+        num_tokens = len(request.token_ids) - 1
+        if self.limits.invariant:
+            num_tokens = min(num_tokens, request.num_prompt - 1)
+            shared, _ = self.pool.find(request.page_keys(page_size)[: num_tokens // page_size])
+            num_tokens = shared * page_size // step * step
+        return request.page_keys(page_size)[: num_tokens // page_size]
+
+    def _publish(self, request: Request) -> None:
+        if not self.limits.shares_prefixes:
+            return
+        # What is pending is not known, and what is not computed yet is not there.
+        known = min(request.num_computed, len(request.token_ids))
+        if self.limits.invariant:
+            known = min(known, request.num_prompt)
+        keys = request.page_keys(self.limits.page_size)
+        for page, key in zip(request.pages[: known // self.limits.page_size], keys, strict=False):
+            self.pool.publish(page, key)
+
+
+def _rank(request: Request) -> tuple[int, int]:
+    return request.rank

@@ -1,0 +1,316 @@
+"""The engine on a tiny network: whatever runs beside it, an answer is the one the plain path gives."""
+
+import random
+
+import pytest
+import torch
+
+from kimi_vl.engine import Engine, Generation, Limits, SamplingParams
+from kimi_vl.engine.request import Status
+from kimi_vl.errors import CapacityError, CheckpointError, InputError, PromptTooLong, ShapeError
+from tests.parity.networks import Case
+from tests.parity.tiny_reference import make_inputs, resized
+
+END_IDS = range(40, 60)  # of 512, so that answers end at different steps, and some do not
+
+
+@pytest.fixture(scope="module")
+def case():
+    """Random weights with logits as decided as a trained network's: near-ties would tell fp32 noise, not mistakes."""
+    return Case(resized(vision={"init_pos_emb_height": 7}), [(2, 2)], seed=1, output_gain=3.0)
+
+
+@pytest.fixture(scope="module")
+def model(case):
+    return case.model()
+
+
+@pytest.fixture(scope="module")
+def prompts(case):
+    """(ids, images or None): some with images, some that begin alike, one long."""
+    found = [([11], None), (list(range(100, 220)), None), ([*list(range(100, 180)), 7, 8, 9], None)]
+    for index, grid_hws in enumerate([[(4, 6)], [(2, 2), (6, 8), (2, 6)], [(8, 8)]]):
+        ids, pixels = make_inputs(case.config, grid_hws, index)
+        found.append((ids.tolist(), (pixels, grid_hws)))
+    ids, images = found[-1]
+    found.append((ids, (images[0].flip(0), images[1])))  # the same tokens, another picture
+    found.append(([*ids, 5, 6, 7], images))
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(model, prompts):
+    return [plain(model, prompt, SamplingParams(max_tokens=24)) for prompt in prompts]
+
+
+def plain(model, prompt, params):
+    """Tokens, the end token included, and the reason, by the plain path."""
+    ids, images = prompt
+    generation = Generation(model, list(ids), params, end_ids=END_IDS, images=images)
+    tokens = list(generation)
+    return tokens, generation.finish_reason
+
+
+def limits(**changed):
+    return Limits(**{"num_pages": 64, "page_size": 8, "max_running": 8, "step_tokens": 64, **changed})
+
+
+def submit(engine, prompt, **options):
+    ids, images = prompt
+    params = options.pop("params", SamplingParams(max_tokens=24))
+    return engine.submit(ids, params, end_ids=END_IDS, images=images, **options)
+
+
+def run(engine, most=5000):
+    """Step until idle; what each request gave."""
+    given = {}
+    for _ in range(most):
+        events = engine.step()
+        engine.check_integrity()
+        for event in events:
+            given.setdefault(event.request, []).extend(event.token_ids)
+        if engine.is_idle:
+            return given
+    raise AssertionError("the engine does not come to rest")
+
+
+def answer(request):
+    """As `plain` gives it."""
+    tokens = request.answer_ids
+    return (tokens[:-1] if request.finish_reason == "stop" else tokens), request.finish_reason
+
+
+@pytest.mark.parametrize("num_pages", [18, 24, 64])
+@pytest.mark.parametrize("step_tokens", [8, 40, 400])
+@pytest.mark.parametrize("invariant", [False, True])
+def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_pages, step_tokens, invariant):
+    engine = Engine(model, limits(num_pages=num_pages, step_tokens=step_tokens, invariant=invariant))
+    requests = [submit(engine, prompt)[0] for prompt in prompts]
+    given = run(engine)
+    assert [answer(request) for request in requests] == expected
+    assert [given[request] for request in requests] == [request.answer_ids for request in requests]
+    assert {reason for _, reason in expected} == {"stop", "length"}
+    assert engine.scheduler.num_preempted == 0 or num_pages < 64
+
+
+def test_preempted_requests_go_on_as_if_nothing_had_been(model, prompts, expected):
+    engine = Engine(model, limits(num_pages=18, step_tokens=16, shares_prefixes=False))
+    requests = [submit(engine, prompt, priority=-k)[0] for k, prompt in enumerate(prompts)]
+    for _ in range(3):
+        engine.step()
+    requests += [submit(engine, prompt)[0] for prompt in prompts]
+    run(engine)
+    assert engine.scheduler.num_preempted > 0
+    assert [answer(request) for request in requests] == expected * 2
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("invariant", [False, True])
+def test_answers_stand_in_random_traffic(model, prompts, expected, seed, invariant):
+    """Arrivals, cancellations, priorities, several answers and shared beginnings at random; nothing is left behind."""
+    rng = random.Random(seed)
+    engine = Engine(
+        model,
+        limits(num_pages=rng.randint(18, 40), max_running=rng.randint(1, 8), step_tokens=8 * rng.randint(1, 12), invariant=invariant),
+        feature_tokens=rng.choice((0, 20, 1000)),
+    )
+    requests = []
+    for _ in range(60):
+        if rng.random() < 0.4:
+            which = rng.randrange(len(prompts))
+            options = {"n": rng.choice((1, 1, 2)), "priority": rng.randint(0, 1), "tenant": rng.choice("ab")}
+            requests += [(request, which) for request in submit(engine, prompts[which], **options)]
+        if requests and rng.random() < 0.1:
+            engine.cancel(rng.choice(requests)[0])
+        engine.step()
+        engine.check_integrity()
+    run(engine)
+    for request, which in requests:
+        if request.finish_reason == "cancelled":
+            assert request.answer_ids == expected[which][0][: len(request.answer_ids)] or request.answer_ids[-1] in END_IDS
+        else:
+            assert answer(request) == expected[which]
+    assert engine.scheduler.pool.num_available == engine.limits.num_pages
+    assert any(request.finish_reason == "cancelled" for request, _ in requests)
+
+
+def logits_of(engine, prompt, company=()):
+    """Every logit that a prompt's answer was drawn from, beside others."""
+    seen = []
+    requests = [*(submit(engine, other)[0] for other in company), submit(engine, prompt)[0]]
+    draw = engine._samplers[requests[-1]].draw
+    engine._samplers[requests[-1]].draw = lambda logits_W: (seen.append(logits_W.clone()), draw(logits_W))[1]
+    run(engine)
+    return torch.stack(seen)
+
+
+def test_an_invariant_engine_computes_the_same_bits_alone_in_a_crowd_after_a_prefix_and_after_preemption(model, prompts):
+    alone = logits_of(Engine(model, limits(step_tokens=16, invariant=True)), prompts[2])
+    crowded = Engine(model, limits(step_tokens=16, invariant=True))
+    assert torch.equal(logits_of(crowded, prompts[2], company=prompts), alone)
+    assert torch.equal(logits_of(crowded, prompts[2]), alone)  # its beginning is in the pages now
+    narrow = Engine(model, limits(num_pages=19, step_tokens=16, invariant=True))
+    assert torch.equal(logits_of(narrow, prompts[2], company=prompts[1:2]), alone)
+    preempted = Engine(model, limits(num_pages=19, step_tokens=16, invariant=True, shares_prefixes=False))
+    submit(preempted, prompts[2], params=SamplingParams(max_tokens=60))
+    assert torch.equal(logits_of(preempted, prompts[2]), alone)
+
+
+def test_the_beginning_of_a_prompt_is_computed_once(model, prompts, expected):
+    engine = Engine(model, limits())
+    submit(engine, prompts[1])
+    run(engine)
+    ran = []
+    schedule = engine.scheduler.schedule
+    engine.scheduler.schedule = lambda: ran.append(schedule()) or ran[-1]
+    (request,) = submit(engine, prompts[2])
+    run(engine)
+    assert answer(request) == expected[2]
+    assert ran[0][0].start == 80  # ten pages of eight tokens are alike
+    ran.clear()
+    (request,) = submit(engine, prompts[2], tenant="somebody else")
+    run(engine)
+    assert ran[0][0].start == 0
+    assert answer(request) == expected[2]
+
+
+def test_images_are_encoded_once_while_there_is_room(model, prompts, monkeypatch):
+    seen = []
+    encode = model.image_features
+    monkeypatch.setattr(model, "image_features", lambda pixels, grids: seen.append(list(grids)) or encode(pixels, grids))
+    engine = Engine(model, limits(shares_prefixes=False), feature_tokens=30)
+    for _ in range(2):
+        submit(engine, prompts[5])
+        submit(engine, prompts[7])
+        run(engine)
+    assert seen == [[(8, 8)]]
+    submit(engine, prompts[5], tenant="somebody else")
+    run(engine)
+    assert seen == [[(8, 8)], [(8, 8)]]
+    assert engine.runner.features.num_tokens == 16  # two of 16 do not fit into 30
+
+
+def test_several_answers_share_the_prompt_and_differ_by_their_seeds(model, prompts):
+    engine = Engine(model, limits())
+    params = SamplingParams(max_tokens=12, temperature=1.0, seed=3)
+    requests = submit(engine, prompts[1], n=3, params=params)
+    run(engine)
+    assert len({tuple(request.answer_ids) for request in requests}) == 3
+    assert answer(requests[0]) == plain(model, prompts[1], params)
+    again = submit(engine, prompts[1], n=3, params=params)
+    run(engine)
+    assert [request.answer_ids for request in again] == [request.answer_ids for request in requests]
+
+
+def test_forced_tokens_stand_in_the_answer_and_are_gone_on_from(model, prompts):
+    ids, _ = prompts[0]
+    engine = Engine(model, limits())
+    (request,) = submit(engine, prompts[0])
+    engine.step()
+    event = engine.force(request, [300, 301, 302])
+    assert (event.token_ids, event.ended) == ((300, 301, 302), False)
+    run(engine)
+    first = plain(model, prompts[0], SamplingParams(max_tokens=1))[0]
+    continued = plain(model, (ids + first + [300, 301, 302], None), SamplingParams(max_tokens=20))
+    assert answer(request) == (first + [300, 301, 302] + continued[0], continued[1])
+
+
+def test_forcing_stops_at_the_budget(model, prompts):
+    engine = Engine(model, limits())
+    (request,) = submit(engine, prompts[0], params=SamplingParams(max_tokens=3))
+    engine.step()
+    event = engine.force(request, [300, 301, 302])
+    assert (event.token_ids, event.ended, request.finish_reason) == ((300, 301), True, "length")
+    engine.check_integrity()
+    assert engine.is_idle
+
+
+def test_a_cancelled_request_frees_everything_at_once_and_says_nothing_more(model, prompts):
+    engine = Engine(model, limits(step_tokens=16))
+    (request,), (other,) = submit(engine, prompts[1]), submit(engine, prompts[0])
+    engine.step()
+    engine.cancel(request)
+    engine.cancel(request)
+    engine.check_integrity()
+    assert request.status is Status.FINISHED
+    assert request.finish_reason == "cancelled"
+    assert request not in run(engine)
+    engine.cancel(other)
+    assert other.finish_reason in ("stop", "length")
+
+
+@pytest.mark.parametrize(
+    ("ids", "images", "options", "error", "message"),
+    [
+        ([], None, {}, InputError, "prompt is empty"),
+        ([1] * 100_000, None, {}, PromptTooLong, "100,000 tokens"),
+        (
+            [1] * 500,
+            None,
+            {"params": SamplingParams(max_tokens=400)},
+            CapacityError,
+            "need 113 pages of 8 tokens and the latent cache has 64",
+        ),
+        ([1], None, {"n": 0}, InputError, "n is 0"),
+        ([1, 2], (torch.zeros(4, 3, 14, 14), [(2, 2)]), {}, ShapeError, "holds 0 image placeholder tokens and its images have 1"),
+        ([1, 2], (torch.zeros(8, 3, 14, 14), [(2, 2)]), {}, ShapeError, "8 patches and the grids"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_what_can_never_run_is_refused_before_anything_is_queued(model, ids, images, options, error, message):
+    engine = Engine(model, limits())
+    with pytest.raises(error, match=message):
+        submit(engine, (ids, images), **options)
+    assert engine.is_idle
+    engine.check_integrity()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"), [({"page_size": 0}, "page_size is 0"), ({"invariant": True, "step_tokens": 20}, "multiple of the page size, 8")]
+)
+def test_limits_that_cannot_work_are_refused(model, changed, message):
+    with pytest.raises(InputError, match=message):
+        Engine(model, limits(**changed))
+
+
+def test_of_a_step_without_memory_only_the_request_that_does_not_fit_alone_fails(model, prompts, expected, monkeypatch):
+    engine = Engine(model, limits(step_tokens=400))
+    forward = engine.runner._forward
+
+    def short_of_memory(chunks, images):
+        if sum(chunk.count for chunk in chunks) > 100:
+            raise CapacityError("out of memory while computing a step")
+        return forward(chunks, images)
+
+    monkeypatch.setattr(engine.runner, "_forward", short_of_memory)
+    requests = [submit(engine, prompt)[0] for prompt in prompts]
+    events = []
+    while not engine.is_idle:
+        events += engine.step()
+        engine.check_integrity()
+    ends = {event.request: event for event in events if event.ended}
+    assert len(ends) == len(requests) == sum(event.ended for event in events)
+    assert isinstance(ends[requests[1]].error, CapacityError)
+    assert requests[1].finish_reason == "error"
+    assert [answer(request) for k, request in enumerate(requests) if k != 1] == expected[:1] + expected[2:]
+
+
+def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompts, expected, monkeypatch):
+    engine = Engine(model, limits())
+    requests = [submit(engine, prompt)[0] for prompt in prompts]
+    run_step = engine.runner.run
+
+    def spoilt(chunks, images):
+        logits = run_step(chunks, images)
+        return {request: logits_W * (torch.nan if request is requests[0] else 1) for request, logits_W in logits.items()}
+
+    monkeypatch.setattr(engine.runner, "run", spoilt)
+    events = []
+    while not engine.is_idle:
+        events += engine.step()
+        engine.check_integrity()
+    (failed,) = [event for event in events if event.error]
+    assert failed.request is requests[0]
+    assert isinstance(failed.error, CheckpointError)
+    assert failed.ended
+    assert [answer(request) for request in requests[1:]] == expected[1:]
