@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from kimi_vl.engine.prefix import ImageSpan, page_key
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.sampling import SamplingParams
 from kimi_vl.engine.scheduler import Limits, Scheduler
@@ -31,6 +32,8 @@ class Machine:
         sampled = {}
         for chunk in chunks:
             request = chunk.request
+            # Of several tokens none can be on the device alone.
+            assert chunk.start + chunk.count <= len(request.token_ids) or chunk.count == 1, chunk
             tokens = [*request.token_ids, *self.pending(request)]
             for place in range(chunk.start, chunk.start + chunk.count):
                 self.rows[self.slot(request, place)] = (request.tenant, tuple(tokens[: place + 1]))
@@ -109,7 +112,13 @@ class Traffic(RuleBasedStateMachine):
     @precondition(lambda self: len(self.launched) < self.ahead)
     @rule()
     def launch(self):
+        first, urgent = self.scheduler.running[:1], self.scheduler.waiting[:1]
         chunks = self.scheduler.schedule()
+        if first and (not urgent or urgent[0].rank[0] >= first[0].rank[0]):
+            assert first == self.scheduler.running[:1], "the first in rank lost its pages"
+        if self.limits.invariant:
+            for chunk in chunks:
+                self.is_cut_as_always(chunk)
         assert len({chunk.request for chunk in chunks}) == len(chunks) <= self.limits.max_running
         assert sum(chunk.count for chunk in chunks if chunk.count > 1) <= self.limits.step_tokens * (2 if self.limits.invariant else 1)
         if chunks:
@@ -121,6 +130,14 @@ class Traffic(RuleBasedStateMachine):
             for request, pending in before.items():
                 request.num_pending = pending
             self.launched.append((chunks, sampled))
+
+    def is_cut_as_always(self, chunk):
+        """Chunks of an invariant engine are those of a request that is alone with all of the engine's steps."""
+        size, prompt = self.limits.step_tokens, chunk.request.num_prompt
+        if chunk.start >= prompt:
+            assert chunk.count == 1, chunk
+        else:
+            assert (chunk.start % size, chunk.start + chunk.count) == (0, min(chunk.start + size, prompt)), chunk
 
     @precondition(lambda self: self.launched)
     @rule()
@@ -170,3 +187,104 @@ class Traffic(RuleBasedStateMachine):
 
 TestTraffic = Traffic.TestCase
 TestTraffic.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def request(prompt, *, budget=4, rank=(0, 0), leader=None):
+    return Request(list(prompt), SamplingParams(), frozenset({END}), budget, rank, leader=leader)
+
+
+def scheduler(**changed):
+    return Scheduler(Limits(**{"num_pages": 8, "page_size": 2, "max_running": 4, "step_tokens": 8, **changed}))
+
+
+def step(machine, *, token=1):
+    """One step in which everybody says the same; the chunks as (request, start, count)."""
+    chunks = machine.schedule()
+    machine.commit(chunks, {chunk.request: token for chunk in chunks if chunk.samples})
+    machine.check_integrity()
+    return [(chunk.request, chunk.start, chunk.count) for chunk in chunks]
+
+
+def test_answers_go_on_beside_a_long_prompt_that_is_read_in_chunks():
+    machine = scheduler(step_tokens=4)
+    short, long = request([1, 2], rank=(0, 1)), request(range(1, 10), rank=(0, 2))
+    machine.add(short)
+    machine.add(long)
+    assert step(machine) == [(short, 0, 2), (long, 0, 2)]
+    assert step(machine) == [(short, 2, 1), (long, 2, 3)]
+    assert step(machine) == [(short, 3, 1), (long, 5, 3)]
+    assert step(machine) == [(short, 4, 1), (long, 8, 1)]
+    assert (short.finish_reason, short.answer_ids) == ("length", [1, 1, 1, 1])
+
+
+def test_admission_leaves_a_page_for_everyone_who_writes():
+    machine = scheduler(num_pages=5)
+    first, second = request([1, 2, 3, 4], rank=(0, 1)), request([5, 6, 7, 8, 9], rank=(0, 2))
+    machine.add(first)
+    machine.add(second)
+    assert step(machine) == [(first, 0, 4)]  # two pages, and the three that are left would be the second's to the last
+
+
+def test_a_request_waits_for_its_equals_and_takes_from_those_of_less_priority():
+    machine = scheduler(num_pages=4)
+    early, late, urgent = (request([k] * 5, rank=rank) for k, rank in ((1, (1, 1)), (2, (1, 2)), (3, (0, 3))))
+    machine.add(late)
+    assert step(machine) == [(late, 0, 5)]
+    machine.add(early)
+    assert step(machine) == [(late, 5, 1)]
+    machine.add(urgent)
+    assert step(machine) == [(urgent, 0, 5)]
+    assert machine.waiting == [early, late]
+
+
+def test_whoever_shares_a_prompt_waits_until_it_is_read_and_then_reads_its_end_only():
+    machine = scheduler(step_tokens=4)
+    leader = request([1, 2, 3, 4, 5, 6], rank=(0, 1))
+    follower = request([1, 2, 3, 4, 5, 6], rank=(0, 2), leader=leader)
+    machine.add(leader)
+    machine.add(follower)
+    assert step(machine) == [(leader, 0, 4)]
+    assert step(machine) == [(leader, 4, 2)]
+    assert step(machine) == [(leader, 6, 1), (follower, 4, 2)]
+
+
+def test_a_follower_goes_on_alone_when_its_leader_is_gone():
+    machine = scheduler(step_tokens=4)
+    leader = request([1, 2, 3, 4, 5, 6], rank=(0, 1))
+    follower = request([1, 2, 3, 4, 5, 6], rank=(0, 2), leader=leader)
+    machine.add(leader)
+    machine.add(follower)
+    machine.finish(leader, "cancelled")
+    assert step(machine) == [(follower, 0, 4)]
+
+
+def test_tokens_cannot_be_forced_while_one_is_being_sampled():
+    machine = scheduler()
+    one = request([1, 2])
+    machine.add(one)
+    chunks = machine.schedule()
+    with pytest.raises(RuntimeError, match="commit the step first"):
+        machine.force(one, [3])
+    machine.commit(chunks, {one: 1})
+    machine.force(one, [3, 3])
+    assert one.answer_ids == [1, 3, 3]
+    assert step(machine) == [(one, 2, 3)]
+    machine.force(one, [3])  # it has its four
+    machine.finish(one, "cancelled")
+    machine.force(one, [3])
+    assert one.answer_ids == [1, 3, 3, 1]
+
+
+def test_an_image_is_told_from_another_and_from_the_same_elsewhere():
+    def keys(*spans, tokens=(9, 9, 9, 9, 1, 1)):
+        one = Request(list(tokens), SamplingParams(), frozenset(), 4, spans=spans)
+        return one.page_keys(2)
+
+    a, b = ImageSpan(0, 4, b"a"), ImageSpan(0, 4, b"b")
+    assert keys(a) == keys(a)
+    assert not set(keys(a)) & set(keys(b))
+    assert not set(keys(a)) & set(keys())
+    assert not set(keys(a)) & set(keys(ImageSpan(0, 2, b"a"), ImageSpan(2, 2, b"a")))
+    assert keys(a)[:2] == keys(a, tokens=(9, 9, 9, 9, 1, 2))[:2]
+    assert keys(a)[2] != keys(a, tokens=(9, 9, 9, 9, 1, 2))[2]
+    assert page_key(b"", [9, 9], 0, [a]) != page_key(b"", [9, 9], 2, [a])
