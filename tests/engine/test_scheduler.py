@@ -237,6 +237,19 @@ def test_a_request_waits_for_its_equals_and_takes_from_those_of_less_priority():
     assert machine.waiting == [early, late]
 
 
+def test_a_request_that_lost_its_pages_while_a_token_is_sampled_waits_for_the_token():
+    machine = scheduler(num_pages=4, shares_prefixes=False)
+    late, urgent = request([1] * 5, rank=(1, 1)), request([2] * 5, rank=(0, 2))
+    machine.add(late)
+    launched = machine.schedule()
+    machine.add(urgent)
+    assert [chunk.request for chunk in machine.schedule()] == [urgent]
+    machine.finish(urgent, "cancelled")
+    assert machine.schedule() == []
+    machine.commit(launched, {late: 1})
+    assert step(machine) == [(late, 0, 6)]
+
+
 def test_whoever_shares_a_prompt_waits_until_it_is_read_and_then_reads_its_end_only():
     machine = scheduler(step_tokens=4)
     leader = request([1, 2, 3, 4, 5, 6], rank=(0, 1))
