@@ -250,6 +250,18 @@ def test_a_request_that_lost_its_pages_while_a_token_is_sampled_waits_for_the_to
     assert step(machine) == [(late, 0, 6)]
 
 
+def test_what_an_invariant_engine_wrote_token_by_token_is_not_taken_from_a_prompt_that_was_read_at_once():
+    machine = scheduler(num_pages=16, step_tokens=4, invariant=True)
+    written, read = request([1] * 4, budget=9, rank=(1, 1)), request([1] * 8, rank=(1, 2))
+    machine.add(written)
+    for _ in range(5):
+        step(machine)
+    machine.add(read)
+    assert step(machine) == [(written, 8, 1), (read, 4, 4)]
+    machine._preempt(written, {})
+    assert step(machine) == [(written, 4, 1), (read, 8, 1)]
+
+
 def test_whoever_shares_a_prompt_waits_until_it_is_read_and_then_reads_its_end_only():
     machine = scheduler(step_tokens=4)
     leader = request([1, 2, 3, 4, 5, 6], rank=(0, 1))
