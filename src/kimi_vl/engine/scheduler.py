@@ -236,7 +236,7 @@ class Scheduler:
         page_size, step = self.limits.page_size, self.limits.step_tokens
         num_tokens = len(request.token_ids) - 1
         if self.limits.invariant:
-            num_tokens = min(num_tokens, request.num_prompt - 1)
+            num_tokens = min(num_tokens, request.num_prompt)
             shared, _ = self.pool.find(request.page_keys(page_size)[: num_tokens // page_size])
             num_tokens = shared * page_size // step * step
         return request.page_keys(page_size)[: num_tokens // page_size]
