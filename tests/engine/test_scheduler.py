@@ -259,7 +259,7 @@ def test_what_an_invariant_engine_wrote_token_by_token_is_not_taken_from_a_promp
     machine.add(read)
     assert step(machine) == [(written, 8, 1), (read, 4, 4)]
     machine._preempt(written, {})
-    assert step(machine) == [(written, 4, 1), (read, 8, 1)]
+    assert step(machine) == [(read, 8, 1), (written, 4, 1)]
 
 
 def test_whoever_shares_a_prompt_waits_until_it_is_read_and_then_reads_its_end_only():
