@@ -386,8 +386,9 @@ class _Graphs:
                 step(mode)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        # Other threads, such as one that pins a loader's batches, may go on allocating.
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        # The default stream is that of the first recording in the process, on whichever GPU that was. Other threads, such as one that pins
+        # a loader's batches, may go on allocating.
+        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
             step(mode)
         self._pool = graph.pool()
         cache.grows_B.copy_(grows_B)
