@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 
@@ -15,6 +16,19 @@ MAX_TEMPERATURE = 2.0
 MAX_STOPS = 4
 MAX_STOP_CHARS = 256
 MAX_TOKENS = 1 << 24  # the largest context a configuration may declare
+
+
+class Constraint(Protocol):
+    """What one answer must look like, token by token: a grammar that has no say before the thinking is over, for instance.
+
+    One for each answer. It is told every token of the answer in order, the end token included, and asked before each that is drawn.
+    """
+
+    def allowed(self) -> torch.Tensor | None:
+        """Which tokens may come next, bool [W] on the CPU with at least one of them true; None for all."""
+
+    def take(self, token: int) -> None:
+        """The answer's next token, drawn or forced."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
