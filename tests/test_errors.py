@@ -17,6 +17,9 @@ STANDARD = {
     "ShapeError": ValueError,
     "ImplementationUnavailable": RuntimeError,
     "CapacityError": RuntimeError,
+    "EngineBusy": RuntimeError,
+    "RequestFailed": RuntimeError,
+    "EngineStopped": RuntimeError,
 }
 CLASSES = {name: value for name, value in vars(errors).items() if inspect.isclass(value)}
 

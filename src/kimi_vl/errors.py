@@ -8,7 +8,10 @@
     │   └── MediaError                    unreadable, unsupported or too large a picture
     ├── ShapeError (ValueError)           tensors that break an operation's contract
     ├── ImplementationUnavailable (RuntimeError)   an implementation asked for by name cannot run here
-    └── CapacityError (RuntimeError)      it can never fit, as opposed to "wait"
+    ├── CapacityError (RuntimeError)      it can never fit, as opposed to "wait"
+    ├── EngineBusy (RuntimeError)         it would fit, and too many are waiting already
+    ├── RequestFailed (RuntimeError)      a fault while this request was computed or read; the others go on
+    └── EngineStopped (RuntimeError)      the engine was stopped, or has failed
 
 Each refines a standard error, so callers need not import this module to catch them. A message says what is wrong,
 which value was met, what would be right and, where there is one, the next step. This module imports nothing.
@@ -56,3 +59,15 @@ class ImplementationUnavailable(KimiVLError, RuntimeError):
 
 class CapacityError(KimiVLError, RuntimeError):
     """The request or model can never fit on this machine."""
+
+
+class EngineBusy(KimiVLError, RuntimeError):
+    """Too many requests are waiting; the same one may be accepted in a moment."""
+
+
+class RequestFailed(KimiVLError, RuntimeError):
+    """Something went wrong that nobody foresaw, with this request alone; the cause is chained."""
+
+
+class EngineStopped(KimiVLError, RuntimeError):
+    """The engine takes no requests any more, or could not finish this one."""

@@ -5,60 +5,10 @@ import random
 import pytest
 import torch
 
-from kimi_vl.engine import Engine, Generation, Limits, SamplingParams
+from kimi_vl.engine import Engine, SamplingParams
 from kimi_vl.engine.request import Status
 from kimi_vl.errors import CapacityError, CheckpointError, InputError, PromptTooLong, ShapeError
-from tests.parity.networks import Case
-from tests.parity.tiny_reference import make_inputs, resized
-
-END_IDS = range(40, 60)  # of 512, so that answers end at different steps, and some do not
-
-
-@pytest.fixture(scope="module")
-def case():
-    """Random weights with logits as decided as a trained network's: near-ties would tell fp32 noise, not mistakes."""
-    return Case(resized(vision={"init_pos_emb_height": 7}), [(2, 2)], seed=1, output_gain=3.0)
-
-
-@pytest.fixture(scope="module")
-def model(case):
-    return case.model()
-
-
-@pytest.fixture(scope="module")
-def prompts(case):
-    """(ids, images or None): some with images, some that begin alike, one long."""
-    found = [([11], None), (list(range(100, 220)), None), ([*list(range(100, 180)), 7, 8, 9], None)]
-    for index, grid_hws in enumerate([[(4, 6)], [(2, 2), (6, 8), (2, 6)], [(8, 8)]]):
-        ids, pixels = make_inputs(case.config, grid_hws, index)
-        found.append((ids.tolist(), (pixels, grid_hws)))
-    ids, images = found[-1]
-    found.append((ids, (images[0].flip(0), images[1])))  # the same tokens, another picture
-    found.append(([*ids, 5, 6, 7], images))
-    return found
-
-
-@pytest.fixture(scope="module")
-def expected(model, prompts):
-    return [plain(model, prompt, SamplingParams(max_tokens=24)) for prompt in prompts]
-
-
-def plain(model, prompt, params):
-    """Tokens, the end token included, and the reason, by the plain path."""
-    ids, images = prompt
-    generation = Generation(model, list(ids), params, end_ids=END_IDS, images=images)
-    tokens = list(generation)
-    return tokens, generation.finish_reason
-
-
-def limits(**changed):
-    return Limits(**{"num_pages": 64, "page_size": 8, "max_running": 8, "step_tokens": 64, **changed})
-
-
-def submit(engine, prompt, **options):
-    ids, images = prompt
-    params = options.pop("params", SamplingParams(max_tokens=24))
-    return engine.submit(ids, params, end_ids=END_IDS, images=images, **options)
+from tests.engine.small import END_IDS, answer, limits, plain, submit
 
 
 def run(engine, most=5000):
@@ -72,12 +22,6 @@ def run(engine, most=5000):
         if engine.is_idle:
             return given
     raise AssertionError("the engine does not come to rest")
-
-
-def answer(request):
-    """As `plain` gives it."""
-    tokens = request.answer_ids
-    return (tokens[:-1] if request.finish_reason == "stop" else tokens), request.finish_reason
 
 
 @pytest.mark.parametrize("num_pages", [18, 24, 64])

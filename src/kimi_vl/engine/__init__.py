@@ -1,5 +1,6 @@
 """Requests on one machine: one at a time, the plain path and the reference; a batch of rows that decode together; or an engine of many."""
 
+from kimi_vl.engine.async_engine import AnswerStream, AsyncEngine, Reaction, Reader, Tokens
 from kimi_vl.engine.batch import BatchEngine, BatchPrompt, Sampled
 from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.generation import FinishReason, Generation
@@ -8,6 +9,8 @@ from kimi_vl.engine.sampling import Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Limits
 
 __all__ = [
+    "AnswerStream",
+    "AsyncEngine",
     "BatchEngine",
     "BatchPrompt",
     "Engine",
@@ -15,8 +18,11 @@ __all__ = [
     "FinishReason",
     "Generation",
     "Limits",
+    "Reaction",
+    "Reader",
     "Request",
     "Sampled",
     "Sampler",
     "SamplingParams",
+    "Tokens",
 ]

@@ -16,7 +16,7 @@ from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.runner import Image, Runner
 from kimi_vl.engine.sampling import Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
-from kimi_vl.errors import CapacityError, CheckpointError, InputError, KimiVLError, PromptTooLong, ShapeError
+from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.kimi_vl import GridHWs
 
@@ -117,6 +117,11 @@ class Engine:
             self._forget(request)
         return Event(request, tuple(request.token_ids[before:]), ended)
 
+    def stop(self, request: Request) -> None:
+        """End a request whose answer is complete, such as at a stop string. After its end this changes nothing."""
+        self.scheduler.finish(request, "stop")
+        self._forget(request)
+
     def cancel(self, request: Request) -> None:
         """End a request now; it gives no more tokens, and its pages are free. Once more, or after its end, this changes nothing."""
         self.scheduler.finish(request, "cancelled")
@@ -133,13 +138,15 @@ class Engine:
         assert self._samplers.keys() == alive == self._images.keys(), "something is kept of requests that are gone"
 
     def _run(self, chunks: Sequence[Chunk]) -> tuple[dict[Request, torch.Tensor], dict[Request, KimiVLError]]:
-        """The logits of a step. If it does not fit into memory, its chunks are run one by one, and those that do not fit alone are to
-        blame; running a chunk again writes what it wrote before."""
+        """The logits of a step. If it does not fit into memory, or fails otherwise, its chunks are run one by one, and those that fail
+        alone are to blame; running a chunk again writes what it wrote before. Raises: what a device says that is lost to everybody."""
         try:
             return self.runner.run(chunks, self._images), {}
-        except CapacityError as error:
+        except torch.AcceleratorError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one request must not end the others
             if len(chunks) == 1:
-                return {}, {chunks[0].request: error}
+                return {}, {chunks[0].request: _as_ours(error)}
         logits: dict[Request, torch.Tensor] = {}
         errors: dict[Request, KimiVLError] = {}
         for chunk in chunks:
@@ -172,6 +179,14 @@ class Engine:
             spans.append(ImageSpan(own[0], count, picture.digest))
             first += count
         return tuple(spans)
+
+
+def _as_ours(error: Exception) -> KimiVLError:
+    if isinstance(error, KimiVLError):
+        return error
+    failed = RequestFailed(f"the request could not be computed: {type(error).__name__}: {error}")
+    failed.__cause__ = error
+    return failed
 
 
 def _pictures(images: tuple[torch.Tensor, GridHWs] | None, tenant: str) -> list[Image]:
