@@ -90,6 +90,19 @@ def test_a_scene_that_cannot_be_drawn_is_left_out_and_said_and_the_rest_is_the_s
         next(stream(families={"blank": 1.0}))
 
 
+def test_noise_is_the_same_again_and_nowhere_else_than_in_the_tokens():
+    def batch(noise):
+        data = dataset(families={"receipt": 1.0})
+        data.mix = dataclasses.replace(data.mix, noise=noise)
+        return next(iter(data))
+
+    plain, noisy, again = batch(0.0), batch(0.05), batch(0.05)
+    assert torch.equal(noisy.input_ids_T, again.input_ids_T)
+    assert not torch.equal(noisy.input_ids_T, plain.input_ids_T)
+    assert torch.equal(noisy.targets_N, plain.targets_N)
+    assert torch.equal(noisy.pixels, plain.pixels)
+
+
 def test_an_unknown_family_is_no_accident():
     with pytest.raises(InputError, match="no family 'faces'"):
         next(stream(families={"faces": 1.0}))

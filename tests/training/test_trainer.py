@@ -89,6 +89,7 @@ def sample(rng: np.random.Generator) -> Sample:
         ids,
         placeholders,
         predict_at,
+        ids[predict_at + 1],
         np.full(answer, answer**-0.5, dtype=np.float32),
         np.zeros(answer, dtype=np.int64),
     )

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import InputError
 from kimi_vl.processor.tokenizer import Tokenizer
+from kimi_vl.training.noise import Noise
 from kimi_vl.training.packing import Batch, Budget, Sample, SampleEncoder, pack
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.scene import Scene
@@ -34,6 +35,7 @@ class SceneMix:
     split: str
     severity: float
     seed: int
+    noise: float = 0.0  # share of wrong tokens in what readings go on from
 
 
 class BatchStream(IterableDataset):
@@ -51,6 +53,7 @@ class BatchStream(IterableDataset):
         self.mix, self.config, self.budget = mix, config, budget
         self.checkpoint, self.data = checkpoint, data
         self.rank, self.first_batch = rank, first_batch
+        self.noise: Noise | None = None
         self.failures = 0  # scenes that this process could not draw
 
     def __iter__(self) -> Iterator[Batch]:
@@ -59,6 +62,7 @@ class BatchStream(IterableDataset):
         pack_of_data = DataPack.load(self.data) if self.data else DataPack.builtin()
         tokenizer = Tokenizer.from_files(self.checkpoint / "tiktoken.model", self.checkpoint / "tokenizer_config.json")
         encoder = SampleEncoder(tokenizer)
+        self.noise = Noise(tokenizer, self.mix.noise) if self.mix.noise else None
         number = self.first_batch + offset
         while True:
             yield pack(self._samples(number, encoder, pack_of_data), self.config, self.budget)[0]
@@ -79,7 +83,7 @@ class BatchStream(IterableDataset):
                 continue
             sample = encoder.encode(scene, self.budget.max_tokens)
             if sample is not None and max((h * w for h, w in sample.grid_hws), default=0) <= self.budget.max_patches:
-                yield sample
+                yield sample if self.noise is None else self.noise(sample, rng)
 
     def _scene(self, family: str, index: int, data: DataPack) -> Scene | None:
         """None for one that could not be drawn: a mistake of the renderer, met once in millions of scenes, must not end a long run."""

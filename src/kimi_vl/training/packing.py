@@ -78,6 +78,7 @@ class Sample:
     ids: np.ndarray  # int64 [T]
     placeholders: np.ndarray  # int64 [M], where in ids the image tokens stand
     predict_at: np.ndarray  # int64 [N], positions whose next token is learned
+    targets: np.ndarray  # int64 [N], what it is; ids may hold something else there (see `noise`)
     weights: np.ndarray  # float32 [N]
     tasks: np.ndarray  # int64 [N], index into TASKS
 
@@ -150,13 +151,15 @@ class SampleEncoder:
             spans.append((len(grown) - 1, len(learned), TASKS.index(turn.task) if turn.task in TASKS else len(TASKS) - 1))
         if not spans:
             return None
+        predict_at = np.concatenate([np.arange(start, start + count) for start, count, _ in spans])
         return Sample(
             np.concatenate([np.zeros((0, PATCH_VALUES), dtype=np.uint8), *(patches for patches, _ in pictures)]),
             [grid_hw for _, grid_hw in pictures],
             np.concatenate([np.zeros((0, GLYPH_SLOTS), dtype=np.uint8), *map(glyphs_of, scene.pages)]),
             np.array(ids),
             np.concatenate(placeholders),
-            np.concatenate([np.arange(start, start + count) for start, count, _ in spans]),
+            predict_at,
+            np.array(ids)[predict_at + 1],
             # 1/sqrt(length) per token: long transcriptions would drown short answers, equal weight per turn would do the reverse.
             np.concatenate([np.full(count, count**-0.5, dtype=np.float32) for _, count, _ in spans]),
             np.concatenate([np.full(count, task) for _, count, task in spans]),
@@ -243,7 +246,6 @@ def assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) ->
     merge = [layout.merge_index_M4 + start for layout, start in zip(layouts, patch_starts, strict=False)]
     unused = np.arange(patch_starts[-1], budget.patches).reshape(-1, 4)
     predict_at = np.concatenate([s.predict_at + start for s, start in offsets])
-    ids = np.concatenate([s.ids for s in samples])
     arrays = {
         "pixels": filled([s.patches for s in samples], budget.patches, np.uint8, width=(PATCH_VALUES,)),
         "rows_P": filled([layout.rows_P for layout in layouts], budget.patches, np.int32),
@@ -253,12 +255,12 @@ def assemble(samples: Sequence[Sample], config: KimiVLConfig, budget: Budget) ->
         "merge_index_M4": np.concatenate([*merge, unused]),
         "image_cu_seqlens": _boundaries(patch_starts, budget.patches, budget.max_patches, budget.images),
         "glyphs_MG": filled([s.glyphs for s in samples], budget.patches // 4, np.uint8, width=(GLYPH_SLOTS,)),
-        "input_ids_T": filled([ids], budget.tokens, np.int64),
+        "input_ids_T": filled([s.ids for s in samples], budget.tokens, np.int64),
         "positions_T": filled([np.arange(len(s.ids)) for s in samples], budget.tokens, np.int64),
         "token_cu_seqlens": _boundaries(token_starts, budget.tokens, budget.max_tokens, budget.images),
         "placeholder_M": filled([s.placeholders + start for s, start in offsets], budget.patches // 4, np.int64, budget.tokens),
         "predict_at_N": filled([predict_at], budget.supervised, np.int64),
-        "targets_N": filled([ids[predict_at + 1]], budget.supervised, np.int64),
+        "targets_N": filled([s.targets for s in samples], budget.supervised, np.int64),
         "weights_N": filled([s.weights for s in samples], budget.supervised, np.float32),
         "tasks_N": filled([s.tasks for s in samples], budget.supervised, np.int64),
         "real_tokens": np.array(token_starts[-1]),

@@ -122,6 +122,7 @@ def _sample(problem: Problem, prompt: np.ndarray, reply: Sequence[int], *, with_
         ids=np.concatenate([prompt, np.array(reply)]),
         placeholders=NOTHING,
         predict_at=np.arange(len(reply)) + len(prompt) - 1,
+        targets=np.array(reply),
         weights=np.ones(len(reply), dtype=np.float32),
         tasks=np.zeros(len(reply), dtype=np.int64),
     )

@@ -213,7 +213,7 @@ def held_out(stage: Stage, config: KimiVLConfig, args: argparse.Namespace, ranks
     """Fonts and words that are not trained on, one family at a time: 64 pages or several hundred lines each."""
     streams = {}
     for family in stage.mix.families:
-        mix = dataclasses.replace(stage.mix, families={family: 1.0}, split="val", seed=stage.mix.seed + 1000)
+        mix = dataclasses.replace(stage.mix, families={family: 1.0}, split="val", seed=stage.mix.seed + 1000, noise=0.0)
         streams[family] = batch_stream(stage, mix, config, args, ranks, first_batch=0)
     return HeldOut(streams, workers=args.workers)
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-VERBOSE = 0.5  # share of the traces with plan, quoted rows and recheck; the others are as short as the work allows
+VERBOSE = 0.65  # share of the traces with plan, quoted rows and recheck; the others are as short as the work allows
 SLIPS = 0.05  # share of the traces with a mistake that is noticed at once
 LONGEST_LINE = 200  # characters; whatever a model says in longer ones is no calculation
 RECHECKED = 3  # a longer sum is not added twice: it would cost more tokens than the rest of the trace
@@ -285,7 +285,11 @@ def leave_out(rng: random.Random, bare: Figures, quotes: Sequence[Quote], out: Q
     pad = Scratchpad(rng, bare)
     rest = [quote.value for quote in quotes if quote is not out]
     pad.say(f"All but {out.name}.", f"I leave out {out.name} and add the others.", f"I add everything without {out.name}.")
-    pad.quote([quote for quote in quotes if quote is not out])  # with names: of bare numbers, the wrong one was left out
+    for quote in quotes:  # one after another, the one left out among them: where it was passed over, four in ten times it was added as well
+        if quote is out:
+            pad.lines.append(f"{out.name}: left out")
+        else:
+            pad.quote((quote,))
     pad.run(rest)
     return pad.finish()
 
@@ -303,18 +307,19 @@ def give_change(rng: random.Random, bare: Figures, due: Quote, note: int) -> Wor
     return pad.finish()
 
 
-def multiply(rng: random.Random, bare: Figures, quote: Quote, count: int) -> Working:
-    """`count` times a price."""
+def multiply(rng: random.Random, bare: Figures, quote: Quote, count: int, *, pieces: int = 1) -> Working:
+    """`count` times a price, which is first found by division where the quote is for several `pieces`."""
     pad = Scratchpad(rng, bare)
-    pad.say(
-        f"One costs {bare(quote.value)}; I need {count}.", f"I multiply the price by {count}.", f"{count} of them at {bare(quote.value)}."
-    )
+    each = quote.value // pieces
+    pad.say(f"One costs {bare(each)}; I need {count}.", f"I multiply the price of one by {count}.", f"{count} of them at {bare(each)}.")
     pad.quote((quote,))
-    total = pad.times(count, quote.value)
+    if pieces > 1:
+        pad.over(quote.value, pieces)
+    total = pad.times(count, each)
     if pad.verbose and 2 <= count <= RECHECKED:
-        reached = quote.value
+        reached = each
         for _ in range(count - 1):
-            reached = pad.plus(reached, quote.value, "Check: ")
+            reached = pad.plus(reached, each, "Check: ")
         assert reached == total
     return pad.finish()
 
