@@ -59,7 +59,7 @@ class ReceiptTurns:
             *((self.enough, 2), (self.more_than, 2), (self.dearer, 2), (self.total_right, 20 if self.audited else 0)),
             (self.extraction, 6),
         )
-        # What was most often wrong is practised more: 44 % of prices of one, 61 % of sums without an item, 80 % of the other sums were right.
+        # Practised more for being wrong more often: prices of one were right in 44 %, sums without an item in 61, other sums in 80.
         harder = () if self.content.split == "test" else ((self.unit, 6), (self.sum_except, 5), (self.cost_of, 4))
         return self.interview.draw(count, (*makers, *harder))
 
