@@ -6,7 +6,15 @@ import math
 import pytest
 import torch
 
-from kimi_vl.ops.sampling import draw_token, draw_tokens, greedy_tokens, token_probabilities
+from kimi_vl.ops.sampling import (
+    draw_rows,
+    draw_token,
+    draw_tokens,
+    greedy_tokens,
+    token_probabilities,
+    uniform_number,
+    uniform_numbers,
+)
 
 
 def expected_probabilities(logits, temperature, top_k, top_p, min_p):
@@ -150,3 +158,74 @@ def test_greedy_rows_take_the_likeliest_token_and_its_share_at_temperature_one()
     tokens_B, logprobs_B = greedy_tokens(torch.tensor([[0.1, 0.7, 0.2], [0.5, 0.25, 0.25]]).log().bfloat16())
     assert tokens_B.tolist() == [1, 0]
     assert logprobs_B.exp().tolist() == pytest.approx([0.7, 0.5], abs=4e-3)  # bf16 logits
+
+
+SEEDS = (0, 1, 2026, 2**63 - 1, 2**63, 2**64 - 1)
+
+
+def test_counted_numbers_are_those_of_the_published_generator():
+    """The first outputs of splitmix64 from seed 1234567, as its authors' code gives them."""
+    outputs = (6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431)
+    assert [uniform_number(1234567, k) for k in range(4)] == [(output >> 11) * 2.0**-53 for output in outputs]
+
+
+def test_rows_count_the_same_numbers_as_answers_one_by_one():
+    seeds = torch.tensor([seed - 2**64 if seed >= 2**63 else seed for seed in SEEDS]).repeat_interleave(50)
+    numbers = torch.arange(50).repeat(len(SEEDS))
+    expected = [uniform_number(seed, number) for seed in SEEDS for number in range(50)]
+    assert uniform_numbers(seeds, numbers).tolist() == expected
+    assert all(0 <= number < 1 for number in expected)
+    assert len(set(expected)) == len(expected)
+
+
+def test_counted_numbers_are_uniform():
+    numbers = uniform_numbers(torch.full((100_000,), 7), torch.arange(100_000))
+    counts = torch.histc(numbers.float(), bins=20, min=0, max=1)
+    assert ((counts - 5000).abs() < 5 * 5000**0.5).all()
+    assert abs(torch.corrcoef(torch.stack((numbers[:-1], numbers[1:])))[0, 1]) < 0.02
+
+
+MIXED = [  # temperature, top_k, top_p, min_p
+    (0.0, 0, 1.0, 0.0),
+    (1.0, 0, 1.0, 0.0),
+    (0.7, 5, 1.0, 0.0),
+    (1.3, 0, 0.6, 0.0),
+    (1.0, 0, 1.0, 0.2),
+    (0.9, 12, 0.9, 0.05),
+    (2.0, 1, 1.0, 0.0),
+    (5e-324, 0, 1e-9, 1.0),
+]
+
+
+def test_rows_are_drawn_each_by_its_own_parameters():
+    """As `token_probabilities` and `draw_token` would, one by one."""
+    torch.manual_seed(5)
+    for _ in range(40):
+        logits_BW = torch.randn(len(MIXED), 60) * 3
+        logits_BW[:, 7] = -math.inf
+        uniforms_B = torch.rand(len(MIXED), dtype=torch.float64)
+        drawn = draw_rows(logits_BW, uniforms_B, *(torch.tensor(column) for column in zip(*MIXED, strict=True))).tolist()
+        for logits_W, uniform, parameters, token in zip(logits_BW, uniforms_B.tolist(), MIXED, drawn, strict=True):
+            temperature, top_k, top_p, min_p = parameters
+            if temperature == 0:
+                assert token == int(logits_W.argmax())
+                continue
+            probs_W = token_probabilities(logits_W, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p)
+            assert token == draw_token(probs_W, uniform), parameters
+            assert token != 7
+
+
+def test_without_filters_rows_are_drawn_from_everything():
+    torch.manual_seed(6)
+    logits_BW, uniforms_B = torch.randn(3, 50), torch.tensor([0.1, 0.5, 0.999999], dtype=torch.float64)
+    drawn = draw_rows(logits_BW, uniforms_B, torch.tensor([0.0, 1.0, 0.5]))
+    one, half = (token_probabilities(logits_BW[k], temperature=t) for k, t in ((1, 1.0), (2, 0.5)))
+    assert drawn.tolist() == [int(logits_BW[0].argmax()), draw_token(one, 0.5), draw_token(half, 0.999999)]
+
+
+@pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
+def test_the_ends_of_the_unit_interval_land_on_tokens_that_are_left(uniform):
+    logits_BW = torch.tensor([[-math.inf, 0.0, 1.0, -math.inf]]).repeat(2, 1)
+    ones = torch.ones(2)
+    drawn = draw_rows(logits_BW, torch.full((2,), uniform, dtype=torch.float64), ones, torch.tensor([0, 1]), ones, torch.zeros(2))
+    assert drawn.tolist() == [1 if uniform == 0 else 2, 2]

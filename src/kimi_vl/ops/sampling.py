@@ -80,3 +80,74 @@ def _within_mass(logprobs_BW: torch.Tensor, top_p: torch.Tensor) -> torch.Tensor
 
 def _at(values_BW: torch.Tensor, tokens_B: torch.Tensor) -> torch.Tensor:
     return values_BW.gather(1, tokens_B[:, None])[:, 0]
+
+
+# Numbers to draw with -----------------------------------------------------------------------------------------------------
+
+_GOLDEN, _FIRST, _SECOND = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+_MASK = 2**64 - 1
+
+
+def uniform_number(seed: int, number: int) -> float:
+    """Number `number` of the sequence that belongs to a seed of 64 bits, in [0, 1) with 53 bits: splitmix64 (Steele, Lea, Flood 2014).
+
+    Counted rather than drawn: it depends on nothing but its arguments, so the numbers of an answer are the same whatever is drawn beside
+    it, wherever that happens.
+    """
+    mixed = (seed + (number + 1) * _GOLDEN) & _MASK
+    mixed = ((mixed ^ (mixed >> 30)) * _FIRST) & _MASK
+    mixed = ((mixed ^ (mixed >> 27)) * _SECOND) & _MASK
+    return ((mixed ^ (mixed >> 31)) >> 11) * 2.0**-53
+
+
+def uniform_numbers(seeds_B: torch.Tensor, numbers_B: torch.Tensor) -> torch.Tensor:
+    """`uniform_number` of every row on its device, fp64 [B]. Seeds are the 64 bits as int64."""
+
+    def shifted(x_B: torch.Tensor, bits: int) -> torch.Tensor:
+        return (x_B >> bits) & ((1 << (64 - bits)) - 1)  # without the sign
+
+    mixed_B = seeds_B + (numbers_B + 1) * _signed(_GOLDEN)
+    mixed_B = (mixed_B ^ shifted(mixed_B, 30)) * _signed(_FIRST)
+    mixed_B = (mixed_B ^ shifted(mixed_B, 27)) * _signed(_SECOND)
+    return shifted(mixed_B ^ shifted(mixed_B, 31), 11).double() * 2.0**-53
+
+
+def _signed(bits: int) -> int:
+    return bits - 2**64 if bits >= 2**63 else bits
+
+
+def draw_rows(
+    logits_BW: torch.Tensor,
+    uniforms_B: torch.Tensor,
+    temperature_B: torch.Tensor,
+    top_k_B: torch.Tensor | None = None,
+    top_p_B: torch.Tensor | None = None,
+    min_p_B: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """A token of each row, int64 [B], each row by its own parameters: `token_probabilities` and `draw_token`, where the logits lie.
+
+    temperature 0 takes the likeliest token. The three filters come together or not at all; without them nothing is sorted, which at 163,840
+    tokens is most of the work. A logit of -inf excludes its token. Nothing asks the host. fp32, but for running sums.
+    """
+    logits_BW = logits_BW.float()
+    greedy_B = temperature_B == 0
+    temperature_B1 = temperature_B.masked_fill(greedy_B, 1.0)[:, None]
+    probs_BW = ((logits_BW - logits_BW.amax(-1, keepdim=True)) / temperature_B1).softmax(-1)
+    if top_k_B is not None and top_p_B is not None and min_p_B is not None:
+        probs_BW = _filtered(probs_BW, top_k_B[:, None], top_p_B[:, None], min_p_B[:, None])
+    cumulative_BW = probs_BW.cumsum(-1, dtype=torch.float64)
+    targets_B1 = uniforms_B[:, None] * cumulative_BW[:, -1:]
+    drawn_B = torch.searchsorted(cumulative_BW, targets_B1, right=True)[:, 0].clamp_(max=logits_BW.shape[-1] - 1)
+    return logits_BW.argmax(-1).where(greedy_B, drawn_B)
+
+
+def _filtered(probs_BW: torch.Tensor, top_k_B1: torch.Tensor, top_p_B1: torch.Tensor, min_p_B1: torch.Tensor) -> torch.Tensor:
+    """Top-k, top-p and min-p, each on what the one before left, renormalised; tokens that are filtered out get probability 0."""
+    sorted_BW, order_BW = probs_BW.sort(dim=-1, descending=True, stable=True)
+    places_W = torch.arange(probs_BW.shape[-1], device=probs_BW.device)
+    sorted_BW = sorted_BW.masked_fill((top_k_B1 > 0) & (places_W >= top_k_B1), 0.0)
+    sorted_BW = sorted_BW / sorted_BW.sum(-1, keepdim=True)
+    before_BW = sorted_BW.cumsum(-1, dtype=torch.float64) - sorted_BW
+    sorted_BW = sorted_BW.masked_fill((before_BW >= top_p_B1) & (top_p_B1 < 1) & (places_W > 0), 0.0)
+    sorted_BW = sorted_BW.masked_fill(sorted_BW < min_p_B1 * sorted_BW[:, :1], 0.0)
+    return torch.zeros_like(probs_BW).scatter_(1, order_BW, sorted_BW)
