@@ -12,9 +12,9 @@ from kimi_vl.errors import EngineBusy, EngineStopped, InputError, RequestFailed
 from tests.engine.small import END_IDS, answer, limits, plain
 
 
-@pytest.fixture
-def engine(model):
-    return Engine(model, limits())
+@pytest.fixture(params=[False, True], ids=["plain", "rows"])
+def engine(model, request):
+    return Engine(model, limits(), rows=request.param)
 
 
 def served(test, engine, **options):

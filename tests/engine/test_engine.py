@@ -24,11 +24,21 @@ def run(engine, most=5000):
     raise AssertionError("the engine does not come to rest")
 
 
+KINDS = {"plain": {}, "invariant": {"invariant": True}, "rows": {"rows": True}}
+
+
+def new_engine(model, kind, **changed):
+    """An engine that draws on the host, one that is invariant, or one whose answers are written in rows."""
+    options = dict(KINDS[kind])
+    feature_tokens, rows = changed.pop("feature_tokens", 1000), options.pop("rows", False)
+    return Engine(model, limits(**changed, **options), rows=rows, feature_tokens=feature_tokens)
+
+
 @pytest.mark.parametrize("num_pages", [18, 24, 64])
 @pytest.mark.parametrize("step_tokens", [8, 40, 400])
-@pytest.mark.parametrize("invariant", [False, True])
-def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_pages, step_tokens, invariant):
-    engine = Engine(model, limits(num_pages=num_pages, step_tokens=step_tokens, invariant=invariant))
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_pages, step_tokens, kind):
+    engine = new_engine(model, kind, num_pages=num_pages, step_tokens=step_tokens)
     requests = [submit(engine, prompt)[0] for prompt in prompts]
     given = run(engine)
     assert [answer(request) for request in requests] == expected
@@ -37,8 +47,9 @@ def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_page
     assert engine.scheduler.num_preempted == 0 or num_pages < 64
 
 
-def test_preempted_requests_go_on_as_if_nothing_had_been(model, prompts, expected):
-    engine = Engine(model, limits(num_pages=18, step_tokens=16, shares_prefixes=False))
+@pytest.mark.parametrize("kind", KINDS)
+def test_preempted_requests_go_on_as_if_nothing_had_been(model, prompts, expected, kind):
+    engine = new_engine(model, kind, num_pages=18, step_tokens=16, shares_prefixes=False)
     requests = [submit(engine, prompt, priority=-k)[0] for k, prompt in enumerate(prompts)]
     for _ in range(3):
         engine.step()
@@ -49,13 +60,16 @@ def test_preempted_requests_go_on_as_if_nothing_had_been(model, prompts, expecte
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("invariant", [False, True])
-def test_answers_stand_in_random_traffic(model, prompts, expected, seed, invariant):
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_stand_in_random_traffic(model, prompts, expected, seed, kind):
     """Arrivals, cancellations, priorities, several answers and shared beginnings at random; nothing is left behind."""
     rng = random.Random(seed)
-    engine = Engine(
+    engine = new_engine(
         model,
-        limits(num_pages=rng.randint(18, 40), max_running=rng.randint(1, 8), step_tokens=8 * rng.randint(1, 12), invariant=invariant),
+        kind,
+        num_pages=rng.randint(18, 40),
+        max_running=rng.randint(1, 8),
+        step_tokens=8 * rng.randint(1, 12),
         feature_tokens=rng.choice((0, 20, 1000)),
     )
     requests = []
@@ -83,7 +97,7 @@ def logits_of(engine, prompt, company=()):
     seen = []
     requests = [*(submit(engine, other)[0] for other in company), submit(engine, prompt)[0]]
     draw = engine._samplers[requests[-1]].draw
-    engine._samplers[requests[-1]].draw = lambda logits_W: (seen.append(logits_W.clone()), draw(logits_W))[1]
+    engine._samplers[requests[-1]].draw = lambda logits_W, number: (seen.append(logits_W.clone()), draw(logits_W, number))[1]
     run(engine)
     return torch.stack(seen)
 
@@ -134,8 +148,9 @@ def test_images_are_encoded_once_while_there_is_room(model, prompts, monkeypatch
     assert engine.runner.features.num_tokens == 16  # two of 16 do not fit into 30
 
 
-def test_several_answers_share_the_prompt_and_differ_by_their_seeds(model, prompts):
-    engine = Engine(model, limits())
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_answers_share_the_prompt_and_differ_by_their_seeds(model, prompts, kind):
+    engine = new_engine(model, kind)
     params = SamplingParams(max_tokens=12, temperature=1.0, seed=3)
     requests = submit(engine, prompts[1], n=3, params=params)
     run(engine)
@@ -146,17 +161,22 @@ def test_several_answers_share_the_prompt_and_differ_by_their_seeds(model, promp
     assert [request.answer_ids for request in again] == [request.answer_ids for request in requests]
 
 
-def test_forced_tokens_stand_in_the_answer_and_are_gone_on_from(model, prompts):
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("forced", [[300], [300, 301, 302]])
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_forced_tokens_stand_in_the_answer_and_are_gone_on_from(model, prompts, kind, forced, steps):
     ids, _ = prompts[0]
-    engine = Engine(model, limits())
+    engine = new_engine(model, kind)
     (request,) = submit(engine, prompts[0])
-    engine.step()
-    event = engine.force(request, [300, 301, 302])
-    assert (event.token_ids, event.ended) == ((300, 301, 302), False)
+    for _ in range(steps):
+        engine.step()
+    known = len(request.answer_ids)
+    event = engine.force(request, forced)
+    assert (event.token_ids, event.ended) == (tuple(forced), False)
     run(engine)
-    first = plain(model, prompts[0], SamplingParams(max_tokens=1))[0]
-    continued = plain(model, (ids + first + [300, 301, 302], None), SamplingParams(max_tokens=20))
-    assert answer(request) == (first + [300, 301, 302] + continued[0], continued[1])
+    first = plain(model, prompts[0], SamplingParams(max_tokens=known))[0] if known else []
+    continued = plain(model, (ids + first + forced, None), SamplingParams(max_tokens=24 - known - len(forced)))
+    assert answer(request) == (first + forced + continued[0], continued[1])
 
 
 def test_forcing_stops_at_the_budget(model, prompts):
@@ -217,8 +237,9 @@ def test_limits_that_cannot_work_are_refused(model, changed, message):
         Engine(model, limits(**changed))
 
 
-def test_of_a_step_without_memory_only_the_request_that_does_not_fit_alone_fails(model, prompts, expected, monkeypatch):
-    engine = Engine(model, limits(step_tokens=400))
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_step_without_memory_only_the_request_that_does_not_fit_alone_fails(model, prompts, expected, monkeypatch, kind):
+    engine = new_engine(model, kind, step_tokens=400)
     forward = engine.runner._forward
 
     def short_of_memory(chunks, images):
@@ -239,16 +260,17 @@ def test_of_a_step_without_memory_only_the_request_that_does_not_fit_alone_fails
     assert [answer(request) for k, request in enumerate(requests) if k != 1] == expected[:1] + expected[2:]
 
 
-def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompts, expected, monkeypatch):
-    engine = Engine(model, limits())
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompts, expected, monkeypatch, kind):
+    engine = new_engine(model, kind)
     requests = [submit(engine, prompt)[0] for prompt in prompts]
-    run_step = engine.runner.run
+    forward = engine.runner._forward
 
     def spoilt(chunks, images):
-        logits = run_step(chunks, images)
+        logits = forward(chunks, images)
         return {request: logits_W * (torch.nan if request is requests[0] else 1) for request, logits_W in logits.items()}
 
-    monkeypatch.setattr(engine.runner, "run", spoilt)
+    monkeypatch.setattr(engine.runner, "_forward", spoilt)
     events = []
     while not engine.is_idle:
         events += engine.step()

@@ -17,7 +17,7 @@ NAN, INF = math.nan, math.inf
 def test_a_token_that_is_never_to_be_drawn_is_not_however_likely(params):
     logits_W = torch.tensor([0.0, 50.0, 1.0, 40.0])
     sampler = Sampler(SamplingParams(seed=1, **params), never=[1, 3])
-    assert {sampler.draw(logits_W) for _ in range(40)} <= {0, 2}
+    assert {sampler.draw(logits_W, k) for k in range(40)} <= {0, 2}
     assert logits_W.tolist() == [0.0, 50.0, 1.0, 40.0]  # the caller's, untouched
 
 
@@ -57,7 +57,7 @@ def test_the_ends_of_every_range_are_allowed(values):
 
 def draws(params, logits_W, count):
     sampler = Sampler(params)
-    return [sampler.draw(logits_W) for _ in range(count)]
+    return [sampler.draw(logits_W, k) for k in range(count)]
 
 
 def test_temperature_zero_takes_the_likeliest_token_and_the_lower_id_of_two():
@@ -88,18 +88,18 @@ def test_without_a_seed_two_samplers_differ():
 def test_the_drawn_tokens_are_pinned_so_that_a_seed_means_the_same_on_every_machine():
     logits_W = torch.linspace(-2, 2, 50)
     assert draws(SamplingParams(temperature=0.8, top_k=40, top_p=0.95, min_p=0.01, seed=2026), logits_W, 12) == [
-        37,
         48,
-        34,
-        29,
-        45,
-        43,
-        47,
-        36,
-        39,
-        28,
         43,
         46,
+        41,
+        47,
+        47,
+        49,
+        48,
+        40,
+        37,
+        40,
+        49,
     ]
 
 
@@ -110,12 +110,12 @@ def test_logits_that_are_not_finite_are_an_error_and_not_a_token(bad, temperatur
     logits_W = torch.zeros(10, dtype=dtype)
     logits_W[4] = bad
     with pytest.raises(CheckpointError, match=r"largest logit is (nan|inf); the weights are damaged"):
-        Sampler(SamplingParams(temperature=temperature, seed=0)).draw(logits_W)
+        Sampler(SamplingParams(temperature=temperature, seed=0)).draw(logits_W, 0)
 
 
 def test_logits_that_exclude_every_token_are_an_error():
     with pytest.raises(CheckpointError, match="largest logit is -inf"):
-        Sampler(SamplingParams(temperature=1.0)).draw(torch.full((10,), -INF))
+        Sampler(SamplingParams(temperature=1.0)).draw(torch.full((10,), -INF), 0)
 
 
 def test_the_smallest_positive_temperature_is_greedy_rather_than_an_overflow():

@@ -54,10 +54,13 @@ class Machine:
         return request.pages[place // self.page_size], place % self.page_size
 
 
-def alone(tenant, prompt, budget, forced=()):
-    """The answer to a prompt that has the machine to itself."""
-    tokens, forced = list(prompt), dict(forced)
-    while len(tokens) - len(prompt) < budget:
+def alone(tenant, prompt, budget, forced):
+    """The answer to a prompt that has the machine to itself; `forced`: tokens by the length of the answer they were put behind."""
+    tokens = list(prompt)
+    while (room := budget - (len(tokens) - len(prompt))) > 0:
+        if given := forced.get(len(tokens) - len(prompt)):
+            tokens += given[:room]
+            continue
         tokens.append(says(tenant, tokens))
         if tokens[-1] == END:
             break
@@ -86,7 +89,7 @@ class Traffic(RuleBasedStateMachine):
             invariant=invariant,
         )
         self.scheduler, self.machine, self.ahead = Scheduler(self.limits), Machine(self.limits), ahead
-        self.launched, self.requests, self.arrivals = [], [], 0
+        self.launched, self.requests, self.arrivals, self.forced = [], [], 0, {}
 
     @rule(
         prompt=st.lists(st.integers(1, 2), min_size=1, max_size=24),
@@ -107,6 +110,7 @@ class Traffic(RuleBasedStateMachine):
                 return
             self.scheduler.add(request)
             self.requests.append(request)
+            self.forced[request] = {}
             leader = leader or request
 
     @precondition(lambda self: len(self.launched) < self.ahead)
@@ -144,7 +148,22 @@ class Traffic(RuleBasedStateMachine):
     def commit(self):
         chunks, sampled = self.launched.pop(0)
         for request in self.scheduler.commit(chunks, sampled):
-            assert request.finish_reason == ("stop" if request.token_ids[-1] == END else "length")
+            assert request.token_ids[-1] == sampled[request]
+            if request.status is Status.FINISHED:
+                assert request.finish_reason == ("stop" if request.token_ids[-1] == END else "length")
+            else:
+                assert request.token_ids[-1] != END
+
+    @precondition(lambda self: self.requests)
+    @rule(data=st.data(), tokens=st.lists(st.integers(1, 2), min_size=1, max_size=5))
+    def force(self, data, tokens):
+        request = data.draw(st.sampled_from(self.requests))
+        place, ended = len(request.answer_ids), request.status is Status.FINISHED
+        self.scheduler.force(request, tokens)
+        if not ended:
+            self.forced[request].setdefault(place, [])
+            self.forced[request][place] = self.forced[request][place] or tokens
+            assert request.answer_ids[place:] == tokens[: request.budget - place]
 
     @precondition(lambda self: self.requests)
     @rule(data=st.data())
@@ -176,7 +195,7 @@ class Traffic(RuleBasedStateMachine):
                 break
         assert self.scheduler.is_idle, "requests are left that never end"
         for request in self.requests:
-            answer = alone(request.tenant, request.token_ids[: request.num_prompt], request.budget)
+            answer = alone(request.tenant, request.token_ids[: request.num_prompt], request.budget, self.forced[request])
             if request.finish_reason == "cancelled":
                 assert request.answer_ids == answer[: len(request.answer_ids)]
             else:
@@ -283,21 +302,24 @@ def test_a_follower_goes_on_alone_when_its_leader_is_gone():
     assert step(machine) == [(follower, 0, 4)]
 
 
-def test_tokens_cannot_be_forced_while_one_is_being_sampled():
+def test_what_is_being_sampled_when_tokens_are_forced_is_thrown_away():
     machine = scheduler()
-    one = request([1, 2])
+    one = request([1, 2], budget=5)
     machine.add(one)
-    chunks = machine.schedule()
-    with pytest.raises(RuntimeError, match="commit the step first"):
-        machine.force(one, [3])
-    machine.commit(chunks, {one: 1})
+    first = machine.schedule()
+    second = machine.schedule()
+    machine.commit(first, {one: 1})
     machine.force(one, [3, 3])
-    assert one.answer_ids == [1, 3, 3]
-    assert step(machine) == [(one, 2, 3)]
-    machine.force(one, [3])  # it has its four
-    machine.finish(one, "cancelled")
-    machine.force(one, [3])
-    assert one.answer_ids == [1, 3, 3, 1]
+    third = machine.schedule()
+    assert [(chunk.start, chunk.count, chunk.samples) for chunk in third] == [(3, 2, True)]
+    assert machine.commit(second, {one: 2}) == []
+    machine.check_integrity()
+    assert machine.commit(third, {one: 4}) == [one]
+    assert one.answer_ids == [1, 3, 3, 4]
+    machine.force(one, [5, 5, 5])
+    assert (one.answer_ids, one.finish_reason) == ([1, 3, 3, 4, 5], "length")
+    machine.force(one, [5])
+    assert len(one.answer_ids) == 5
 
 
 def test_an_image_is_told_from_another_and_from_the_same_elsewhere():

@@ -6,6 +6,7 @@ Knows token ids and patches. Every request ends exactly once, with a reason; wha
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -13,7 +14,8 @@ import torch
 
 from kimi_vl.engine.prefix import ImageSpan, image_digest
 from kimi_vl.engine.request import Request, Status
-from kimi_vl.engine.runner import Image, Runner
+from kimi_vl.engine.rows import RowRunner
+from kimi_vl.engine.runner import Image, Launched, Runner
 from kimi_vl.engine.sampling import Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
@@ -39,12 +41,32 @@ class Event:
 class Engine:
     """Continuous batching over a paged latent cache."""
 
-    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int = FEATURE_TOKENS) -> None:
-        """Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together."""
-        _check(limits)
+    def __init__(
+        self,
+        model: KimiVLForConditionalGeneration,
+        limits: Limits,
+        *,
+        feature_tokens: int = FEATURE_TOKENS,
+        rows: bool | None = None,
+        graphs: bool | None = None,
+    ) -> None:
+        """`rows`: draw on the device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is
+        to be invariant. `graphs`: record the steps of rows; None: on CUDA.
+
+        Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together.
+        """
+        rows = model.device.type == "cuda" and not limits.invariant if rows is None else rows
+        _check(limits, rows)
         self.model, self.limits = model, limits
         self.scheduler = Scheduler(limits)
-        self.runner = Runner(model, limits, feature_tokens=feature_tokens)
+        self.runner: Runner
+        if rows:
+            context = min(model.config.text_config.max_position_embeddings, limits.num_pages * limits.page_size)
+            self.runner = RowRunner(model, limits, feature_tokens=feature_tokens, context=context, graphs=graphs)
+        else:
+            self.runner = Runner(model, limits, feature_tokens=feature_tokens)
+        self._ahead = 1 if rows else 0  # steps that may be launched before the tokens of one are looked at
+        self._launched: deque[Launched] = deque()
         self._arrivals = itertools.count()
         self._samplers: dict[Request, Sampler] = {}
         self._images: dict[Request, Sequence[Image]] = {}
@@ -82,31 +104,50 @@ class Engine:
             request.leader = requests[0] if requests else None
             self.scheduler.add(request)  # the first raises or none does: they are alike
             seed = None if params.seed is None else (params.seed + sample) % 2**64
-            self._samplers[request] = Sampler(replace(params, seed=seed), never=[self.model.config.media_placeholder_token_id])
+            sampler = Sampler(replace(params, seed=seed), never=[self.model.config.media_placeholder_token_id])
+            request.seed = sampler.seed
+            self._samplers[request] = sampler
             self._images[request] = pictures
             requests.append(request)
         return requests
 
     def step(self) -> list[Event]:
-        """Run one step of everything; what happened in it, in the order of ranks. An empty list when there is nothing to do."""
+        """Run one step of everything; what happened in it, or in the one before. An empty list when nothing has, or is left to do."""
         chunks = self.scheduler.schedule()
-        if not chunks:
-            return []
-        logits, errors = self._run(chunks)
-        sampled: dict[Request, int] = {}
-        for request, logits_W in logits.items():
-            try:
-                sampled[request] = self._samplers[request].draw(logits_W)
-            except CheckpointError as error:
-                errors[request] = error
-        events = [self._end(request, error) for request, error in errors.items()]
-        ended = set(self.scheduler.commit(chunks, sampled))
-        for chunk in chunks:
-            if chunk.request in sampled:
-                events.append(Event(chunk.request, (sampled[chunk.request],), chunk.request in ended))
-        for request in ended:
-            self._forget(request)
+        events = self._launch(chunks) if chunks else []
+        ahead = 0 if any(request.draws_on_host for request in self.scheduler.running) else self._ahead
+        while self._launched and (len(self._launched) > ahead or not chunks):
+            events += self._finish(self._launched.popleft())
         return events
+
+    def _finish(self, launched: Launched) -> list[Event]:
+        """Wait for the tokens of a step, and take them in."""
+        sampled, errors = self._sampled(launched)
+        events = [self._end(request, error) for request, error in errors.items()]
+        for request in self.scheduler.commit(launched.chunks, sampled):
+            ended = request.status is Status.FINISHED
+            events.append(Event(request, (sampled[request],), ended))
+            if ended:
+                self._forget(request)
+        return events
+
+    def _sampled(self, launched: Launched) -> tuple[dict[Request, int], dict[Request, KimiVLError]]:
+        """The tokens of a step by request, and what went wrong with the others."""
+        sampled: dict[Request, int] = {}
+        errors: dict[Request, KimiVLError] = {}
+        for request, logits_W in launched.logits.items():
+            if request.status is not Status.FINISHED:
+                try:
+                    sampled[request] = self._samplers[request].draw(logits_W, len(request.token_ids) - request.num_prompt)
+                except CheckpointError as error:
+                    errors[request] = error
+        tokens = [] if launched.tokens_Q is None else launched.tokens_Q.tolist()  # host sync
+        for request, token in zip(launched.requests, tokens, strict=True):
+            if token >= 0:
+                sampled[request] = token
+            elif request.status is not Status.FINISHED:
+                errors[request] = CheckpointError("the model's logits are not finite; the weights are damaged, or overflow in their dtype")
+        return sampled, errors
 
     def force(self, request: Request, token_ids: Iterable[int]) -> Event:
         """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them."""
@@ -129,7 +170,7 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        return self.scheduler.is_idle
+        return self.scheduler.is_idle and not self._launched
 
     def check_integrity(self) -> None:
         """Raises: AssertionError naming what is wrong; for tests and idle moments."""
@@ -137,23 +178,18 @@ class Engine:
         alive = {*self.scheduler.waiting, *self.scheduler.running}
         assert self._samplers.keys() == alive == self._images.keys(), "something is kept of requests that are gone"
 
-    def _run(self, chunks: Sequence[Chunk]) -> tuple[dict[Request, torch.Tensor], dict[Request, KimiVLError]]:
-        """The logits of a step. If it does not fit into memory, or fails otherwise, its chunks are run one by one, and those that fail
-        alone are to blame; running a chunk again writes what it wrote before. Raises: what a device says that is lost to everybody."""
+    def _launch(self, chunks: Sequence[Chunk]) -> list[Event]:
+        """Begin a step. If it does not fit into memory, or fails otherwise, its chunks are run one by one, and those that fail alone are to
+        blame; running a chunk again writes what it wrote before. Raises: what a device says that is lost to everybody."""
         try:
-            return self.runner.run(chunks, self._images), {}
+            self._launched.append(self.runner.launch(chunks, self._images))
+            return []
         except torch.AcceleratorError:
             raise
         except Exception as error:  # noqa: BLE001 - one request must not end the others
             if len(chunks) == 1:
-                return {}, {chunks[0].request: _as_ours(error)}
-        logits: dict[Request, torch.Tensor] = {}
-        errors: dict[Request, KimiVLError] = {}
-        for chunk in chunks:
-            found, wrong = self._run([chunk])
-            logits |= found
-            errors |= wrong
-        return logits, errors
+                return [self._end(chunks[0].request, _as_ours(error))]
+        return [event for chunk in chunks for event in self._launch([chunk])]
 
     def _end(self, request: Request, error: KimiVLError) -> Event:
         self.scheduler.finish(request, "error")
@@ -202,9 +238,11 @@ def _pictures(images: tuple[torch.Tensor, GridHWs] | None, tenant: str) -> list[
     return [Image(part, grid, image_digest(part, grid, tenant)) for part, grid in zip(parts, pairs, strict=True)]
 
 
-def _check(limits: Limits) -> None:
+def _check(limits: Limits, rows: bool) -> None:
     for name in ("num_pages", "page_size", "max_running", "step_tokens"):
         if (value := getattr(limits, name)) < 1:
             raise InputError(f"{name} is {value}; it must be at least 1")
+    if limits.invariant and rows:
+        raise InputError("an invariant engine computes request by request; it has no rows")
     if limits.invariant and limits.step_tokens % limits.page_size:
         raise InputError(f"step_tokens is {limits.step_tokens}; an invariant engine needs a multiple of the page size, {limits.page_size}")

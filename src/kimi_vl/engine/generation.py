@@ -84,7 +84,7 @@ class Generation:
             self.finish_reason = "length"
         if self.finish_reason is not None:
             raise StopIteration
-        token = self._forced.popleft() if self._forced else self._sampler.draw(self._forward())
+        token = self._forced.popleft() if self._forced else self._sampler.draw(self._forward(), self.num_tokens)
         self.num_tokens += 1
         self._uncached.append(token)
         if token in self._end_ids:

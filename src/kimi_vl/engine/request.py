@@ -37,17 +37,25 @@ class Request:
     sample: int = 0
     spans: tuple[ImageSpan, ...] = ()
     leader: Request | None = None
+    seed: int = 0  # what is drawn with, 64 bits
     num_prompt: int = 0
 
     status: Status = Status.WAITING
     finish_reason: Ending | None = None
     num_computed: int = 0  # tokens whose latents are in the pages, those of the step that runs now included
     num_pending: int = 0  # tokens that are being sampled and not known yet; they follow token_ids
+    num_stale: int = 0  # tokens that are being sampled and will be thrown away
+    num_forced: int = 0  # times that tokens were put into its answer
     pages: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)  # of the full pages of token_ids
 
     def __post_init__(self) -> None:
         self.num_prompt = len(self.token_ids)
+
+    @property
+    def draws_on_host(self) -> bool:
+        """Whether the next token can only be drawn by the host, which then has to know the one before."""
+        return False
 
     @property
     def num_tokens(self) -> int:

@@ -21,6 +21,17 @@ from kimi_vl.model.tokens import TokenLayout
 
 
 @dataclass(frozen=True)
+class Launched:
+    """A step that is being computed: what was in it, and the tokens [Q] of `requests` on their way, -1 for logits that are not finite; or
+    the `logits` [W] from which the host is to draw."""
+
+    chunks: list[Chunk]
+    requests: list[Request]
+    tokens_Q: torch.Tensor | None
+    logits: dict[Request, torch.Tensor]
+
+
+@dataclass(frozen=True)
 class Image:
     """One picture of a prompt: pixel_values [P, 3, patch, patch] normalised, (rows, columns), and the digest that names it."""
 
@@ -56,21 +67,20 @@ class FeatureCache:
 class Runner:
     """Holds the model's latent cache in pages, and the features of images that may be asked about again."""
 
-    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int) -> None:
-        """Raises: CapacityError if the pages do not fit into memory."""
+    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int, spare_pages: int = 0) -> None:
+        """`spare_pages` lie behind those that the scheduler knows of. Raises: CapacityError if the pages do not fit into memory."""
         self.model, self.limits = model, limits
         config = model.config.text_config
         with memory_limit("making room for the latent cache", "take fewer pages"):
-            self.cache = PagedLatentCache(config, limits.num_pages, limits.page_size, dtype=model.dtype, device=model.device)
+            self.cache = PagedLatentCache(config, limits.num_pages + spare_pages, limits.page_size, dtype=model.dtype, device=model.device)
         self.features = FeatureCache(feature_tokens)
 
     @torch.inference_mode()
-    def run(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
-        """Compute one step. Returns the logits [W] behind every chunk that samples. Raises: CapacityError when memory runs out."""
-        if not self.limits.invariant:
-            return self._forward(chunks, images)
-        alone = [self._forward([chunk], images) for chunk in chunks]
-        return {request: logits_W for logits in alone for request, logits_W in logits.items()}
+    def launch(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Launched:
+        """Compute one step; the host draws. Raises: CapacityError when memory runs out."""
+        groups = [[chunk] for chunk in chunks] if self.limits.invariant else [chunks]
+        logits = {request: logits_W for group in groups for request, logits_W in self._forward(group, images).items()}
+        return Launched(list(chunks), [], None, logits)
 
     def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
         model, device = self.model, self.model.device

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -10,7 +11,7 @@ from typing import Protocol
 import torch
 
 from kimi_vl.errors import CheckpointError, InputError
-from kimi_vl.ops.sampling import draw_token, token_probabilities
+from kimi_vl.ops.sampling import draw_token, token_probabilities, uniform_number
 
 MAX_TEMPERATURE = 2.0
 MAX_STOPS = 4
@@ -96,20 +97,19 @@ def _shown(value: object) -> str:
 
 
 class Sampler:
-    """Draws the tokens of one answer. Two samplers of equal parameters with a seed draw alike from equal logits."""
+    """Draws the tokens of one answer. Two samplers of equal parameters with a seed draw alike from equal logits.
+
+    `seed` is what is drawn with, 64 bits: the parameters' own, or a fresh one.
+    """
 
     def __init__(self, params: SamplingParams, *, never: Iterable[int] = ()) -> None:
         """`never` are token ids that are not drawn whatever their logits, such as the image placeholder, which only a prompt may hold."""
         self.params = params
         self._never_N = torch.tensor(list(never), dtype=torch.int64)
-        self._generator = torch.Generator()
-        if params.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(params.seed)
+        self.seed = secrets.randbits(64) if params.seed is None else params.seed
 
-    def draw(self, logits_W: torch.Tensor) -> int:
-        """The next token after logits [W] of any float dtype and device (host sync).
+    def draw(self, logits_W: torch.Tensor, number: int) -> int:
+        """Token number `number` of the answer, from logits [W] of any float dtype and device (host sync).
 
         Raises: CheckpointError for NaN or infinite logits, which only damaged weights or an overflowing dtype produce.
         """
@@ -122,5 +122,4 @@ class Sampler:
         if params.temperature == 0:
             return int(logits_W.argmax())
         probs_W = token_probabilities(logits_W, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p)
-        uniform = float(torch.rand((), generator=self._generator, dtype=torch.float64))
-        return draw_token(probs_W, uniform)
+        return draw_token(probs_W, uniform_number(self.seed, number))

@@ -105,35 +105,41 @@ class Scheduler:
         return list(chunks.values())
 
     def commit(self, chunks: list[Chunk], sampled: Mapping[Request, int]) -> list[Request]:
-        """Take in the tokens of a step; returns the requests that ended with it. Whoever was ended before takes no token."""
-        ended: list[Request] = []
+        """Take in the tokens of a step; returns the requests that took theirs. Whoever was ended before takes none, nor does a request that
+        was given other tokens in the meantime."""
+        grown: list[Request] = []
         for chunk in chunks:
             request = chunk.request
             if request.status is Status.FINISHED:
                 continue
-            if chunk.samples:
+            if chunk.samples and request.num_stale:
+                request.num_stale -= 1
+            elif chunk.samples:
                 token = sampled[request]
                 request.num_pending -= 1
                 request.token_ids.append(token)
+                grown.append(request)
                 if token in request.end_ids:
                     self.finish(request, "stop")
                 elif len(request.token_ids) - request.num_prompt == request.budget:
                     self.finish(request, "length")
-            if request.status is Status.FINISHED:
-                ended.append(request)
-            else:
+            if request.status is not Status.FINISHED:
                 self._publish(request)
-        return ended
+        return grown
 
     def force(self, request: Request, token_ids: Iterable[int]) -> None:
-        """Put these tokens behind a request's answer as if it had said them, as many as its budget allows.
+        """Put these tokens behind the known tokens of a request as if it had said them, as many as its budget allows.
 
-        Raises: RuntimeError while a token of it is being sampled, which would have to be taken back.
+        What is being sampled of it in the meantime is thrown away when it comes.
         """
-        if request.num_pending:
-            raise RuntimeError("a token of this request is being sampled; commit the step first")
         if request.status is Status.FINISHED:
             return
+        request.num_stale += request.num_pending
+        request.num_pending = 0
+        request.num_forced += 1
+        request.num_computed = min(request.num_computed, len(request.token_ids))
+        while len(request.pages) > self.pool.pages_for(request.num_computed):
+            self.pool.release([request.pages.pop()])
         request.token_ids += list(token_ids)[: request.budget - request.num_answered]
         if request.num_answered == request.budget:
             self.finish(request, "length")
@@ -210,7 +216,7 @@ class Scheduler:
 
     def _is_ready(self, request: Request) -> bool:
         """Whether a waiting request could run, but for the room."""
-        if request.num_pending:
+        if request.num_pending or request.num_stale:
             return False  # preempted while its newest token is being sampled; the step that knows it comes first
         leader = request.leader
         return leader is None or leader.status is Status.FINISHED or len(leader.token_ids) > leader.num_prompt

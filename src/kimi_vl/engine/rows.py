@@ -1,0 +1,245 @@
+"""The runner for a GPU: answers are written in rows that live on the device, one step of all rows without a word to the host.
+
+A row is a request that writes. Its newest token, its length, its pages and how it is sampled lie on the device, so a step needs nothing
+from the host but the pages that rows have newly taken; on CUDA it is one graph for each size of the batch. Prompts, and all of which more
+than one token is computed, go through the packed forward of `Runner`, and their requests then get a row.
+
+Letters: B rows, J pages of a row, O tokens of a page, W vocabulary.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.request import Request, Status
+from kimi_vl.engine.runner import Image, Launched, Runner
+from kimi_vl.engine.scheduler import Chunk, Limits
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.model.cache import PagedLatentCache, PagedStep
+from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.sampling import draw_rows, uniform_numbers
+
+BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows of a recorded step
+
+
+@dataclass
+class _Row:
+    """What the host knows of a row: whose it is, and how much of its page list the device has. With another list, or after tokens were
+    forced, it is the row of something that is no more."""
+
+    request: Request
+    pages: list[int]
+    num_forced: int
+    num_sent: int = 0
+
+
+class Rows:
+    """The tensors of all rows. Every one keeps its address, so that a graph may hold it.
+
+    `ids_B` is the newest token of a row, not yet in the cache; it stands at position `lengths_B`. `numbers_B` is the number of the token
+    that is drawn next, `drawn_B` what the last step drew, -1 where that was not possible. Rows that are not `active_B` compute a step like the
+    others and change nothing: they write into the page behind the pool's last.
+    """
+
+    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, cache: PagedLatentCache, table_width: int) -> None:
+        device, count = model.device, limits.max_running
+        self.model, self.cache = model, cache
+        self.page_size, self.spare_page = limits.page_size, limits.num_pages
+        self.ids_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.drawn_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.lengths_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.active_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.numbers_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.seeds_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.top_k_B = torch.zeros(count, dtype=torch.int64, device=device)
+        self.temperature_B = torch.zeros(count, dtype=torch.float32, device=device)
+        self.top_p_B = torch.ones(count, dtype=torch.float32, device=device)
+        self.min_p_B = torch.zeros(count, dtype=torch.float32, device=device)
+        self.page_table_BJ = torch.zeros(count, table_width, dtype=torch.int32, device=device)
+        self.placeholder = model.config.media_placeholder_token_id
+        self._cu_seqlens = torch.arange(count + 1, dtype=torch.int32, device=device)
+        self._nothing = torch.zeros(1, dtype=torch.int32, device=device)
+
+    def step(self, count: int, filters: bool) -> None:
+        """One token more for each active one of the first `count` rows. Asks the host nothing."""
+        active_B, lengths_B, table_BJ = self.active_B[:count], self.lengths_B[:count], self.page_table_BJ[:count]
+        own_B = table_BJ.gather(1, (lengths_B // self.page_size)[:, None])[:, 0].long()
+        pages_B = own_B.where(active_B > 0, self.spare_page)
+        slots_B = pages_B * self.page_size + lengths_B % self.page_size
+        self.cache.begin(PagedStep(slots_B, 0, table_BJ, self._cu_seqlens[: count + 1], (lengths_B + 1).int()))
+        decoder = self.model.language_model.model
+        tokens = TokenLayout(lengths_B, self._nothing, 0)
+        hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.model.ops, self.cache)
+        logits_BW = self.model.language_model.lm_head(hidden_BD).float()
+        drawn_B = self.draw(logits_BW, torch.arange(count, device=lengths_B.device), filters)
+        self.drawn_B[:count] = drawn_B
+        # -1 is no token; a request that has it ends, and until the host knows, its row goes on from any other.
+        self.ids_B[:count] = drawn_B.clamp(min=0).where(active_B > 0, self.ids_B[:count])
+        lengths_B += active_B
+        self.numbers_B[:count] += active_B
+
+    def draw(self, logits_QW: torch.Tensor, rows_Q: torch.Tensor, filters: bool) -> torch.Tensor:
+        """The next token of these rows, int64 [Q]; -1 where the logits are not finite."""
+        finite_Q = logits_QW.amax(-1).isfinite()
+        logits_QW[:, self.placeholder] = float("-inf")
+        uniforms_Q = uniform_numbers(self.seeds_B[rows_Q], self.numbers_B[rows_Q])
+        chosen = (self.top_k_B[rows_Q], self.top_p_B[rows_Q], self.min_p_B[rows_Q]) if filters else ()
+        return draw_rows(logits_QW, uniforms_Q, self.temperature_B[rows_Q], *chosen).where(finite_Q, -1)
+
+    def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
+        """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""
+        device = self.ids_B.device
+        whole = [
+            (row, request.num_computed, len(request.token_ids) - request.num_prompt, _signed(seed), request.params.top_k)
+            for row, request, seed in zip(rows, requests, seeds, strict=True)
+        ]
+        parts = [(request.params.temperature, request.params.top_p, request.params.min_p) for request in requests]
+        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = torch.tensor(whole, device=device).unbind(1)
+        temperature_Q, top_p_Q, min_p_Q = torch.tensor(parts, dtype=torch.float32, device=device).unbind(1)
+        for target, values in (
+            (self.lengths_B, lengths_Q),
+            (self.numbers_B, numbers_Q),
+            (self.seeds_B, seeds_Q),
+            (self.top_k_B, top_k_Q),
+            (self.temperature_B, temperature_Q),
+            (self.top_p_B, top_p_Q),
+            (self.min_p_B, min_p_Q),
+        ):
+            target[rows_Q] = values
+        return rows_Q
+
+
+class RowRunner(Runner):
+    """A runner that draws on the device. What it returns of a step are tokens that may still be on their way."""
+
+    def __init__(
+        self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int, context: int, graphs: bool | None = None
+    ) -> None:
+        """`context` is the most tokens that a request may have; `graphs` None: on CUDA. Raises: CapacityError if the pages do not fit."""
+        super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1)
+        with memory_limit("making room for rows", "lower max_running"):
+            self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size))
+        self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if graphs or (graphs is None and _on_gpu(model)) else None
+        self._row_of: dict[Request, int] = {}
+        self._rows: dict[int, _Row] = {}
+        self._free = list(range(limits.max_running))
+        self._active: tuple[int, ...] = ()
+
+    @torch.inference_mode()
+    def launch(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Launched:
+        """Compute a step: prompts, then rows; the prompts that sample get rows for the steps to come.
+
+        Raises: CapacityError when memory runs out, which happens before anything in the rows has changed.
+        """
+        self._drop()
+        writing = [chunk for chunk in chunks if chunk.count == 1 and self._has_row(chunk.request)]
+        reading = [chunk for chunk in chunks if chunk not in writing]
+        requests, tokens = [chunk.request for chunk in writing], list[torch.Tensor]()
+        logits = self._forward(reading, images) if reading else {}
+        if writing:
+            tokens.append(self._write(writing))
+        on_host = {request: logits_W for request, logits_W in logits.items() if request.draws_on_host}
+        begun = [request for request in logits if request not in on_host]
+        if begun:
+            tokens.append(self._begin(begun, torch.stack([logits[request] for request in begun])))
+        return Launched(list(chunks), [*requests, *begun], torch.cat(tokens) if tokens else None, on_host)
+
+    def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> torch.Tensor:
+        """Give requests their rows and their first tokens there, int64 [Q]."""
+        rows_Q = self._take_rows(requests)
+        drawn_Q = self.rows.draw(logits_QW, rows_Q, any(_filters(request) for request in requests))
+        self.rows.ids_B[rows_Q] = drawn_Q.clamp(min=0)
+        self.rows.numbers_B[rows_Q] += 1
+        return drawn_Q
+
+    def _write(self, chunks: Sequence[Chunk]) -> torch.Tensor:
+        """One step of the rows of these requests; their tokens, int64 [Q]."""
+        rows, device = [self._row_of[chunk.request] for chunk in chunks], self.model.device
+        if (active := tuple(sorted(rows))) != self._active:
+            self.rows.active_B.zero_()
+            self.rows.active_B[torch.tensor(active, device=device)] = 1
+            self._active = active
+        self._send_pages(rows)
+        count = min(size for size in (*BUCKETS, self.limits.max_running) if size > active[-1] or size == self.limits.max_running)
+        filters = any(_filters(chunk.request) for chunk in chunks)
+        if self._graphs is None:
+            self.rows.step(min(count, self.limits.max_running), filters)
+        else:
+            self._replay(min(count, self.limits.max_running), filters)
+        return self.rows.drawn_B[torch.tensor(rows, device=device)]
+
+    def _replay(self, count: int, filters: bool) -> None:
+        assert self._graphs is not None
+        if (count, filters) not in self._graphs:
+            self._graphs[count, filters] = self._record(count, filters)
+        self._graphs[count, filters].replay()
+
+    def _record(self, count: int, filters: bool) -> torch.cuda.CUDAGraph:
+        # Libraries choose kernels and reserve memory at first use, which a recording cannot hold. With no row active, running the
+        # step for that purpose changes nothing.
+        active_B = self.rows.active_B.clone()
+        self.rows.active_B.zero_()
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(2):
+                self.rows.step(count, filters)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+            self.rows.step(count, filters)
+        self.rows.active_B.copy_(active_B)
+        return graph
+
+    # Rows ------------------------------------------------------------------------------------------------------------
+
+    def _has_row(self, request: Request) -> bool:
+        """Whether the device has the request as it is now."""
+        row = self._rows.get(self._row_of.get(request, -1))
+        return row is not None and row.pages is request.pages and row.num_forced == request.num_forced
+
+    def _drop(self) -> None:
+        """Free the rows of requests that ended or lost their pages."""
+        gone = [request for request in self._row_of if request.status is not Status.RUNNING or not self._has_row(request)]
+        for request in gone:
+            row = self._row_of.pop(request)
+            del self._rows[row]
+            heapq.heappush(self._free, row)
+
+    def _take_rows(self, requests: Sequence[Request]) -> torch.Tensor:
+        for request in requests:
+            if request not in self._row_of:
+                self._row_of[request] = heapq.heappop(self._free)
+            row = self._row_of[request]
+            self._rows[row] = _Row(request, request.pages, request.num_forced)
+        rows = [self._row_of[request] for request in requests]
+        return self.rows.admit(rows, requests, [request.seed for request in requests])
+
+    def _send_pages(self, rows: Sequence[int]) -> None:
+        """Tell the device which pages the rows have taken since they last wrote."""
+        news = []
+        for number in rows:
+            row = self._rows[number]
+            news += [(number, k, row.pages[k]) for k in range(row.num_sent, len(row.pages))]
+            row.num_sent = len(row.pages)
+        if news:
+            rows_X, columns_X, pages_X = torch.tensor(news, device=self.model.device).unbind(1)
+            self.rows.page_table_BJ[rows_X, columns_X] = pages_X.int()
+
+
+def _filters(request: Request) -> bool:
+    params = request.params
+    return bool(params.top_k) or params.top_p < 1 or params.min_p > 0
+
+
+def _signed(seed: int) -> int:
+    return seed - 2**64 if seed >= 2**63 else seed
+
+
+def _on_gpu(model: KimiVLForConditionalGeneration) -> bool:
+    return model.device.type == "cuda"
