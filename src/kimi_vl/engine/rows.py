@@ -42,8 +42,8 @@ class Rows:
     """The tensors of all rows. Every one keeps its address, so that a graph may hold it.
 
     `ids_B` is the newest token of a row, not yet in the cache; it stands at position `lengths_B`. `numbers_B` is the number of the token
-    that is drawn next, `drawn_B` what the last step drew, -1 where that was not possible. Rows that are not `active_B` compute a step like the
-    others and change nothing: they write into the page behind the pool's last.
+    that is drawn next, `drawn_B` what the last step drew, -1 where that was not possible. Rows that are not `active_B` compute a step
+    like the others and change nothing: they write into the page behind the pool's last.
     """
 
     def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, cache: PagedLatentCache, table_width: int) -> None:
