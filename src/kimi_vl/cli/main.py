@@ -28,6 +28,7 @@ COMMANDS = {
     "ask": "ask a question about pictures and documents",
     "chat": "talk about pictures and documents in the terminal",
     "eval": "measure how well a checkpoint reads, answers, points and refuses",
+    "bench": "measure how fast this machine is, beside its limit",
     "doctor": "show what is installed, what this machine can run, and what is missing",
 }
 

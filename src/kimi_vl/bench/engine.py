@@ -1,0 +1,267 @@
+"""The engine with random weights of the true sizes: decode, first token, throughput and images, beside their limits and a peer.
+
+The protocol is the peer's: prompts of random tokens, one warm-up at each shape, nothing shared between prompts, no token ends an answer.
+A time to the first token is what a caller sees, from handing over ids or a picture to the first id.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from kimi_vl.bench.roofline import MACHINES, Machine, decode_bytes, prefill_flops, vision_flops
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.engine import Engine, Limits, Request, SamplingParams
+from kimi_vl.errors import CapacityError
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.processor.image import ImageProcessor, ImageProcessorConfig
+
+HERE = Path(__file__).parent
+ANSWER = 129  # tokens of a decode measurement, as the peer was measured
+OUTPUT = 256  # tokens of a throughput measurement
+PROMPT = 1024
+TEXT = 33  # tokens around a picture
+PICTURES = ImageProcessorConfig(  # those of Kimi-VL-A3B-Thinking-2506 (MODEL_SPEC §1.5)
+    in_token_limit=16_384,
+    patch_size=14,
+    merge_kernel_size=(2, 2),
+    image_mean=(0.5, 0.5, 0.5),
+    image_std=(0.5, 0.5, 0.5),
+    pad_input=True,
+)
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What is measured."""
+
+    decode: Sequence[tuple[int, int]]  # requests, context
+    first_token: Sequence[int]
+    throughput: Sequence[int]
+    images: Sequence[tuple[int, int, int]]  # how many, width, height
+    answer: int = ANSWER
+    output: int = OUTPUT
+    prompt: int = PROMPT
+
+
+FULL = Shapes(
+    decode=((1, 1024), (1, 16_384), (1, 65_536), (1, 120_000), (8, 1024), (32, 1024)),
+    first_token=(1024, 16_384, 65_536, 120_000),
+    throughput=(1, 8, 32, 128, 256),
+    images=((1, 1792, 1792), (1, 1024, 768), (4, 1792, 1792)),
+)
+QUICK = Shapes(
+    decode=((1, 64), (4, 64)),
+    first_token=(64, 200),
+    throughput=(1, 8),
+    images=((1, 224, 168), (2, 224, 168)),
+    answer=17,
+    output=16,
+    prompt=64,
+)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number: `share` is how much of the machine's limit was reached; peer and goal are None where there is none for this shape."""
+
+    what: str
+    value: float
+    unit: str
+    limit: float | None
+    share: float | None
+    peer: float | None
+    goal: float | None
+
+
+def official_config() -> KimiVLConfig:
+    return KimiVLConfig.from_file(HERE / "kimi_vl_a3b.json")
+
+
+@torch.no_grad()
+def random_model(config: KimiVLConfig, device: torch.device, dtype: torch.dtype) -> KimiVLForConditionalGeneration:
+    """Weights from N(0, 0.02), norms 1, biases 0: tokens spread over all experts, as trained ones do. Raises: CapacityError."""
+    try:
+        model = KimiVLForConditionalGeneration(config, device=device, dtype=dtype).requires_grad_(False)
+    except torch.OutOfMemoryError as error:
+        raise CapacityError(f"the model does not fit into the memory of {device}: {error}") from None
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 1:
+            parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
+        else:
+            parameter.normal_(0.0, 0.02)
+    model.choose_implementations()
+    return model
+
+
+class EngineBench:
+    """Measures one engine. `processor` turns pictures into patches, as a caller's would be."""
+
+    def __init__(self, engine: Engine, processor: ImageProcessor, shapes: Shapes, *, seed: int = 0) -> None:
+        self.engine, self.processor, self.shapes = engine, processor, shapes
+        self.config = engine.model.config
+        self.rng = np.random.default_rng(seed)
+        self.machine = _machine(engine.model.device)
+        self.anchors = json.loads((HERE / "anchors.json").read_text(encoding="utf-8")) if self.is_official else {}
+
+    @property
+    def is_official(self) -> bool:
+        return self.config == official_config()
+
+    def measurements(self) -> Iterator[Measurement]:
+        for batch, context in self.shapes.decode:
+            yield self.decode(batch, context)
+        for context in self.shapes.first_token:
+            yield self.first_token(context)
+        for batch in self.shapes.throughput:
+            yield self.throughput(batch)
+        for count, width, height in self.shapes.images:
+            yield self.images(count, width, height)
+
+    def decode(self, batch: int, context: int) -> Measurement:
+        """Milliseconds of a step while `batch` answers are written behind `context` tokens."""
+        steps = self.shapes.answer - 1
+
+        def run() -> float:
+            seen = self.answered([self.prompt(context) for _ in range(batch)], self.shapes.answer)
+            return (max(times[-1] for times in seen) - max(times[0] for times in seen)) / steps * 1e3
+
+        limit = decode_bytes(self.config, batch, context) / self.machine.read_bytes_s * 1e3 if self.machine else None
+        return self._lower(f"decode {batch} x {context:,}", _best(run), "ms a step", limit)
+
+    def first_token(self, context: int) -> Measurement:
+        def run() -> float:
+            prompt, began = self.prompt(context), time.perf_counter()
+            return (self.answered([prompt], 2)[0][0] - began) * 1e3
+
+        limit = prefill_flops(self.config, context) / self.machine.flops_s * 1e3 if self.machine else None
+        return self._lower(f"first token {context:,}", _best(run, 3), "ms", limit)
+
+    def throughput(self, batch: int) -> Measurement:
+        """Answered tokens a second, all requests at once, prompts included in the time."""
+
+        def run() -> float:
+            prompts, began = [self.prompt(self.shapes.prompt) for _ in range(batch)], time.perf_counter()
+            seen = self.answered(prompts, self.shapes.output)
+            return batch * self.shapes.output / (max(times[-1] for times in seen) - began)
+
+        limit = None
+        if self.machine:
+            contexts = range(self.shapes.prompt, self.shapes.prompt + self.shapes.output)
+            reading = sum(decode_bytes(self.config, batch, context) for context in contexts) / self.machine.read_bytes_s
+            limit = batch * self.shapes.output / (batch * prefill_flops(self.config, self.shapes.prompt) / self.machine.flops_s + reading)
+        value = max(run() for _ in range(3))  # the first is the warm-up
+        name = f"throughput {batch}"
+        return Measurement(name, value, "tokens a second", limit, limit and value / limit, *self._anchor(name))
+
+    def images(self, count: int, width: int, height: int) -> Measurement:
+        """Milliseconds from pictures in memory until every request that shows one has its first token."""
+        patches = [0]
+
+        def run() -> float:
+            pictures = [Image.fromarray(self.rng.integers(0, 256, (height, width, 3), dtype=np.uint8)) for _ in range(count)]
+            began = time.perf_counter()
+            requests: list[Request] = []
+            for picture in pictures:
+                pixels, grids = self.processor([picture])
+                patches[0] = pixels.shape[0]
+                ids = [
+                    *self.prompt(TEXT // 2),
+                    *[self.config.media_placeholder_token_id] * (patches[0] // 4),
+                    *self.prompt(TEXT - TEXT // 2),
+                ]
+                requests += self.engine.submit(ids, _params(2), end_ids=(), images=(pixels, grids))
+            return (max(times[0] for times in self.watch(requests)) - began) * 1e3
+
+        value = _best(run, 3)
+        limit = None
+        if self.machine:
+            flops = vision_flops(self.config, patches[0]) + prefill_flops(self.config, patches[0] // 4 + TEXT)
+            limit = count * flops / self.machine.flops_s * 1e3
+        name = f"image {width}x{height}" if count == 1 else f"{count} images {width}x{height}"
+        return self._lower(name, value, "ms", limit)
+
+    # How -------------------------------------------------------------------------------------------------------------
+
+    def prompt(self, length: int) -> list[int]:
+        """Random tokens of text."""
+        return self.rng.integers(10, self.config.text_config.vocab_size * 97 // 100, length).tolist()
+
+    def answered(self, prompts: Sequence[Sequence[int]], tokens: int) -> list[list[float]]:
+        """For each prompt the times at which its tokens came."""
+        return self.watch([self.engine.submit(prompt, _params(tokens), end_ids=())[0] for prompt in prompts])
+
+    def watch(self, requests: Sequence[Request]) -> list[list[float]]:
+        times: dict[Request, list[float]] = {request: [] for request in requests}
+        while not self.engine.is_idle:
+            for event in self.engine.step():
+                if event.error is not None:
+                    raise event.error
+                times[event.request] += [time.perf_counter()] * len(event.token_ids)
+        return list(times.values())
+
+    def _lower(self, what: str, value: float, unit: str, limit: float | None) -> Measurement:
+        return Measurement(what, value, unit, limit, limit and limit / value, *self._anchor(what))
+
+    def _anchor(self, what: str) -> tuple[float | None, float | None]:
+        found = self.anchors.get(what, {})
+        return found.get("peer"), found.get("goal")
+
+
+def report(bench: EngineBench, measured: Sequence[Measurement]) -> dict[str, Any]:
+    """Everything that says what the numbers are worth."""
+    device, limits = bench.engine.model.device, bench.engine.limits
+    return {
+        "what": "kimi-vl bench engine",
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "dtype": str(bench.engine.model.dtype).removeprefix("torch."),
+        "weights": "random, of the official sizes" if bench.is_official else "random, of another configuration",
+        "limits": asdict(limits),
+        "roofline": asdict(bench.machine) if bench.machine else None,
+        "peer": bench.anchors.get("peer"),
+        "peer_machine": bench.anchors.get("machine"),
+        "measured": [asdict(m) for m in measured],
+    }
+
+
+def planned_limits(config: KimiVLConfig, *, free_bytes: int, max_running: int, step_tokens: int, page_size: int = 64) -> Limits:
+    """As many pages as fit beside what a step computes. Raises: CapacityError if that is less than one full context."""
+    text = config.text_config
+    page_bytes = page_size * text.num_hidden_layers * text.latent_dim * 2
+    # What a prompt's token takes at most: experts' inner rows, queries, keys and values, the residual stream. Not measured yet on a GPU.
+    experts, heads = text.num_experts_per_tok * text.moe_intermediate_size, text.num_attention_heads * text.qk_head_dim
+    widest = 3 * experts + 4 * heads + 6 * text.hidden_size
+    workspace = step_tokens * widest * 2 + max_running * text.vocab_size * 4 * 3
+    pages = (free_bytes - workspace) // page_bytes
+    if pages < 1:
+        raise CapacityError(
+            f"{free_bytes / 1e9:.1f} GB are free beside the weights, and a step of {step_tokens:,} tokens takes {workspace / 1e9:.1f}; "
+            "lower step_tokens or max_running"
+        )
+    return Limits(num_pages=int(pages), page_size=page_size, max_running=max_running, step_tokens=step_tokens, shares_prefixes=False)
+
+
+def _best(run: Callable[[], float], times: int = 2) -> float:
+    """The least of several runs behind a warm-up."""
+    run()
+    return min(run() for _ in range(times))
+
+
+def _params(tokens: int) -> SamplingParams:
+    return SamplingParams(temperature=1.0, max_tokens=tokens)
+
+
+def _machine(device: torch.device) -> Machine | None:
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((machine for part, machine in MACHINES.items() if part in name), None)

@@ -1,0 +1,72 @@
+"""`kimi-vl bench engine` on a small network: every number is there, of the work that it names."""
+
+import json
+
+import pytest
+import torch
+
+from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, planned_limits, random_model
+from kimi_vl.checkpoint import locate_checkpoint
+from kimi_vl.cli.main import main
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.engine import Engine
+from kimi_vl.errors import CapacityError
+from kimi_vl.processor.image import ImageProcessor
+
+CONFIG = locate_checkpoint(None) / "config.json"
+
+
+@pytest.fixture(scope="module")
+def bench():
+    config = KimiVLConfig.from_file(CONFIG)
+    limits = planned_limits(config, free_bytes=1 << 30, max_running=8, step_tokens=256)
+    return EngineBench(Engine(random_model(config, torch.device("cpu"), torch.float32), limits), ImageProcessor(PICTURES), QUICK)
+
+
+def test_the_command_prints_one_document_and_keeps_it(capsys, tmp_path):
+    target = tmp_path / "bench.json"
+    code = main(["bench", "engine", "--quick", "--device", "cpu", "--config", str(CONFIG), "--max-running", "8", "--output", str(target)])
+    assert code == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads(target.read_text())
+    assert [row["what"] for row in document["measured"]] == [
+        *("decode 1 x 64", "decode 4 x 64", "first token 64", "first token 200", "throughput 1", "throughput 8"),
+        *("image 224x168", "2 images 224x168"),
+    ]
+    assert all(row["value"] > 0 for row in document["measured"])
+    assert document["device"] == "cpu"
+
+
+def test_a_measurement_runs_the_work_it_names(bench, monkeypatch):
+    asked = []
+    submit = bench.engine.submit
+
+    def watched(ids, params, **options):
+        asked.append((len(ids), params.max_tokens, options.get("images") is not None))
+        return submit(ids, params, **options)
+
+    monkeypatch.setattr(bench.engine, "submit", watched)
+    bench.decode(4, 64)
+    assert asked == [(64, 17, False)] * 4 * 3  # a warm-up and two runs
+    asked.clear()
+    bench.images(2, 224, 168)
+    assert asked == [(33 + 8 * 6, 2, True)] * 2 * 4
+
+
+def test_weights_are_random_and_spread_tokens_over_the_experts(bench):
+    model = bench.engine.model
+    hidden = torch.randn(256, model.config.text_config.hidden_size)
+    chosen, _ = next(layer.mlp for layer in model.language_model.model.layers if hasattr(layer.mlp, "gate")).gate(hidden)
+    assert chosen.unique().numel() == model.config.text_config.n_routed_experts
+    assert (model.language_model.model.norm.weight == 1).all()
+
+
+def test_a_plan_that_leaves_no_page_is_refused_with_the_numbers():
+    with pytest.raises(CapacityError, match=r"0\.0 GB are free beside the weights, and a step of 4,096 tokens takes"):
+        planned_limits(KimiVLConfig.from_file(CONFIG), free_bytes=1000, max_running=8, step_tokens=4096)
+
+
+@pytest.mark.parametrize("arguments", [["--max-running", "0"], ["--step-tokens", "-5"], ["--config", "nowhere.json"]])
+def test_arguments_that_cannot_work_end_in_one_line(arguments, capsys):
+    assert main(["bench", "engine", "--quick", "--device", "cpu", *arguments]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
