@@ -6,26 +6,27 @@ import pytest
 import torch
 
 from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, planned_limits, random_model
-from kimi_vl.checkpoint import locate_checkpoint
 from kimi_vl.cli.main import main
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Engine
 from kimi_vl.errors import CapacityError
 from kimi_vl.processor.image import ImageProcessor
+from tests.configs import TINY
 
-CONFIG = locate_checkpoint(None) / "config.json"
+CONFIG = KimiVLConfig.from_dict(TINY)
 
 
 @pytest.fixture(scope="module")
 def bench():
-    config = KimiVLConfig.from_file(CONFIG)
-    limits = planned_limits(config, free_bytes=1 << 30, max_running=8, step_tokens=256)
+    config = CONFIG
+    limits = planned_limits(config, free_bytes=1 << 26, max_running=8, step_tokens=256)
     return EngineBench(Engine(random_model(config, torch.device("cpu"), torch.float32), limits), ImageProcessor(PICTURES), QUICK)
 
 
 def test_the_command_prints_one_document_and_keeps_it(capsys, tmp_path):
-    target = tmp_path / "bench.json"
-    code = main(["bench", "engine", "--quick", "--device", "cpu", "--config", str(CONFIG), "--max-running", "8", "--output", str(target)])
+    target, config = tmp_path / "bench.json", tmp_path / "config.json"
+    config.write_text(json.dumps(TINY))
+    code = main(["bench", "engine", "--quick", "--device", "cpu", "--config", str(config), "--max-running", "8", "--output", str(target)])
     assert code == 0
     document = json.loads(capsys.readouterr().out)
     assert document == json.loads(target.read_text())
@@ -63,7 +64,7 @@ def test_weights_are_random_and_spread_tokens_over_the_experts(bench):
 
 def test_a_plan_that_leaves_no_page_is_refused_with_the_numbers():
     with pytest.raises(CapacityError, match=r"0\.0 GB are free beside the weights, and a step of 4,096 tokens takes"):
-        planned_limits(KimiVLConfig.from_file(CONFIG), free_bytes=1000, max_running=8, step_tokens=4096)
+        planned_limits(CONFIG, free_bytes=1000, max_running=8, step_tokens=4096)
 
 
 @pytest.mark.parametrize("arguments", [["--max-running", "0"], ["--step-tokens", "-5"], ["--config", "nowhere.json"]])

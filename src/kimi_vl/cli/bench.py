@@ -9,7 +9,7 @@ from pathlib import Path
 from kimi_vl.cli.console import Console
 from kimi_vl.errors import InputError
 
-CPU_BYTES = 2 << 30  # for the latent cache and a step's work on a CPU, where this is for seeing that it works
+CPU_BYTES = 1 << 28  # for the latent cache and a step's work on a CPU, where this is for seeing that it works
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
