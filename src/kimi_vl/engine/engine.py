@@ -6,7 +6,7 @@ Knows token ids and patches. Every request ends exactly once, with a reason; wha
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from kimi_vl.engine.prefix import ImageSpan, image_digest
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.runner import Image, Runner
-from kimi_vl.engine.sampling import Sampler, SamplingParams
+from kimi_vl.engine.sampling import Constraint, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CapacityError, CheckpointError, InputError, KimiVLError, PromptTooLong, ShapeError
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -59,9 +59,11 @@ class Engine:
         n: int = 1,
         priority: int = 0,
         tenant: str = "",
+        constraint: Callable[[], Constraint] | None = None,
     ) -> list[Request]:
         """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and
-        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing.
+        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing. `constraint` makes what each
+        answer must look like, and is called once for each.
 
         Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
         CapacityError for one that would not fit if it were alone.
@@ -76,13 +78,15 @@ class Engine:
         pictures = _pictures(images, tenant)
         spans = self._spans(input_ids, pictures)
         budget = min(params.max_tokens, limit - len(input_ids))
+        constraints = [None if constraint is None else constraint() for _ in range(n)]
         requests: list[Request] = []
         for sample in range(n):
             request = Request(list(input_ids), params, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
             request.leader = requests[0] if requests else None
             self.scheduler.add(request)  # the first raises or none does: they are alike
             seed = None if params.seed is None else (params.seed + sample) % 2**64
-            self._samplers[request] = Sampler(replace(params, seed=seed), never=[self.model.config.media_placeholder_token_id])
+            never = [self.model.config.media_placeholder_token_id]
+            self._samplers[request] = Sampler(replace(params, seed=seed), never=never, constraint=constraints[sample])
             self._images[request] = pictures
             requests.append(request)
         return requests
@@ -97,7 +101,7 @@ class Engine:
         for request, logits_W in logits.items():
             try:
                 sampled[request] = self._samplers[request].draw(logits_W)
-            except CheckpointError as error:
+            except (CheckpointError, InputError) as error:
                 errors[request] = error
         events = [self._end(request, error) for request, error in errors.items()]
         ended = set(self.scheduler.commit(chunks, sampled))
@@ -109,13 +113,19 @@ class Engine:
         return events
 
     def force(self, request: Request, token_ids: Iterable[int]) -> Event:
-        """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them."""
-        before = len(request.token_ids)
-        self.scheduler.force(request, token_ids)
+        """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them. Those that its constraint forbids
+        end it."""
+        given = () if request.status is Status.FINISHED else tuple(token_ids)[: request.budget - request.num_answered]
+        try:
+            for token in given:
+                self._samplers[request].take(token)
+        except InputError as error:
+            return self._end(request, error)
+        self.scheduler.force(request, given)
         ended = request.status is Status.FINISHED
         if ended:
             self._forget(request)
-        return Event(request, tuple(request.token_ids[before:]), ended)
+        return Event(request, given, ended)
 
     def cancel(self, request: Request) -> None:
         """End a request now; it gives no more tokens, and its pages are free. Once more, or after its end, this changes nothing."""

@@ -25,10 +25,13 @@ class Constraint(Protocol):
     """
 
     def allowed(self) -> torch.Tensor | None:
-        """Which tokens may come next, bool [W] on the CPU with at least one of them true; None for all."""
+        """Which tokens may come next, bool [W] on the CPU with at least one of them true, not to be written to; None for all.
+
+        Raises: InputError where nothing may.
+        """
 
     def take(self, token: int) -> None:
-        """The answer's next token, drawn or forced."""
+        """The answer's next token, drawn or forced. Raises: InputError for a forced one that cannot stand here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,9 +101,10 @@ def _shown(value: object) -> str:
 class Sampler:
     """Draws the tokens of one answer. Two samplers of equal parameters with a seed draw alike from equal logits."""
 
-    def __init__(self, params: SamplingParams, *, never: Iterable[int] = ()) -> None:
+    def __init__(self, params: SamplingParams, *, never: Iterable[int] = (), constraint: Constraint | None = None) -> None:
         """`never` are token ids that are not drawn whatever their logits, such as the image placeholder, which only a prompt may hold."""
         self.params = params
+        self._constraint = constraint
         self._never_N = torch.tensor(list(never), dtype=torch.int64)
         self._generator = torch.Generator()
         if params.seed is None:
@@ -109,18 +113,36 @@ class Sampler:
             self._generator.manual_seed(params.seed)
 
     def draw(self, logits_W: torch.Tensor) -> int:
-        """The next token after logits [W] of any float dtype and device (host sync).
+        """The next token after logits [W] of any float dtype and device (host sync). What may not come is left out before any filter.
 
-        Raises: CheckpointError for NaN or infinite logits, which only damaged weights or an overflowing dtype produce.
+        Raises: CheckpointError for NaN or infinite logits, which only damaged weights or an overflowing dtype produce; InputError where
+        the constraint lets nothing follow.
         """
-        params = self.params
-        if not math.isfinite(peak := float(logits_W.max())):
-            raise CheckpointError(
-                f"the model's largest logit is {peak}; the weights are damaged, or overflow in their dtype: try dtype='float32'"
-            )
+        _check_finite(logits_W)
         logits_W = logits_W.index_fill(0, self._never_N.to(logits_W.device), -math.inf)
+        if self._constraint is not None and (allowed_W := self._constraint.allowed()) is not None:
+            logits_W = logits_W.masked_fill(~allowed_W.to(logits_W.device), -math.inf)
+            _check_finite(logits_W)  # all that is allowed may have had a logit of -inf
+        token = self._choose(logits_W)
+        self.take(token)
+        return token
+
+    def take(self, token: int) -> None:
+        """A token that the answer goes on with without having been drawn. Raises: InputError where the constraint forbids it."""
+        if self._constraint is not None:
+            self._constraint.take(token)
+
+    def _choose(self, logits_W: torch.Tensor) -> int:
+        params = self.params
         if params.temperature == 0:
             return int(logits_W.argmax())
         probs_W = token_probabilities(logits_W, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p)
         uniform = float(torch.rand((), generator=self._generator, dtype=torch.float64))
         return draw_token(probs_W, uniform)
+
+
+def _check_finite(logits_W: torch.Tensor) -> None:
+    if not math.isfinite(peak := float(logits_W.max())):
+        raise CheckpointError(
+            f"the model's largest logit is {peak}; the weights are damaged, or overflow in their dtype: try dtype='float32'"
+        )
