@@ -1,4 +1,4 @@
-"""Grammars as constraints over nano's tokenizer and over a small one: which tokens may come, and that marks may share tokens with a document."""
+"""Grammars as constraints over nano's tokenizer and small ones: which tokens may come, and where the thinking ends."""
 
 import json
 import random
@@ -233,13 +233,8 @@ def test_e12_a_property_cannot_come_again_under_another_spelling_of_its_name():
 
 
 HOSTILE_PATTERNS = [
-    "(a+)+b",
-    "(a|aa)*c",
-    "[a-z]{1,100000}",
-    "(([a-z]{1,100}){1,100}){1,100}",
-    "(a|b)*a(a|b){30}",
-    "(.*a.{40}b.*){5}",
-    "(.{1,1000}){1,1000}x",
+    *("(a+)+b", "(a|aa)*c", "[a-z]{1,100000}", "(([a-z]{1,100}){1,100}){1,100}"),
+    *("(a|b)*a(a|b){30}", "(.*a.{40}b.*){5}", "(.{1,1000}){1,1000}x"),
 ]
 
 
@@ -252,8 +247,7 @@ def test_e4_a_pattern_that_explodes_elsewhere_costs_milliseconds_a_token(pattern
         started = time.process_time()
         try:
             may = sorted(allowed(rule) - processor().tokenizer.end_ids)
-        except InputError as error:
-            assert "too many expressions constructed" in str(error)  # where it is cut short
+        except InputError:  # too many expressions constructed: where it is cut short
             may = []
         times.append(time.process_time() - started)
         if not may:
