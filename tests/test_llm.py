@@ -149,7 +149,7 @@ def said(so_far):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"schema": {"type": "object"}}, "schema is not supported yet"),
+        ({"schema": {"type": "strin"}}, "the schema cannot be compiled: Invalid type: strin"),
         ({"thinking": "maybe"}, "thinking is 'maybe'; it must be one of 'auto', 'on', 'off'"),
         ({"thinking": ["on"]}, "thinking is"),
         ({"temprature": 1.0}, "no option 'temprature'; did you mean 'temperature'"),

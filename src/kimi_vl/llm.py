@@ -22,6 +22,7 @@ from kimi_vl.media import Frames, load_frames
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN, Processor
 from kimi_vl.processor.chat import MAX_IMAGES
+from kimi_vl.processor.grammar import Grammar
 from kimi_vl.processor.labels import time_label
 from kimi_vl.processor.reply import Piece, Reply
 
@@ -142,8 +143,11 @@ class KimiVL:
     """A loaded model with its processor and its recommended settings. One request at a time.
 
     Every method takes the same options: `thinking` ("auto": the model decides, "on", "off"), `max_thinking_tokens`, `max_tokens`,
-    `temperature`, `top_p`, `top_k`, `min_p`, `seed`, `stop` (up to four strings). None means what the checkpoint recommends. They
-    raise InputError for a value out of range, MediaError for a file that is no picture, PromptTooLong before any work is done.
+    `temperature`, `top_p`, `top_k`, `min_p`, `seed`, `stop` (up to four strings), `schema`. None means what the checkpoint recommends.
+    They raise InputError for a value out of range, MediaError for a file that is no picture, PromptTooLong before any work is done.
+
+    `schema` is a JSON schema (a dict, or its text) or a `Grammar`: the answer's `text` is then a document of it and nothing else, behind
+    whatever thinking. With the finish_reason "length" it is only the beginning of one. Stop strings are not looked for in documents.
     """
 
     def __init__(self, model: KimiVLForConditionalGeneration, processor: Processor, *, name: str, defaults: SamplingParams) -> None:
@@ -203,17 +207,22 @@ class KimiVL:
 
     def stream_chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> AnswerStream:
         """As `chat`, piece by piece."""
-        thinking, params = resolve_options(self.defaults, **options)
+        thinking, params, grammar = resolve_options(self.defaults, **options)
         prompt = self.processor.prompt(messages, PREFIXES[thinking])
         tokenizer = self.processor.tokenizer
+        constraint = None
+        if grammar is not None:
+            constraint = grammar.constraint(tokenizer, thinking, vocab_size=self.model.config.text_config.vocab_size)
         images = None
         if prompt.pixel_values is not None and prompt.image_grid_hws is not None:
             images = (prompt.pixel_values, prompt.image_grid_hws)
-        generation = Generation(self.model, prompt.input_ids, params, end_ids=tokenizer.end_ids, images=images)
+        generation = Generation(self.model, prompt.input_ids, params, end_ids=tokenizer.end_ids, images=images, constraint=constraint)
         reply = Reply(
             tokenizer,
             thinking_started=thinking == "on",
-            stop=params.stop,
+            thinking_over=thinking == "off",
+            document=grammar is not None,
+            stop=() if grammar is not None else params.stop,
             max_thinking_tokens=0 if thinking == "off" else params.max_thinking_tokens,
         )
         return AnswerStream(generation, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens)
@@ -243,10 +252,8 @@ def resolve_options(
     stop: str | Sequence[str] | None = None,
     schema: object = None,
     **values: Any,
-) -> tuple[Thinking, SamplingParams]:
+) -> tuple[Thinking, SamplingParams, Grammar | None]:
     """What the options of a request mean beside a checkpoint's defaults. Raises: InputError for an unknown one or a bad value."""
-    if schema is not None:
-        raise InputError("schema is not supported yet: answers are free text; leave it out and parse `text`")
     if thinking not in tuple(PREFIXES):
         raise InputError(f"thinking is {thinking!r}; it must be one of {', '.join(map(repr, PREFIXES))}")
     known = [field.name for field in fields(SamplingParams)]
@@ -258,7 +265,9 @@ def resolve_options(
             )
     if stop is not None:
         values["stop"] = (stop,) if isinstance(stop, str) else tuple(stop) if isinstance(stop, list) else stop
-    return thinking, replace(defaults, **{name: value for name, value in values.items() if value is not None})
+    params = replace(defaults, **{name: value for name, value in values.items() if value is not None})
+    grammar = schema if schema is None or isinstance(schema, Grammar) else Grammar.json_schema(schema)
+    return thinking, params, grammar
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

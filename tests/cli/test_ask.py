@@ -81,6 +81,15 @@ def test_every_sampling_option_reaches_the_model(terminal, monkeypatch):
     }
 
 
+def test_a_schema_makes_the_answer_a_json_document(terminal, tmp_path):
+    terminal.use(scripted_llm(tokens_of("◁think▷4 + 3 = 7◁/think▷", '{"total": 7}')))
+    (tmp_path / "s.json").write_text('{"type": "object", "properties": {"total": {"type": "integer"}}, "required": ["total"]}')
+    result = terminal.run("ask", "What is the total?", "--schema", str(tmp_path / "s.json"))
+    assert (result.code, result.out, result.err) == (0, '{"total": 7}\n', "thinking: 4 + 3 = 7\n\n")
+    document = json.loads(terminal.run("ask", "What is the total?", "--json", "--schema", str(tmp_path / "s.json")).out)
+    assert (json.loads(document["text"]), document["finish_reason"]) == ({"total": 7}, "stop")
+
+
 def test_the_question_can_come_from_standard_input(terminal, picture):
     llm = terminal.use(scripted_llm(tokens_of("fine")))
     assert terminal.run("ask", "-", stdin="What is\nthe total?\n").code == 0
@@ -102,7 +111,13 @@ def test_the_question_can_come_from_standard_input(terminal, picture):
         (["notes.cfg", "?"], "notes.cfg is a text file, not a picture"),
         (["evil\x1b[31m\nname.png", "?"], "evil[31m name.png does not exist"),
         (["https://example.org/a.png", "?"], "https://example.org/a.png is a URL"),
-        (["?", "--schema", "s.json"], "schema is not supported yet"),
+        (["?", "--schema", "nowhere.json"], "the schema nowhere.json cannot be read: No such file or directory"),
+        (["?", "--schema", "folder"], "the schema folder cannot be read: Is a directory"),
+        (["?", "--schema", "nu\0l"], "cannot be read"),
+        (["?", "--schema", "latin.json"], "the schema latin.json cannot be read: it is no UTF-8 text"),
+        (["?", "--schema", "notes.cfg"], "notes.cfg: the schema is no JSON"),
+        (["?", "--schema", "typo.json"], "typo.json: the schema has 'requried' at #, which is not supported; did you mean 'required'"),
+        (["?", "--schema", "huge.json"], "huge.json: the schema has 131,073 characters; at most 131,072 bytes"),
         (["?", "--quantize", "int4"], "quantize is 'int4'; quantising while loading is not supported yet"),
         (["?", "--temperature", "nan"], "temperature is nan; it must be a number from 0 to 2"),
         (["?", "--top-p", "0"], "top_p is 0, which leaves no token"),
@@ -120,6 +135,9 @@ def test_a_wrong_argument_ends_with_one_line_and_exit_code_2(arguments, message,
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.cfg").write_text("a = 1\n")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "latin.json").write_bytes(b'{"title": "\xe9"}')
+    (tmp_path / "typo.json").write_text('{"requried": ["a"]}')
+    (tmp_path / "huge.json").write_text(" " * 10_000_000)
     arguments = [str(tiny_folder) if argument == "TINY" else argument for argument in arguments]
     result = terminal.run("ask", *arguments, stdin="")
     assert (result.code, result.out) == (2, "")
@@ -128,7 +146,7 @@ def test_a_wrong_argument_ends_with_one_line_and_exit_code_2(arguments, message,
 
 
 def test_wrong_files_and_options_are_found_before_the_model_is_loaded(terminal):
-    for arguments in (["nowhere.png", "?"], ["?", "--temperature", "9"], ["?", "--schema", "s.json"]):
+    for arguments in (["nowhere.png", "?"], ["?", "--temperature", "9"], ["?", "--schema", "nowhere.json"]):
         result = terminal.run("ask", *arguments, "--model", "no such model")
         assert "no such model" not in result.err
         assert result.code == 2

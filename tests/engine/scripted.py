@@ -27,7 +27,8 @@ class ScriptedModel:
     device = torch.device("cpu")
 
     def __init__(self, script: Script, *, context: int = 1000, vocabulary: int = VOCABULARY) -> None:
-        self.config = SimpleNamespace(text_config=SimpleNamespace(max_position_embeddings=context), media_placeholder_token_id=PLACEHOLDER)
+        text_config = SimpleNamespace(max_position_embeddings=context, vocab_size=vocabulary)
+        self.config = SimpleNamespace(text_config=text_config, media_placeholder_token_id=PLACEHOLDER)
         self.script = script
         self.vocabulary = vocabulary
         self.steps: list[list[int]] = []

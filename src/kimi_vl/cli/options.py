@@ -7,10 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kimi_vl.cli.console import Console
+from kimi_vl.errors import InputError
 
 if TYPE_CHECKING:
     from kimi_vl.llm import Answer, KimiVL
     from kimi_vl.media import Frames
+    from kimi_vl.processor.grammar import Grammar
 
 OFFICIAL = "moonshotai/Kimi-VL-A3B-Thinking-2506"
 NOTICE = f"nano is a small demonstration model for printed English documents; the official model: --model {OFFICIAL}"
@@ -40,7 +42,7 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--min-p", type=float, metavar="P", help="draw from tokens at least P times as likely as the likeliest")
     group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     group.add_argument("--stop", action="append", metavar="TEXT", help="end the answer before TEXT; can be given four times")
-    group.add_argument("--schema", metavar="FILE", help="not supported yet: answers are free text")
+    group.add_argument("--schema", metavar="FILE", help="answer with a JSON document that is valid against the JSON schema in this file")
 
 
 def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -48,8 +50,27 @@ def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
     from kimi_vl.llm import DEFAULT_PARAMS, resolve_options
 
     options = {name: getattr(args, name) for name in SAMPLING if getattr(args, name) is not None}
+    if args.schema is not None:
+        options["schema"] = read_schema(args.schema)
     resolve_options(DEFAULT_PARAMS, **options)
     return options
+
+
+def read_schema(path: str) -> Grammar:
+    """The JSON schema in a file. Raises: InputError for a file that cannot be read, or whose schema is refused, with its name."""
+    from kimi_vl.processor.grammar import Grammar
+    from kimi_vl.processor.schema import MAX_SCHEMA_BYTES
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(MAX_SCHEMA_BYTES + 1)
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+        raise InputError(f"the schema {path} cannot be read: {reason}") from None
+    try:
+        return Grammar.json_schema(text)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def load_pictures(paths: list[str]) -> list[Frames]:

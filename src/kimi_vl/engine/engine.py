@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -16,7 +16,7 @@ from kimi_vl.engine.prefix import ImageSpan, image_digest
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
 from kimi_vl.engine.runner import Image, Launched, Runner
-from kimi_vl.engine.sampling import Sampler, SamplingParams
+from kimi_vl.engine.sampling import Constraint, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -81,9 +81,11 @@ class Engine:
         n: int = 1,
         priority: int = 0,
         tenant: str = "",
+        constraint: Callable[[], Constraint] | None = None,
     ) -> list[Request]:
         """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and
-        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing.
+        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing. `constraint` makes what each
+        answer must look like, and is called once for each.
 
         Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
         CapacityError for one that would not fit if it were alone.
@@ -98,14 +100,16 @@ class Engine:
         pictures = _pictures(images, tenant)
         spans = self._spans(input_ids, pictures)
         budget = min(params.max_tokens, limit - len(input_ids))
+        constraints = [None if constraint is None else constraint() for _ in range(n)]
         requests: list[Request] = []
         for sample in range(n):
             request = Request(list(input_ids), params, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
             request.leader = requests[0] if requests else None
             self.scheduler.add(request)  # the first raises or none does: they are alike
             seed = None if params.seed is None else (params.seed + sample) % 2**64
-            sampler = Sampler(replace(params, seed=seed), never=[self.model.config.media_placeholder_token_id])
-            request.seed = sampler.seed
+            never = [self.model.config.media_placeholder_token_id]
+            sampler = Sampler(replace(params, seed=seed), never=never, constraint=constraints[sample])
+            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None
             self._samplers[request] = sampler
             self._images[request] = pictures
             requests.append(request)
@@ -139,7 +143,7 @@ class Engine:
             if request.status is not Status.FINISHED:
                 try:
                     sampled[request] = self._samplers[request].draw(logits_W, len(request.token_ids) - request.num_prompt)
-                except CheckpointError as error:
+                except (CheckpointError, InputError) as error:
                     errors[request] = error
         tokens = [] if launched.tokens_Q is None else launched.tokens_Q.tolist()  # host sync
         for request, token in zip(launched.requests, tokens, strict=True):
@@ -150,13 +154,19 @@ class Engine:
         return sampled, errors
 
     def force(self, request: Request, token_ids: Iterable[int]) -> Event:
-        """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them."""
-        before = len(request.token_ids)
-        self.scheduler.force(request, token_ids)
+        """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them. Those that its constraint forbids
+        end it."""
+        given = () if request.status is Status.FINISHED else tuple(token_ids)[: request.budget - len(request.answer_ids)]
+        try:
+            for token in given:
+                self._samplers[request].take(token)
+        except InputError as error:
+            return self._end(request, error)
+        self.scheduler.force(request, given)
         ended = request.status is Status.FINISHED
         if ended:
             self._forget(request)
-        return Event(request, tuple(request.token_ids[before:]), ended)
+        return Event(request, given, ended)
 
     def stop(self, request: Request) -> None:
         """End a request whose answer is complete, such as at a stop string. After its end this changes nothing."""

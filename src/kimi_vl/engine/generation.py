@@ -14,7 +14,7 @@ import torch
 
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine.memory import memory_limit
-from kimi_vl.engine.sampling import Sampler, SamplingParams
+from kimi_vl.engine.sampling import Constraint, Sampler, SamplingParams
 from kimi_vl.errors import InputError, PromptTooLong
 from kimi_vl.model.cache import LatentCache
 from kimi_vl.model.kimi_vl import GridHWs
@@ -52,8 +52,10 @@ class Generation:
         *,
         end_ids: Iterable[int],
         images: tuple[torch.Tensor, GridHWs] | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
         """Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and image_grid_hws [I, 2].
+        `constraint` is what the answer must look like, and this answer's own.
 
         Raises: PromptTooLong unless the context has room for one more token behind the prompt, InputError for an empty prompt.
         """
@@ -73,18 +75,22 @@ class Generation:
         self._forced: deque[int] = deque()
         self._end_ids = frozenset(end_ids)
         # Fed back, a placeholder would stand for an image that no one gave.
-        self._sampler = Sampler(params, never=[model.config.media_placeholder_token_id])
+        self._sampler = Sampler(params, never=[model.config.media_placeholder_token_id], constraint=constraint)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> int:
-        """Raises: CapacityError when the device runs out of memory, CheckpointError for logits that are not finite."""
+        """Raises: CapacityError when the device runs out of memory, CheckpointError for logits that are not finite, InputError where the
+        constraint lets nothing follow."""
         if self.finish_reason is None and self.num_tokens == self._budget:
             self.finish_reason = "length"
         if self.finish_reason is not None:
             raise StopIteration
-        token = self._forced.popleft() if self._forced else self._sampler.draw(self._forward(), self.num_tokens)
+        if self._forced:
+            self._sampler.take(token := self._forced.popleft())
+        else:
+            token = self._sampler.draw(self._forward(), self.num_tokens)
         self.num_tokens += 1
         self._uncached.append(token)
         if token in self._end_ids:

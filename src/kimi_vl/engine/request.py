@@ -38,6 +38,7 @@ class Request:
     spans: tuple[ImageSpan, ...] = ()
     leader: Request | None = None
     seed: int = 0  # what is drawn with, 64 bits
+    draws_on_host: bool = False  # its next token can only be drawn by the host, which then has to know the one before
     num_prompt: int = 0
 
     status: Status = Status.WAITING
@@ -51,11 +52,6 @@ class Request:
 
     def __post_init__(self) -> None:
         self.num_prompt = len(self.token_ids)
-
-    @property
-    def draws_on_host(self) -> bool:
-        """Whether the next token can only be drawn by the host, which then has to know the one before."""
-        return False
 
     @property
     def num_tokens(self) -> int:

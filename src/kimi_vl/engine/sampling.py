@@ -26,10 +26,13 @@ class Constraint(Protocol):
     """
 
     def allowed(self) -> torch.Tensor | None:
-        """Which tokens may come next, bool [W] on the CPU with at least one of them true; None for all."""
+        """Which tokens may come next, bool [W] on the CPU with at least one of them true, not to be written to; None for all.
+
+        Raises: InputError where nothing may.
+        """
 
     def take(self, token: int) -> None:
-        """The answer's next token, drawn or forced."""
+        """The answer's next token, drawn or forced. Raises: InputError for a forced one that cannot stand here."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,24 +105,44 @@ class Sampler:
     `seed` is what is drawn with, 64 bits: the parameters' own, or a fresh one.
     """
 
-    def __init__(self, params: SamplingParams, *, never: Iterable[int] = ()) -> None:
+    def __init__(self, params: SamplingParams, *, never: Iterable[int] = (), constraint: Constraint | None = None) -> None:
         """`never` are token ids that are not drawn whatever their logits, such as the image placeholder, which only a prompt may hold."""
         self.params = params
+        self.constraint = constraint
         self._never_N = torch.tensor(list(never), dtype=torch.int64)
         self.seed = secrets.randbits(64) if params.seed is None else params.seed
 
     def draw(self, logits_W: torch.Tensor, number: int) -> int:
-        """Token number `number` of the answer, from logits [W] of any float dtype and device (host sync).
+        """Token number `number` of the answer, from logits [W] of any float dtype and device (host sync). What may not come is left out
+        before any filter.
 
-        Raises: CheckpointError for NaN or infinite logits, which only damaged weights or an overflowing dtype produce.
+        Raises: CheckpointError for NaN or infinite logits, which only damaged weights or an overflowing dtype produce; InputError where
+        the constraint lets nothing follow.
         """
-        params = self.params
-        if not math.isfinite(peak := float(logits_W.max())):
-            raise CheckpointError(
-                f"the model's largest logit is {peak}; the weights are damaged, or overflow in their dtype: try dtype='float32'"
-            )
+        _check_finite(logits_W)
         logits_W = logits_W.index_fill(0, self._never_N.to(logits_W.device), -math.inf)
+        if self.constraint is not None and (allowed_W := self.constraint.allowed()) is not None:
+            logits_W = logits_W.masked_fill(~allowed_W.to(logits_W.device), -math.inf)
+            _check_finite(logits_W)  # all that is allowed may have had a logit of -inf
+        token = self._choose(logits_W, number)
+        self.take(token)
+        return token
+
+    def take(self, token: int) -> None:
+        """A token that the answer goes on with without having been drawn. Raises: InputError where the constraint forbids it."""
+        if self.constraint is not None:
+            self.constraint.take(token)
+
+    def _choose(self, logits_W: torch.Tensor, number: int) -> int:
+        params = self.params
         if params.temperature == 0:
             return int(logits_W.argmax())
         probs_W = token_probabilities(logits_W, temperature=params.temperature, top_k=params.top_k, top_p=params.top_p, min_p=params.min_p)
         return draw_token(probs_W, uniform_number(self.seed, number))
+
+
+def _check_finite(logits_W: torch.Tensor) -> None:
+    if not math.isfinite(peak := float(logits_W.max())):
+        raise CheckpointError(
+            f"the model's largest logit is {peak}; the weights are damaged, or overflow in their dtype: try dtype='float32'"
+        )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from kimi_vl.processor.thinking import THINK_CLOSE, THINK_OPEN, ThinkingParser
+from kimi_vl.processor.thinking import THINK_CLOSE, ThinkingParser
 from kimi_vl.processor.tokenizer import IncrementalDecoder, Tokenizer
 
 
@@ -57,18 +57,26 @@ class Reply:
     Control tokens have no text, and white space around thinking and answer is dropped. Stop strings are looked for in the answer as the
     caller will see it: thinking is not searched, and white space counts once something follows it. `thinking_tokens` counts the tokens
     from the opening to the closing mark, both included.
+
+    A `document` is given as it stands, white space and marks included; see `ThinkingParser` for it and for `thinking_over`.
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, *, thinking_started: bool = False, stop: Sequence[str] = (), max_thinking_tokens: int | None = None
+        self,
+        tokenizer: Tokenizer,
+        *,
+        thinking_started: bool = False,
+        thinking_over: bool = False,
+        document: bool = False,
+        stop: Sequence[str] = (),
+        max_thinking_tokens: int | None = None,
     ) -> None:
         self.thinking_tokens = 0
         self._control_ids = frozenset(tokenizer.special_ids.values())
         self._decoder = IncrementalDecoder(tokenizer)
-        self._parser = ThinkingParser(started=thinking_started)
+        self._parser = ThinkingParser(started=thinking_started, exact=document, over=thinking_over)
+        self._document = document
         self._stops = StopFinder(stop)
-        self._inside, self._closed = thinking_started, False
-        self._window = ""  # the last characters, in which a mark may have begun
         self._undecided = 0  # tokens that have given nothing yet: the beginning of a mark, or of a character
         self._has_begun = False  # some of the answer has been seen
         self._budget = max_thinking_tokens
@@ -82,19 +90,19 @@ class Reply:
     def push(self, token_id: int) -> list[Piece]:
         """Take the next token and return what can be shown."""
         text = "" if token_id in self._control_ids else self._decoder.push(token_id)
-        was_inside = self._inside
-        self._look_for_marks(text)
+        was_inside = self._parser.is_thinking
         pieces = self._checked(self._parser.feed(text))
+        is_thinking = was_inside or self._parser.is_thinking
         self._undecided += 1
-        if was_inside or self._inside:
+        if is_thinking:
             self.thinking_tokens += self._undecided
-        if was_inside or self._inside or pieces:
+        if is_thinking or pieces:
             self._undecided = 0
         return pieces
 
     def forced(self) -> list[int]:
         """The tokens of the closing mark, once: when the thinking has used its budget and goes on. Otherwise nothing."""
-        if self._budget is None or not self._inside or self.thinking_tokens < self._budget:
+        if self._budget is None or not self._parser.is_thinking or self.thinking_tokens < self._budget:
             return []
         self._budget = None
         return self._closing_ids
@@ -102,17 +110,10 @@ class Reply:
     def finish(self) -> list[Piece]:
         """What was held back, once no more tokens will come."""
         last = self._parser.feed(self._decoder.finish())
-        pieces = self._checked([*last, *((kind, text.rstrip()) for kind, text in self._parser.finish())])
-        held = self._stops.finish()
-        return [*pieces, Piece("text", held)] if held else pieces
-
-    def _look_for_marks(self, text: str) -> None:
-        window = self._window + text
-        if THINK_CLOSE in window:
-            self._inside, self._closed = False, True
-        elif THINK_OPEN in window and not self._closed:
-            self._inside = True
-        self._window = window[-len(THINK_CLOSE) + 1 :]
+        held = self._parser.finish()
+        pieces = self._checked([*last, *(held if self._document else ((kind, text.rstrip()) for kind, text in held))])
+        rest = self._stops.finish()
+        return [*pieces, Piece("text", rest)] if rest else pieces
 
     def _checked(self, settled: Iterable[tuple[str, str]]) -> list[Piece]:
         pieces = []
@@ -120,7 +121,7 @@ class Reply:
             if kind == "thinking" and text:
                 pieces.append(Piece("thinking", text))
             if kind == "text":
-                text = text if self._has_begun else text.lstrip()
+                text = text if self._has_begun or self._document else text.lstrip()
                 self._has_begun = self._has_begun or bool(text)
                 if shown := self._stops.feed(text):
                     pieces.append(Piece("text", shown))

@@ -39,9 +39,14 @@ class ThinkingParser:
     handed out as text; here the mark is dropped and text goes on.
     """
 
-    def __init__(self, started: bool = False) -> None:
-        """`started`: the prompt ends inside the thinking, as with the prefix `THINK_OPEN`."""
-        self._state = "thinking" if started else "before"
+    def __init__(self, started: bool = False, *, exact: bool = False, over: bool = False) -> None:
+        """`started`: the prompt ends inside the thinking, as with the prefix `THINK_OPEN`.
+
+        `exact`: the answer is a document, such as JSON, in which marks and white space are its own. Then a thought can only stand at the
+        very beginning, and not even there if it is `over`.
+        """
+        self._state = "thinking" if started else "after" if exact and over else "before"
+        self._exact = exact
         self._skips_space = started
         self._answered = False  # some of the answer has been handed out
         self._held = ""  # white space and the beginning of a mark, which the next piece decides about
@@ -49,12 +54,14 @@ class ThinkingParser:
     def feed(self, piece: str) -> list[tuple[str, str]]:
         """Take a piece of text and return what it settles: (kind, text) pairs, kind "thinking" or "text", text never empty."""
         self._held += piece
+        if self._exact and self._state == "before" and not (self._held.startswith(THINK_OPEN) or THINK_OPEN.startswith(self._held)):
+            self._state = "after"
         pairs: list[tuple[str, str]] = []
         while mark := self._next_mark():
             text, _, self._held = self._held.partition(mark)
             self._emit(pairs, text.rstrip())
             self._state = "thinking" if mark == THINK_OPEN else "after"
-            self._skips_space = mark == THINK_OPEN or not self._answered
+            self._skips_space = mark == THINK_OPEN or not (self._answered or self._exact)
         size = self._settled_size()
         text, self._held = self._held[:size], self._held[size:]
         self._emit(pairs, text)
@@ -63,9 +70,18 @@ class ThinkingParser:
     def finish(self) -> list[tuple[str, str]]:
         """What was still held back when the output ended."""
         pairs: list[tuple[str, str]] = []
-        self._emit(pairs, self._held if self._state == "before" else self._held.rstrip())
+        self._emit(pairs, self._held if self._state == "before" or self._is_document else self._held.rstrip())
         self._held = ""
         return pairs
+
+    @property
+    def is_thinking(self) -> bool:
+        """Whether the text so far ends inside of a thought."""
+        return self._state == "thinking"
+
+    @property
+    def _is_document(self) -> bool:
+        return self._exact and self._state == "after"
 
     def _emit(self, pairs: list[tuple[str, str]], text: str) -> None:
         if self._skips_space:
@@ -81,6 +97,8 @@ class ThinkingParser:
 
     def _settled_size(self) -> int:
         """How much of the held text no later piece can change."""
+        if self._is_document:
+            return len(self._held)
         start = self._held.rfind(THINK_OPEN[0])
         is_open_ended = start >= 0 and any(mark.startswith(self._held[start:]) for mark in MARKS[self._state])
         return len((self._held[:start] if is_open_ended else self._held).rstrip())
