@@ -146,12 +146,16 @@ def run(engine):
     raise AssertionError("the engine does not come to rest")
 
 
+BOTH = pytest.mark.parametrize("rows", [False, True], ids=["plain", "rows"])
+
+
+@BOTH
 @pytest.mark.parametrize("num_pages", [12, 64])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_e13_each_answer_of_a_batch_keeps_to_its_own_constraint_through_preemption(model, num_pages, temperature):
+def test_e13_each_answer_of_a_batch_keeps_to_its_own_constraint_through_preemption(model, num_pages, temperature, rows):
     params = SamplingParams(max_tokens=24, temperature=temperature, seed=9)
     expected = [plain(model, ids, params, Turns(k)) for k, ids in enumerate(PROMPTS)]
-    engine = Engine(model, Limits(num_pages=num_pages, page_size=8, max_running=8, step_tokens=40, shares_prefixes=False))
+    engine = Engine(model, Limits(num_pages=num_pages, page_size=8, max_running=8, step_tokens=40, shares_prefixes=False), rows=rows)
     rules = [Turns(k) for k in range(len(PROMPTS))]
     requests = [engine.submit(ids, params, end_ids=[], constraint=lambda k=k: rules[k])[0] for k, ids in enumerate(PROMPTS)]
     free = engine.submit(PROMPTS[0], params, end_ids=[])[0]
@@ -162,9 +166,10 @@ def test_e13_each_answer_of_a_batch_keeps_to_its_own_constraint_through_preempti
     assert free.answer_ids == plain(model, PROMPTS[0], params, None)  # D9: those without one are as they are alone
 
 
-def test_each_of_several_answers_has_a_constraint_of_its_own(model):
+@BOTH
+def test_each_of_several_answers_has_a_constraint_of_its_own(model, rows):
     made = []
-    engine = Engine(model, Limits(num_pages=64, page_size=8, max_running=8, step_tokens=64))
+    engine = Engine(model, Limits(num_pages=64, page_size=8, max_running=8, step_tokens=64), rows=rows)
     params = SamplingParams(max_tokens=12, temperature=1.0, seed=3)
     requests = engine.submit(PROMPTS[1], params, end_ids=[], n=3, constraint=lambda: made.append(Turns(0)) or made[-1])
     run(engine)
@@ -172,9 +177,10 @@ def test_each_of_several_answers_has_a_constraint_of_its_own(model):
     assert len({tuple(rule.taken) for rule in made}) == 3
 
 
-def test_e9_a_constraint_that_fails_ends_its_own_request_and_no_other(model):
+@BOTH
+def test_e9_a_constraint_that_fails_ends_its_own_request_and_no_other(model, rows):
     params = SamplingParams(max_tokens=12)
-    engine = Engine(model, Limits(num_pages=64, page_size=8, max_running=8, step_tokens=64))
+    engine = Engine(model, Limits(num_pages=64, page_size=8, max_running=8, step_tokens=64), rows=rows)
     bad = engine.submit(PROMPTS[0], params, end_ids=[], constraint=lambda: Turns(0, fails_after=4))[0]
     good = engine.submit(PROMPTS[3], params, end_ids=[], constraint=lambda: Turns(1))[0]
     events = run(engine)
@@ -203,8 +209,9 @@ def test_a_constraint_that_cannot_be_made_queues_nothing(model):
     engine.check_integrity()
 
 
-def test_tokens_forced_in_the_engine_are_taken_and_a_forbidden_one_ends_the_request(model):
-    engine = Engine(model, Limits(num_pages=64, page_size=8, max_running=8, step_tokens=64))
+@BOTH
+def test_tokens_forced_in_the_engine_are_taken_and_a_forbidden_one_ends_the_request(model, rows):
+    engine = Engine(model, Limits(num_pages=64, page_size=8, max_running=8, step_tokens=64), rows=rows)
     rules = [Turns(0), Turns(0)]
     requests = [engine.submit(PROMPTS[0], SamplingParams(max_tokens=9), end_ids=[], constraint=lambda k=k: rules[k])[0] for k in (0, 1)]
     engine.step()
