@@ -280,3 +280,30 @@ def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompt
     assert isinstance(failed.error, CheckpointError)
     assert failed.ended
     assert [answer(request) for request in requests[1:]] == expected[1:]
+
+
+LOOKS_BACK = [
+    {"presence_penalty": 1.5, "frequency_penalty": 0.5},
+    {"repetition_penalty": 1.3},
+    {"logit_bias": ((7, 30.0), (9, 29.0)), "presence_penalty": 2.0},
+    {"logprobs": 3},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_that_look_back_stand_beside_others(model, prompts, expected, kind):
+    """Penalties, bias and log-probabilities of some requests change nothing of the others, and are those of the plain path."""
+    engine = new_engine(model, kind, num_pages=40, step_tokens=40)
+    asked = [SamplingParams(max_tokens=24, temperature=0.7, seed=5, **extra) for extra in LOOKS_BACK]
+    requests = [submit(engine, prompts[k], params=params)[0] for k, params in enumerate(asked)]
+    usual = [submit(engine, prompt)[0] for prompt in prompts]
+    events = []
+    while not engine.is_idle:
+        events += engine.step()
+        engine.check_integrity()
+    assert [answer(request) for request in usual] == expected
+    assert [answer(request) for request in requests] == [plain(model, prompts[k], params) for k, params in enumerate(asked)]
+    told = [event for event in events if event.logprobs is not None]
+    assert {event.request for event in told} == {requests[-1]}
+    assert [event.logprobs.token for event in told] == requests[-1].answer_ids
+    assert all(len(event.logprobs.likeliest) == 3 and event.logprobs.logprob <= 0 for event in told)

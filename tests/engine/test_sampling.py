@@ -27,6 +27,11 @@ def test_a_token_that_is_never_to_be_drawn_is_not_however_likely(params):
     + [("temperature", 2.01), ("top_p", 0.0), ("top_p", 1.01), ("min_p", 1.01)]
     + [(name, value) for name in ("top_k", "seed", "max_tokens", "max_thinking_tokens") for value in (-1, 0.5, 5.0, True, "5", 10**5000)]
     + [("top_k", None), ("max_tokens", None), ("max_tokens", 0), ("max_tokens", 2**63), ("seed", 2**64), ("top_k", 2**63)]
+    + [(name, value) for name in ("presence_penalty", "frequency_penalty") for value in (NAN, INF, -2.01, 2.01, "1", True, None)]
+    + [("repetition_penalty", value) for value in (NAN, -1.0, 0.0, 2.01, None)]
+    + [("logprobs", value) for value in (-1, 21, 1.0, True)]
+    + [("logit_bias", ((1, NAN),)), ("logit_bias", ((1, 101.0),)), ("logit_bias", ((-1, 1.0),)), ("logit_bias", ((True, 1.0),))]
+    + [("logit_bias", {1: 2.0}), ("logit_bias", ((1, 1.0), (1, 2.0))), ("logit_bias", tuple((k, 1.0) for k in range(1025)))]
     + [("stop", stop) for stop in ("x", ["x"], ("",), ("x" * 257,), ("a", "b", "c", "d", "e"), (1,), (b"x",), None)],
     ids=lambda value: "huge" if isinstance(value, int) and value > 2**64 else ascii(value)[:20],
 )
@@ -120,3 +125,61 @@ def test_logits_that_exclude_every_token_are_an_error():
 
 def test_the_smallest_positive_temperature_is_greedy_rather_than_an_overflow():
     assert draws(SamplingParams(temperature=5e-324, seed=1), torch.tensor([1e30, 2e30, -1e30]), 20) == [1] * 20
+
+
+def said(sampler, logits_W, tokens):
+    """What is drawn behind an answer of these tokens."""
+    for token in tokens:
+        sampler.take(token)
+    return sampler.draw(logits_W, len(tokens))
+
+
+def test_presence_counts_once_and_frequency_every_time():
+    logits_W = torch.tensor([5.0, 4.0, 3.0, 2.0])
+    assert said(Sampler(SamplingParams(presence_penalty=1.5)), logits_W, [0]) == 1
+    assert said(Sampler(SamplingParams(presence_penalty=1.5)), logits_W, [0, 0, 0, 0]) == 1
+    assert said(Sampler(SamplingParams(presence_penalty=0.9)), logits_W, [0, 0, 0, 0]) == 0
+    assert said(Sampler(SamplingParams(frequency_penalty=0.6)), logits_W, [0]) == 0
+    assert said(Sampler(SamplingParams(frequency_penalty=0.6)), logits_W, [0, 0]) == 1
+    assert said(Sampler(SamplingParams(frequency_penalty=0.6)), logits_W, [0, 0, 1, 1, 1]) == 0
+    assert said(Sampler(SamplingParams(frequency_penalty=-2.0)), logits_W, [3, 3]) == 3
+    assert logits_W.tolist() == [5.0, 4.0, 3.0, 2.0]
+
+
+def test_repetition_counts_the_prompt_and_turns_negative_logits_down():
+    logits_W = torch.tensor([4.0, 3.0, -1.0])
+    assert Sampler(SamplingParams(repetition_penalty=2.0), prompt_ids=[0]).draw(logits_W, 0) == 1
+    assert said(Sampler(SamplingParams(repetition_penalty=2.0)), logits_W, [0]) == 1
+    assert Sampler(SamplingParams(repetition_penalty=0.5), prompt_ids=[1]).draw(logits_W, 0) == 1
+    sampler = Sampler(SamplingParams(repetition_penalty=2.0, logprobs=3), prompt_ids=[2])
+    assert sampler._weighed(logits_W).tolist() == [4.0, 3.0, -2.0]
+
+
+def test_a_token_drawn_is_a_token_said():
+    sampler = Sampler(SamplingParams(presence_penalty=2.0))
+    assert [sampler.draw(torch.tensor([3.0, 2.0, 1.5]), k) for k in range(3)] == [0, 1, 2]
+
+
+def test_bias_is_added_last_and_cannot_bring_back_what_is_never_drawn():
+    logits_W = torch.tensor([0.0, 1.0, 2.0])
+    assert Sampler(SamplingParams(logit_bias=((0, 100.0),))).draw(logits_W, 0) == 0
+    assert Sampler(SamplingParams(logit_bias=((2, -100.0),))).draw(logits_W, 0) == 1
+    assert Sampler(SamplingParams(logit_bias=((0, 100.0),)), never=[0]).draw(logits_W, 0) == 2
+    with pytest.raises(InputError, match="logit_bias names token 3; the vocabulary ends at 2"):
+        Sampler(SamplingParams(logit_bias=((3, 1.0),))).draw(logits_W, 0)
+
+
+def test_logprobs_are_the_models_own_whatever_is_done_to_them():
+    logits_W = torch.tensor([0.0, 1.0, 2.0, 0.5])
+    expected = logits_W.double().log_softmax(-1).tolist()
+    params = {"temperature": 0.1, "top_k": 1, "logit_bias": ((0, 100.0),), "seed": 1}
+    sampler = Sampler(SamplingParams(logprobs=2, **params), never=[2])
+    token = sampler.draw(logits_W, 0)
+    assert (sampler.logprobs.token, sampler.logprobs.logprob) == (token, pytest.approx(expected[0]))
+    assert sampler.logprobs.likeliest == ((2, pytest.approx(expected[2])), (1, pytest.approx(expected[1])))
+    none = Sampler(SamplingParams(logprobs=0, seed=1))
+    none.draw(logits_W, 0)
+    assert none.logprobs.likeliest == ()
+    many = Sampler(SamplingParams(logprobs=20, seed=1))
+    many.draw(logits_W, 0)
+    assert len(many.logprobs.likeliest) == 4

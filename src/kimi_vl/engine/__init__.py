@@ -5,7 +5,7 @@ from kimi_vl.engine.batch import BatchEngine, BatchPrompt, Sampled
 from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.generation import FinishReason, Generation
 from kimi_vl.engine.request import Request
-from kimi_vl.engine.sampling import Constraint, Sampler, SamplingParams
+from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Limits
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "FinishReason",
     "Generation",
     "Limits",
+    "Logprobs",
     "Reaction",
     "Reader",
     "Request",

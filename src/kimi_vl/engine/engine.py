@@ -16,7 +16,7 @@ from kimi_vl.engine.prefix import ImageSpan, image_digest
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
 from kimi_vl.engine.runner import Image, Launched, Runner
-from kimi_vl.engine.sampling import Constraint, Sampler, SamplingParams
+from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -29,13 +29,15 @@ FEATURE_TOKENS = 65_536  # image features kept: 268 MB in bf16 at the official w
 class Event:
     """Something that happened to a request in a step: tokens that it gave, the end token included, and its end, if it ended.
 
-    `error` is why it ended without an answer of its own; `request.finish_reason` is then None.
+    `error` is why it ended without an answer of its own; `request.finish_reason` is then "error". `logprobs` are those of the token, where
+    they were asked for and it was drawn.
     """
 
     request: Request
     token_ids: tuple[int, ...]
     ended: bool
     error: KimiVLError | None = None
+    logprobs: Logprobs | None = None
 
 
 class Engine:
@@ -108,8 +110,8 @@ class Engine:
             self.scheduler.add(request)  # the first raises or none does: they are alike
             seed = None if params.seed is None else (params.seed + sample) % 2**64
             never = [self.model.config.media_placeholder_token_id]
-            sampler = Sampler(replace(params, seed=seed), never=never, constraint=constraints[sample])
-            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None
+            sampler = Sampler(replace(params, seed=seed), never=never, prompt_ids=input_ids, constraint=constraints[sample])
+            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None or params.looks_back
             self._samplers[request] = sampler
             self._images[request] = pictures
             requests.append(request)
@@ -130,7 +132,8 @@ class Engine:
         events = [self._end(request, error) for request, error in errors.items()]
         for request in self.scheduler.commit(launched.chunks, sampled):
             ended = request.status is Status.FINISHED
-            events.append(Event(request, (sampled[request],), ended))
+            logprobs = self._samplers[request].logprobs if request.params.logprobs is not None else None
+            events.append(Event(request, (sampled[request],), ended, logprobs=logprobs))
             if ended:
                 self._forget(request)
         return events

@@ -75,7 +75,7 @@ class Generation:
         self._forced: deque[int] = deque()
         self._end_ids = frozenset(end_ids)
         # Fed back, a placeholder would stand for an image that no one gave.
-        self._sampler = Sampler(params, never=[model.config.media_placeholder_token_id], constraint=constraint)
+        self._sampler = Sampler(params, never=[model.config.media_placeholder_token_id], prompt_ids=input_ids, constraint=constraint)
 
     def __iter__(self) -> Self:
         return self
