@@ -187,6 +187,13 @@ def test_a_forced_token_that_breaks_the_grammar_is_an_error_and_stays_one():
         rule.allowed()
 
 
+def test_e14_a_grammar_that_was_not_checked_cannot_ask_for_a_control_token_either():
+    rule = constraint(Grammar('start: "a" <|im_user|>'))
+    take(rule, byte_tokens("a"))
+    with pytest.raises(InputError, match="wants a control token here"):
+        rule.allowed()
+
+
 def test_constraints_of_one_grammar_know_nothing_of_each_other():
     grammar = Grammar.regex("ab|cd")
     one, other = constraint(grammar), constraint(grammar)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property, lru_cache
+from functools import cache, lru_cache
 from typing import Literal, Self
 
 import llguidance
@@ -195,7 +195,7 @@ class DocumentConstraint:
 
 
 class Vocabulary:
-    """The tokens of a tokenizer as llguidance wants them, and what a thought's marks need of them. Made once: 2 s at 163,840 tokens."""
+    """The tokens of a tokenizer as llguidance wants them, and what a thought's marks need of them. Made once: a second at 163,840 tokens."""
 
     def __init__(self, tokenizer: Tokenizer, size: int) -> None:
         """`size` is that of the model's logits; ids that the tokenizer does not have are never allowed."""
@@ -208,6 +208,7 @@ class Vocabulary:
         self.thought_W = np.array([token in ids and token not in self.end_ids for token in range(size)])
         self._ids = {text: token for token, text in enumerate(self.tokens) if text}
         self._starting: dict[bytes, list[int]] = {}
+        self._whole = [token for token, text in enumerate(self.tokens) if CLOSE in text]
         names = {token: b"\xff" + name.encode() for name, token in tokenizer.special_ids.items()}  # llguidance's sign of a control token
         named = [names.get(token, text) for token, text in enumerate(self.tokens)]
         self.tokenizer = _ll_tokenizer(named, sorted(self.end_ids), lambda text: tokenizer.encode(text.decode("utf-8", "replace")))
@@ -225,10 +226,6 @@ class Vocabulary:
         """Tokens that complete the closing mark behind a thought that ends with `read`."""
         begun = [k for k in range(1, len(CLOSE)) if read.endswith(CLOSE[:k])]
         return {*self._whole, *(token for k in begun for token in self._starting_with(CLOSE[k:]))}
-
-    @cached_property
-    def _whole(self) -> list[int]:
-        return [token for token, text in enumerate(self.tokens) if CLOSE in text]
 
     def _starting_with(self, prefix: bytes) -> list[int]:
         """Kept, for the ends of two marks are few and a search of 163,840 tokens takes 10 ms."""
