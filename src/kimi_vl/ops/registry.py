@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts, latent_decode
+from kimi_vl.ops import attention, experts
+from kimi_vl.ops.triton import batched_latent_attention
+from kimi_vl.ops.triton.language import triton
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
 def _triton(device: torch.device, dtype: torch.dtype) -> str | None:
     if (refusal := _half_on_gpu(device, dtype)) is not None:
         return refusal
-    return None if latent_decode.triton else "needs the package triton, which torch for NVIDIA GPUs brings along on Linux"
+    return None if triton else "needs the package triton, which torch for NVIDIA GPUs brings along on Linux"
 
 
 # In order of preference: the first that can run is the automatic choice.
@@ -78,7 +80,7 @@ IMPLEMENTATIONS = (
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
     Implementation("latent_attention", "reference", attention.latent_attention_reference, _anywhere),
-    Implementation("batched_latent_attention", "triton", latent_decode.batched_latent_attention_triton, _triton),
+    Implementation("batched_latent_attention", "triton", batched_latent_attention.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
     Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
