@@ -35,7 +35,8 @@ def batched_latent_attention(q_latent, q_rope, cache, lengths, *, scale):
 def paged_latent_attention(q_latent, q_rope, pages, page_table, cu_seqlens, lengths, *, scale):
     parts = []
     for b, length in enumerate(lengths.tolist()):
-        rows = torch.stack([pages[int(page_table[b, s // pages.shape[1]]), s % pages.shape[1]] for s in range(length)])
+        rows = [pages[int(page_table[b, s // pages.shape[1]]), s % pages.shape[1]] for s in range(length)]
+        rows = torch.stack(rows) if rows else pages[0, :0]
         new = slice(int(cu_seqlens[b]), int(cu_seqlens[b + 1]))
         parts.append(latent_attention(q_latent[new], q_rope[new], rows, scale=scale))
     return torch.cat(parts)

@@ -13,7 +13,7 @@ import torch
 
 from kimi_vl.errors import ImplementationUnavailable
 from kimi_vl.ops import attention, experts
-from kimi_vl.ops.triton import batched_latent_attention
+from kimi_vl.ops.triton import batched_latent_attention, paged_latent_attention
 from kimi_vl.ops.triton.language import triton
 
 
@@ -83,6 +83,7 @@ IMPLEMENTATIONS = (
     Implementation("batched_latent_attention", "triton", batched_latent_attention.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
+    Implementation("paged_latent_attention", "triton", paged_latent_attention.paged_latent_attention_triton, _triton),
     Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),

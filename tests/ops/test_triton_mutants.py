@@ -1,0 +1,66 @@
+"""Mistakes planted in the Triton kernels: at the table's tolerance each must be caught by some case of the kernel's operation."""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from tests import interpreter
+from tests.ops.test_implementations import CASES, check
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`right` in the source of an operation's kernels becomes `wrong`."""
+
+    mistake: str
+    operation: str
+    right: str
+    wrong: str
+
+
+MUTANTS = (
+    Mutant("a token's own row unseen", "batched_latent_attention", "tl.where(s[None] < length,", "tl.where(s[None] < length - 1,"),
+    Mutant("a token sees the next row", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t + 2, 0)"),
+    Mutant("a token's own row unseen", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t, 0)"),
+    Mutant("the last part forgotten", "paged_latent_attention", "for start in range(0, num_parts,", "for start in range(0, num_parts - 1,"),
+    Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
+    Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
+    Mutant("every tile the first", "paged_latent_attention", "first + (tile - first // TILE - low) * TILE", "first"),
+)
+
+
+def mutated(mutant, folder, monkeypatch):
+    """The operation's kernel from a copy of its module that holds the mistake."""
+    module = importlib.import_module(f"kimi_vl.ops.triton.{mutant.operation}")
+    with open(module.__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert source.count(mutant.right) == 1, "the mutant names a passage that is not there, or not once"
+    copy = folder / "mutant.py"  # a file, because Triton reads the source of what it runs
+    copy.write_text(source.replace(mutant.right, mutant.wrong).replace('"kimi_vl::', '"kimi_vl_mutant::'), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("mutant", copy)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "mutant", loaded)  # dataclasses look their module up
+    spec.loader.exec_module(loaded)
+    return getattr(loaded, f"{mutant.operation}_triton")
+
+
+@pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal()))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.operation}: {mutant.mistake}")
+def test_a_mistake_in_a_kernel_is_caught(mutant, tmp_path, monkeypatch):
+    function = mutated(mutant, tmp_path, monkeypatch)
+    caught = []
+    for name, case in CASES[mutant.operation].items():
+        if name == "the official widths":
+            continue  # seconds, and no mistake that the small ones would not show
+        try:
+            check(function, mutant.operation, case, torch.device("cpu"), "float16")
+        except AssertionError:
+            caught.append(name)
+    assert caught
