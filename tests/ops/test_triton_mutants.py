@@ -22,6 +22,7 @@ class Mutant:
     wrong: str
 
 
+# Each stays inside its tensors: the interpreter reads and writes where it is told.
 MUTANTS = (
     Mutant("a token's own row unseen", "batched_latent_attention", "tl.where(s[None] < length,", "tl.where(s[None] < length - 1,"),
     Mutant("a token sees the next row", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t + 2, 0)"),
@@ -29,7 +30,7 @@ MUTANTS = (
     Mutant("the last part forgotten", "paged_latent_attention", "for start in range(0, num_parts,", "for start in range(0, num_parts - 1,"),
     Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
     Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
-    Mutant("every tile the first", "paged_latent_attention", "first + (tile - first // TILE - low) * TILE", "first"),
+    Mutant("a tile ends with its first token's rows", "paged_latent_attention", "tl.minimum(first + TILE, stop)", "first + 1"),
 )
 
 
