@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from kimi_vl.ops.registry import IMPLEMENTATIONS, Operations
 from tests import interpreter, tolerances
@@ -72,14 +73,13 @@ def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=Tr
     return arguments, {"scale": (rank + rope) ** -0.5}
 
 
-def routed(tokens, *, experts=5, top_k=2, only=None, contiguous=True, dtype=torch.float32):
+def routed(tokens, *, experts=5, top_k=2, width=16, inner=8, only=None, contiguous=True, dtype=torch.float32):
     """Arguments of routed_experts; `only` names the experts that may be chosen, so that the others get no token."""
-    width, inner = 16, 8
     allowed = torch.tensor(range(experts) if only is None else only)
     chosen = [allowed[torch.randperm(len(allowed))[:top_k]] for _ in range(tokens)]
     indices = torch.stack(chosen) if chosen else torch.empty(0, top_k, dtype=torch.int64)
     x = torch.randn(tokens, width) if contiguous else torch.randn(width, tokens).T
-    gate_up, down = torch.randn(experts, 2 * inner, width) / 4, torch.randn(experts, width, inner) / 3
+    gate_up, down = torch.randn(experts, 2 * inner, width) / width**0.5, torch.randn(experts, width, inner) / inner**0.5
     return (x.to(dtype), gate_up.to(dtype), down.to(dtype), indices, torch.rand(tokens, top_k) + 0.1), {}
 
 
@@ -132,10 +132,17 @@ CASES = {
         "every expert for every token": partial(routed, 7, top_k=5),
         "columns of a transposed matrix": partial(routed, 11, contiguous=False),
         "no token at all": partial(routed, 0),
+        "two tokens": partial(routed, 2, top_k=4),
+        "more tokens for one expert than it takes at once": partial(routed, 40, top_k=2, only=[2, 3]),
+        "a prompt": partial(routed, 520, experts=3, top_k=2),
+        "widths that no tile divides": partial(routed, 9, width=80, inner=72),
+        "nano's widths": partial(routed, 1, experts=4, top_k=3, width=320, inner=128),
     },
 }
 # Training sends gradients through these; whatever else is registered may be for serving only.
-TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense"}}
+TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense", "grouped"}}
+# Right on a CPU, but never the best there, so that the registry refuses them.
+ALSO_ON_CPU = {"grouped"} if hasattr(F, "grouped_mm") else set()
 
 
 def title(implementation):
@@ -162,6 +169,8 @@ def every_run():
             for dtype in (*DTYPES, *([torch.float16] if device.type == "cuda" else []))
             if implementation.refuses(device, dtype) is None
         ]
+        if implementation.name in ALSO_ON_CPU:
+            runs += [(torch.device("cpu"), dtype, []) for dtype in DTYPES]
         if implementation.name == "triton":
             reason = interpreter.refusal()
             marks = [pytest.mark.skip(reason)] if reason else [pytest.mark.filterwarnings("ignore::RuntimeWarning")]

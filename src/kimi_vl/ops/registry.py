@@ -13,7 +13,7 @@ import torch
 
 from kimi_vl.errors import ImplementationUnavailable
 from kimi_vl.ops import attention, experts
-from kimi_vl.ops.triton import batched_latent_attention, paged_latent_attention
+from kimi_vl.ops.triton import batched_latent_attention, paged_latent_attention, routed_experts
 from kimi_vl.ops.triton.language import triton
 
 
@@ -74,6 +74,16 @@ def _triton(device: torch.device, dtype: torch.dtype) -> str | None:
     return None if triton else "needs the package triton, which torch for NVIDIA GPUs brings along on Linux"
 
 
+def _grouped(device: torch.device, dtype: torch.dtype) -> str | None:
+    if (refusal := _half_on_gpu(device, dtype)) is not None:
+        return refusal
+    return (
+        None
+        if experts.has_grouped_mm(device, dtype)
+        else "needs torch's grouped_mm, and bfloat16 on an H100 or newer for one that never syncs"
+    )
+
+
 # In order of preference: the first that can run is the automatic choice.
 IMPLEMENTATIONS = (
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
@@ -85,6 +95,8 @@ IMPLEMENTATIONS = (
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
     Implementation("paged_latent_attention", "triton", paged_latent_attention.paged_latent_attention_triton, _triton),
     Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
+    Implementation("routed_experts", "triton", routed_experts.routed_experts_triton, _triton),
+    Implementation("routed_experts", "grouped", experts.routed_experts_grouped, _grouped),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
 )
