@@ -83,7 +83,74 @@ def routed(tokens, *, experts=5, top_k=2, width=16, inner=8, only=None, contiguo
     return (x.to(dtype), gate_up.to(dtype), down.to(dtype), indices, torch.rand(tokens, top_k) + 0.1), {}
 
 
+def normed(tokens, width, *, added=False, scale=1.0, contiguous=True, dtype=torch.float32):
+    """Arguments of rms_norm, or of add_rms_norm."""
+    tensors = [torch.randn(tokens, 2 * width)[:, :width] * scale for _ in range(2 if added else 1)]
+    if contiguous:
+        tensors = [x.contiguous() for x in tensors]
+    return (*(x.to(dtype) for x in tensors), torch.randn(width).to(dtype), 1e-5), {}
+
+
+def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, dtype=torch.float32):
+    """Arguments of latent_rows; the queries are a view of a projection that holds more."""
+    q_rope = torch.randn(tokens, heads, nope + rope).to(dtype)[..., nope:]
+    angles = torch.randn(tokens, rope // 2) * 9
+    rows = torch.randn(tokens, rank + rope).to(dtype)
+    return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), {}
+
+
+def written(slots, *, num_pages=4, page_size=4, rank=32, rope=16, dtype=torch.float32, **sizes):
+    """Arguments of write_latent; what is in the pages before must stay where no token is written, the last row among it."""
+    arguments, _ = projected(len(slots), rank=rank, rope=rope, dtype=dtype, **sizes)
+    return (*arguments, torch.tensor(slots), torch.randn(num_pages, page_size, rank + rope).to(dtype)), {}
+
+
+def scored(tokens, *, width=48, experts=12, top_k=3, renormalise=True, contiguous=True, dtype=torch.float32):
+    """Arguments of route; weights and bias are fp32 whatever the activations are."""
+    x = torch.randn(tokens, width) if contiguous else torch.randn(width, tokens).T
+    weight, bias = torch.randn(experts, width) / width**0.5, torch.randn(experts) * 0.3
+    return (x.to(dtype), weight, bias, top_k), {"renormalise": renormalise, "scaling_factor": 2.446}
+
+
 CASES = {
+    "rms_norm": {
+        "one token": partial(normed, 1, 64),
+        "a width that is no power of two": partial(normed, 5, 80),
+        "values as small as the epsilon": partial(normed, 4, 32, scale=3e-3),
+        "columns of a wider matrix": partial(normed, 3, 48, contiguous=False),
+        "the official width": partial(normed, 3, 2048),
+        "no token at all": partial(normed, 0, 16),
+    },
+    "add_rms_norm": {
+        "one token": partial(normed, 1, 64, added=True),
+        "a width that is no power of two": partial(normed, 5, 80, added=True),
+        "columns of a wider matrix": partial(normed, 3, 48, added=True, contiguous=False),
+        "the official width": partial(normed, 3, 2048, added=True),
+        "no token at all": partial(normed, 0, 16, added=True),
+    },
+    "latent_rows": {
+        "one token": partial(projected, 1),
+        "many tokens": partial(projected, 23),
+        "nano's sizes": partial(projected, 4, heads=5, nope=32, rank=128, rope=32),
+        "the official sizes": partial(projected, 2, heads=16, nope=128, rank=512, rope=64),
+        "no token at all": partial(projected, 0),
+    },
+    "write_latent": {
+        "one token": partial(written, [6]),
+        "tokens in no order": partial(written, [9, 0, 14, 3]),
+        "rows of padding": partial(written, [5, -1, 0, -1]),
+        "nothing but padding": partial(written, [-1, -1]),
+        "the official sizes": partial(written, [70, 3], page_size=32, heads=16, nope=128, rank=512, rope=64),
+    },
+    "route": {
+        "one token": partial(scored, 1),
+        "many tokens": partial(scored, 45),
+        "not renormalised": partial(scored, 7, renormalise=False),
+        "every expert": partial(scored, 4, experts=5, top_k=5),
+        "columns of a transposed matrix": partial(scored, 6, contiguous=False),
+        "the official sizes": partial(scored, 3, width=2048, experts=64, top_k=6),
+        "no token at all": partial(scored, 0),
+    },
     "varlen_attention": {
         "one sequence": partial(packed, [13]),
         "sequences of one token": partial(packed, [1, 1, 1]),
@@ -182,17 +249,37 @@ def every_run():
                 yield pytest.param(implementation, device, kind, case, id=title_of_run, marks=marks)
 
 
+def spread(chosen, num_experts):
+    """The router's choice as a matrix, in which no order of experts is left."""
+    indices, weights = chosen
+    assert indices.dtype == torch.int64
+    assert weights.dtype == torch.float32
+    return weights.new_zeros(weights.shape[0], num_experts).scatter_(1, indices, weights)
+
+
+# What is compared with the formula, where it is not just what the function returns.
+RESULTS = {
+    "write_latent": lambda out, args: (out, args[-1]),
+    "route": lambda out, args: spread(out, args[1].shape[0]),
+}
+
+
 def check(function, operation, case, device, kind):
-    """That a function computes the operation's formula on a case and leaves its arguments alone."""
+    """That a function computes the operation's formula on a case and leaves its arguments alone, but for pages it is to write into."""
     args, options = case(dtype=getattr(torch, kind))
     args = [a.to(device) if isinstance(a, torch.Tensor) else a for a in args]
-    originals = [(a, a.clone()) for a in args if isinstance(a, torch.Tensor)]
-    out = function(*args, **options)
+    originals = [(a, a.clone()) for a in args[: -1 if operation == "write_latent" else None] if isinstance(a, torch.Tensor)]
     expected = getattr(formulas, operation)(*args, **options)
-    assert out.dtype == args[0].dtype
-    assert out.shape == expected.shape
-    assert_near(out, expected, limit(kind))
-    for argument, original in originals:  # an operation must not write into its arguments
+    found = function(*args, **options)
+    found = RESULTS[operation](found, args) if operation in RESULTS else found
+    if isinstance(found, torch.Tensor):
+        found, expected = (found,), (expected,)
+    for one, other in zip(found, expected, strict=True):
+        kind_of_result = str(one.dtype).removeprefix("torch.")
+        assert kind_of_result == ("float32" if operation == "route" else kind)
+        assert one.shape == other.shape
+        assert_near(one, other, limit(kind_of_result))
+    for argument, original in originals:
         torch.testing.assert_close(argument, original, rtol=0, atol=0, equal_nan=True)
 
 

@@ -20,6 +20,7 @@ class Mutant:
     operation: str
     right: str
     wrong: str
+    module: str = ""  # if it is not named after the operation
 
 
 # Each stays inside its tensors: the interpreter reads and writes where it is told.
@@ -40,12 +41,32 @@ MUTANTS = (
     Mutant(
         "one token's experts weigh alike", "routed_experts", "tl.load(weights + pair) * tl.sum", "tl.load(weights + t * TOP_K) * tl.sum"
     ),
+    Mutant("the last value left out", "rms_norm", "tl.load(x + t * D + d, mask=d < D", "tl.load(x + t * D + d, mask=d < D - 1"),
+    Mutant(
+        "the epsilon outside of the root",
+        "rms_norm",
+        "tl.rsqrt(tl.sum(value_D * value_D, 0) / D + eps)",
+        "(tl.rsqrt(tl.sum(value_D * value_D, 0) / D) + eps)",
+    ),
+    Mutant(
+        "the update forgotten",
+        "add_rms_norm",
+        "tl.load(update + t * D + d, mask=d < D",
+        "tl.load(update + t * D + d, mask=d < 0",
+        "rms_norm",
+    ),
+    Mutant("turned the other way", "latent_rows", "(even_HP * sin_P).to(dtype)", "(-even_HP * sin_P).to(dtype)"),
+    Mutant("padding written", "write_latent", "slot = tl.load(slots + t)", "slot = tl.maximum(tl.load(slots + t), 0)", "latent_rows"),
+    Mutant(
+        "the bias weighs", "route", "tl.where(is_chosen_E, score_E, 0.0)", "tl.where(is_chosen_E, score_E + tl.load(bias + e % E), 0.0)"
+    ),
+    Mutant("selection without bias", "route", "score_E + tl.load(bias + e, mask=e < E, other=0.0)", "score_E + 0.0"),
 )
 
 
 def mutated(mutant, folder, monkeypatch):
     """The operation's kernel from a copy of its module that holds the mistake."""
-    module = importlib.import_module(f"kimi_vl.ops.triton.{mutant.operation}")
+    module = importlib.import_module(f"kimi_vl.ops.triton.{mutant.module or mutant.operation}")
     with open(module.__file__, encoding="utf-8") as file:
         source = file.read()
     assert source.count(mutant.right) == 1, "the mutant names a passage that is not there, or not once"

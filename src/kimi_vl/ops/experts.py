@@ -19,7 +19,8 @@ def route(
     """Choose K experts per token and their weights; returns (indices [T, K] int64, weights [T, K] fp32).
 
     Sigmoid scores in fp32. The correction bias only chooses; the weights are the chosen scores without it, renormalised to sum 1
-    and multiplied by the scaling factor (MODEL_SPEC §4, MoE layer; the official 1e-20 guards an all-zero row).
+    and multiplied by the scaling factor (MODEL_SPEC §4, MoE layer; the official 1e-20 guards an all-zero row). The order of a token's
+    experts does not count; which of equal scores are chosen is open, as it is in torch.topk.
     """
     scores_TE = F.linear(x_TD.float(), weight_ED.float()).sigmoid()
     indices_TK = (scores_TE + correction_bias_E.float()).topk(top_k, dim=-1, sorted=False).indices

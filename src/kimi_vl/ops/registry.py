@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts
-from kimi_vl.ops.triton import batched_latent_attention, paged_latent_attention, routed_experts
+from kimi_vl.ops import attention, experts, latent, norm
+from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
 
@@ -21,10 +22,15 @@ from kimi_vl.ops.triton.language import triton
 class Operations:
     """The chosen implementation of every operation that has several; passed down through a forward."""
 
+    rms_norm: Callable[..., torch.Tensor]
+    add_rms_norm: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    latent_rows: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    write_latent: Callable[..., torch.Tensor]
     varlen_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
     batched_latent_attention: Callable[..., torch.Tensor]
     paged_latent_attention: Callable[..., torch.Tensor]
+    route: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     routed_experts: Callable[..., torch.Tensor]
 
 
@@ -34,7 +40,7 @@ class Implementation:
 
     operation: str
     name: str
-    function: Callable[..., torch.Tensor]
+    function: Callable[..., Any]
     refuses: Callable[[torch.device, torch.dtype], str | None]
 
 
@@ -86,6 +92,14 @@ def _grouped(device: torch.device, dtype: torch.dtype) -> str | None:
 
 # In order of preference: the first that can run is the automatic choice.
 IMPLEMENTATIONS = (
+    Implementation("rms_norm", "triton", rms_norm.rms_norm_triton, _triton),
+    Implementation("rms_norm", "reference", norm.rms_norm, _anywhere),
+    Implementation("add_rms_norm", "triton", rms_norm.add_rms_norm_triton, _triton),
+    Implementation("add_rms_norm", "reference", norm.add_rms_norm, _anywhere),
+    Implementation("latent_rows", "triton", latent_rows.latent_rows_triton, _triton),
+    Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
+    Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
+    Implementation("write_latent", "reference", latent.write_latent, _anywhere),
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
@@ -95,6 +109,8 @@ IMPLEMENTATIONS = (
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
     Implementation("paged_latent_attention", "triton", paged_latent_attention.paged_latent_attention_triton, _triton),
     Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
+    Implementation("route", "triton", route.route_triton, _triton),
+    Implementation("route", "reference", experts.route, _anywhere),
     Implementation("routed_experts", "triton", routed_experts.routed_experts_triton, _triton),
     Implementation("routed_experts", "grouped", experts.routed_experts_grouped, _grouped),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
@@ -120,7 +136,7 @@ def select(device: torch.device, dtype: torch.dtype, choices: Mapping[str, str] 
     Raises: ImplementationUnavailable if a named one does not exist or cannot run here.
     """
     choices = dict(choices or {})
-    resolved: dict[str, Callable[..., torch.Tensor]] = {}
+    resolved: dict[str, Callable[..., Any]] = {}
     for implementation in IMPLEMENTATIONS:
         operation, wanted = implementation.operation, choices.get(implementation.operation)
         refusal = implementation.refuses(device, dtype)
