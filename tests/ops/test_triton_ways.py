@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 import torch
 
-from kimi_vl.ops.triton import paged_latent_attention, routed_experts
+from kimi_vl.ops.triton import paged_latent_attention, rms_norm, route, routed_experts
 from tests import interpreter
 from tests.ops import formulas
 from tests.ops.test_implementations import assert_near, limit, paged, routed
@@ -62,3 +62,26 @@ def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
     together = way(x, gate_up, down, indices, weights)
     fewer = way(x[5:], gate_up, down, indices[5:], weights[5:])
     assert torch.equal(together[5:], fewer)
+
+
+def test_equal_scores_fall_to_the_lower_number():
+    """torch.topk leaves it open; here it must not depend on the machine."""
+    x, weight = torch.zeros(3, 8, device=DEVICE, dtype=torch.float16), torch.randn(6, 8, device=DEVICE)
+    bias = torch.tensor([0.0, 0.5, 0.25, 0.5, 0.25, 0.25], device=DEVICE)
+    indices, weights = route.route_triton(x, weight, bias, 4, renormalise=True, scaling_factor=2.0)
+    assert indices.tolist() == [[1, 2, 3, 4]] * 3
+    assert weights.tolist() == [[0.5] * 4] * 3
+
+
+def test_a_token_of_nan_is_sent_to_experts_that_exist():
+    x, weight = torch.full((2, 8), float("nan"), device=DEVICE, dtype=torch.float16), torch.randn(5, 8, device=DEVICE)
+    indices, weights = route.route_triton(x, weight, torch.zeros(5, device=DEVICE), 3, renormalise=True, scaling_factor=2.0)
+    assert indices.tolist() == [[0, 1, 2]] * 2
+    assert weights.isnan().all()
+
+
+def test_a_gradient_through_a_kernel_is_an_error_and_not_a_missing_one():
+    x = torch.randn(3, 16, device=DEVICE, dtype=torch.float16, requires_grad=True)
+    out = rms_norm.rms_norm_triton(x, torch.ones(16, device=DEVICE, dtype=torch.float16), 1e-5)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        out.sum().backward()

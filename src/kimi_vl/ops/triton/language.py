@@ -14,9 +14,15 @@ except ImportError:
     triton = tl = None
 
 
-def jit(function):
-    """triton.jit, or the function as it is where there is nothing to compile it."""
-    return triton.jit(function) if triton else function
+def jit(function=None, *, varying: tuple[str, ...] = ()):
+    """triton.jit, or the function as it is where there is nothing to compile it.
+
+    `varying` names counts that change from call to call: Triton would compile the kernel anew when one is 1 or divisible by 16 for the
+    first time, and a request would wait for it.
+    """
+    if function is None:
+        return lambda function: jit(function, varying=varying)
+    return triton.jit(function, do_not_specialize=varying) if triton else function
 
 
 def next_power_of_2(number: int) -> int:

@@ -51,7 +51,7 @@ def _tile(tile, cu_seqlens, num_sequences, TILE: tl.constexpr, ONE_EACH: tl.cons
     return low, first + (tile - first // TILE - low) * TILE, stop
 
 
-@jit
+@jit(varying=("table_stride", "num_sequences", "num_tokens", "num_splits"))
 def _attend_kernel(
     q_latent,
     q_rope,
@@ -132,7 +132,7 @@ def _attend_kernel(
     tl.store(parts + t, tl.maximum(tl.cdiv(length, tl.maximum(share, 1)), 1), mask=is_row & (h == 0) & (split == 0))
 
 
-@jit
+@jit(varying=("num_tokens",))
 def _join_kernel(sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr):
     """One program: BLOCK_L values of one (token, head), averaged over the parts by their masses."""
     row = tl.program_id(0).to(tl.int64)

@@ -81,7 +81,7 @@ def _down_vector_kernel(inner, down, indices, weights, out, D, F, TOP_K: tl.cons
     tl.store(out + t.to(tl.int64) * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
 
 
-@jit
+@jit(varying=("num_pairs",))
 def _group_kernel(indices, members, counts, num_pairs, BLOCK_X: tl.constexpr):
     """One program: the pairs that chose one expert, in order, and how many they are."""
     expert = tl.program_id(0)
@@ -95,7 +95,7 @@ def _group_kernel(indices, members, counts, num_pairs, BLOCK_X: tl.constexpr):
     tl.store(counts + expert, count)
 
 
-@jit
+@jit(varying=("num_pairs",))
 def _gate_up_kernel(
     x,
     gate_up,
@@ -132,7 +132,7 @@ def _gate_up_kernel(
         tl.store(target, inner_FX.to(inner.dtype.element_ty), mask=(f < F)[:, None] & (i < count)[None])
 
 
-@jit
+@jit(varying=("num_pairs",))
 def _down_kernel(inner, down, members, counts, y, num_pairs, D, F, BLOCK_D: tl.constexpr, BLOCK_F: tl.constexpr, BLOCK_X: tl.constexpr):
     """One program: BLOCK_D output values of every pair of one expert, not weighted yet."""
     expert = tl.program_id(1).to(tl.int64)
