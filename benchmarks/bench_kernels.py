@@ -80,8 +80,8 @@ def rotated(num_bytes: float, make: Callable[[], tuple]) -> list[tuple]:
 
 
 def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
-    scale = (z.N + z.R) ** -0.5
-    width = z.L + z.R
+    scale, width = (z.N + z.R) ** -0.5, z.L + z.R
+    reference = partial(attention.paged_latent_attention_reference, scale=scale)
     for batch in z.batches:
         for context in z.contexts:
             columns = -(-context // z.page)
@@ -110,8 +110,9 @@ def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pr
                 {"batch": batch, "context": context},
                 rotated(num_bytes, make),
                 {name: partial(way, scale=scale) for name, way in ways.items()},
-                partial(attention.paged_latent_attention_reference, scale=scale),
+                reference,
                 num_bytes,
+                unrecorded={"reference": reference} if num_bytes < 5e9 else {},
                 unchecked={name: partial(batched, peer, scale=scale) for name, peer in peers.items()} if like.is_cuda else {},
             )
 
@@ -131,7 +132,7 @@ def attention_cuts() -> dict[str, Callable]:
 def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
     """A prompt's next chunk behind kept tokens."""
     scale, width, context = (z.N + z.R) ** -0.5, z.L + z.R, z.contexts[1]
-    for new in (min(512, context // 2),):
+    for new in sorted({8, min(512, context // 2)}):
         columns = -(-context // z.page)
         query = torch.randn(new, z.H, width, dtype=like.dtype, device=like.device)
         pages = torch.randn(columns, z.page, width, dtype=like.dtype, device=like.device)
@@ -252,17 +253,23 @@ def error(problem: Problem, way: Callable) -> float:
 
 
 def recorded_seconds(calls: Sequence[tuple], way: Callable) -> list[float]:
-    """Seconds of one call, from several replays of a graph that holds many."""
+    """Seconds of one call, from several replays of a graph that holds enough of them for the replay's own start not to count."""
+    once = statistics.median(timed(recording(calls, way, len(calls)).replay, 3)) / len(calls)
+    count = max(len(calls), min(400, round(GRAPH_S / once)))
+    return [seconds / count for seconds in timed(recording(calls, way, count).replay, 15)]
+
+
+def recording(calls: Sequence[tuple], way: Callable, count: int) -> torch.cuda.CUDAGraph:
+    """A graph of `count` calls that rotate through the arguments, replayed once."""
     for call in calls[:2]:
-        way(*call)
-    once = statistics.median(launched_seconds(calls, way))
-    count = max(len(calls), min(200, round(GRAPH_S / once)))
+        way(*call)  # compiled before, because nothing may be loaded while a graph is recorded
+    torch.cuda.synchronize()
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         for index in range(count):
             way(*calls[index % len(calls)])
     graph.replay()
-    return [seconds / count for seconds in timed(graph.replay, 15)]
+    return graph
 
 
 def launched_seconds(calls: Sequence[tuple], way: Callable) -> list[float]:
