@@ -3,8 +3,12 @@
 import pytest
 import torch
 
-from kimi_vl.model import KimiVLForConditionalGeneration
-from tests.parity.networks import Case, golden_case
+from tests import interpreter
+
+interpreter.turn_on()  # before the package defines its kernels
+
+from kimi_vl.model import KimiVLForConditionalGeneration  # noqa: E402
+from tests.parity.networks import Case, golden_case  # noqa: E402
 
 torch.set_num_threads(1)
 

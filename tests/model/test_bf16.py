@@ -55,7 +55,7 @@ def test_only_the_router_is_fp32_in_a_bf16_network():
         f"language_model.model.layers.{layer}.mlp.gate.{part}" for layer in (1, 2) for part in ("weight", "e_score_correction_bias")
     }
     x = torch.randn(5, 64).bfloat16()
-    _, weights = half.language_model.model.layers[1].mlp.gate(x)
+    _, weights = half.language_model.model.layers[1].mlp.gate(x, half.ops)
     assert weights.dtype == torch.float32
 
 

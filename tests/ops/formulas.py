@@ -6,6 +6,46 @@ import torch
 import torch.nn.functional as F
 
 
+def rms_norm(x, weight, eps):
+    x = x.double()
+    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt() * weight.double()
+
+
+def add_rms_norm(x, update, weight, eps):
+    total = (x.double() + update.double()).to(x.dtype)  # what the next half of the layer goes on with
+    return total, rms_norm(total, weight, eps)
+
+
+def rotated(x, cos, sin):
+    turned = torch.view_as_complex(x.double().unflatten(-1, (-1, 2))) * torch.complex(cos.double(), sin.double())[:, None]
+    return torch.view_as_real(turned).flatten(-2)
+
+
+def latent_rows(q_rope, projected, weight, eps, cos, sin):
+    latent, key = projected.tensor_split([weight.shape[0]], dim=-1)
+    return rotated(q_rope, cos, sin), torch.cat((rms_norm(latent, weight, eps), rotated(key[:, None], cos, sin)[:, 0]), dim=-1)
+
+
+def write_latent(q_rope, projected, weight, eps, cos, sin, slots, pages):
+    """The rotated queries, and the pages as they are afterwards."""
+    turned, rows = latent_rows(q_rope, projected, weight, eps, cos, sin)
+    after = pages.double()
+    for slot, row in zip(slots.tolist(), rows, strict=True):
+        if slot >= 0:
+            after[slot // pages.shape[1], slot % pages.shape[1]] = row
+    return turned, after
+
+
+def route(x, weight, bias, top_k, *, renormalise, scaling_factor):
+    """The weight of every expert for every token, 0 for those not chosen."""
+    scores = torch.sigmoid(x.double() @ weight.double().T)
+    weights = torch.zeros_like(scores)
+    for token, row in enumerate(scores):
+        best = sorted(range(len(row)), key=lambda expert: -float(row[expert] + bias[expert]))[:top_k]
+        weights[token, best] = row[best] / row[best].sum() if renormalise else row[best]
+    return weights * scaling_factor
+
+
 def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale):
     q, k, v = q.double(), k.double(), v.double()
     out = torch.zeros_like(v)
@@ -35,7 +75,8 @@ def batched_latent_attention(q_latent, q_rope, cache, lengths, *, scale):
 def paged_latent_attention(q_latent, q_rope, pages, page_table, cu_seqlens, lengths, *, scale):
     parts = []
     for b, length in enumerate(lengths.tolist()):
-        rows = torch.stack([pages[int(page_table[b, s // pages.shape[1]]), s % pages.shape[1]] for s in range(length)])
+        rows = [pages[int(page_table[b, s // pages.shape[1]]), s % pages.shape[1]] for s in range(length)]
+        rows = torch.stack(rows) if rows else pages[0, :0]
         new = slice(int(cu_seqlens[b]), int(cu_seqlens[b + 1]))
         parts.append(latent_attention(q_latent[new], q_rope[new], rows, scale=scale))
     return torch.cat(parts)

@@ -9,13 +9,16 @@ from functools import partial
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from kimi_vl.ops.registry import IMPLEMENTATIONS, Operations
-from tests import tolerances
+from tests import interpreter, tolerances
 from tests.ops import formulas
 
 DEVICES = [torch.device(name) for name in ("cpu", "cuda") if name == "cpu" or torch.cuda.is_available()]
 DTYPES = (torch.float32, torch.bfloat16)
+# What Triton kernels are interpreted in where there is no GPU; the interpreter multiplies no bf16.
+INTERPRETED = (torch.float32, torch.float16)
 
 
 def packed(lengths, *, heads=3, width=24, value_width=20, causal=True, contiguous=True, dtype=torch.float32):
@@ -49,15 +52,15 @@ def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True,
 
 
 def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
-    """Arguments of paged_latent_attention; pages in no order, with large values where no sequence has a row, and a table that names pages
-    of others behind a sequence's end."""
+    """Arguments of paged_latent_attention; pages in no order, with NaN where no sequence has a row, and a table that names no page behind a
+    sequence's end."""
     q_latent, q_rope = torch.randn(sum(new), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
     if contiguous:
         q_latent, q_rope = q_latent.contiguous(), q_rope.contiguous()
     counts = [-(-length // page_size) for length in lengths]
     order = torch.randperm(sum(counts) + 2).tolist()
-    pages = torch.full((len(order), page_size, rank + rope), 1e4)
-    table = torch.tensor(order[-1:], dtype=torch.int32).repeat(len(lengths), max(counts, default=0) + 1)
+    pages = torch.full((len(order), page_size, rank + rope), float("nan"))
+    table = torch.full((len(lengths), max(counts, default=0) + 1), 1 << 30, dtype=torch.int32)
     for b, (length, count) in enumerate(zip(lengths, counts, strict=True)):
         own = [order.pop(0) for _ in range(count)]
         table[b, :count] = torch.tensor(own)
@@ -70,18 +73,84 @@ def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=Tr
     return arguments, {"scale": (rank + rope) ** -0.5}
 
 
-def routed(tokens, *, experts=5, top_k=2, only=None, contiguous=True, dtype=torch.float32):
+def routed(tokens, *, experts=5, top_k=2, width=16, inner=8, only=None, contiguous=True, dtype=torch.float32):
     """Arguments of routed_experts; `only` names the experts that may be chosen, so that the others get no token."""
-    width, inner = 16, 8
     allowed = torch.tensor(range(experts) if only is None else only)
     chosen = [allowed[torch.randperm(len(allowed))[:top_k]] for _ in range(tokens)]
     indices = torch.stack(chosen) if chosen else torch.empty(0, top_k, dtype=torch.int64)
     x = torch.randn(tokens, width) if contiguous else torch.randn(width, tokens).T
-    gate_up, down = torch.randn(experts, 2 * inner, width) / 4, torch.randn(experts, width, inner) / 3
+    gate_up, down = torch.randn(experts, 2 * inner, width) / width**0.5, torch.randn(experts, width, inner) / inner**0.5
     return (x.to(dtype), gate_up.to(dtype), down.to(dtype), indices, torch.rand(tokens, top_k) + 0.1), {}
 
 
+def normed(tokens, width, *, added=False, scale=1.0, contiguous=True, dtype=torch.float32):
+    """Arguments of rms_norm, or of add_rms_norm."""
+    tensors = [torch.randn(tokens, 2 * width)[:, :width] * scale for _ in range(2 if added else 1)]
+    if contiguous:
+        tensors = [x.contiguous() for x in tensors]
+    return (*(x.to(dtype) for x in tensors), torch.randn(width).to(dtype), 1e-5), {}
+
+
+def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, dtype=torch.float32):
+    """Arguments of latent_rows; the queries are a view of a projection that holds more."""
+    q_rope = torch.randn(tokens, heads, nope + rope).to(dtype)[..., nope:]
+    angles = torch.randn(tokens, rope // 2) * 9
+    rows = torch.randn(tokens, rank + rope).to(dtype)
+    return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), {}
+
+
+def written(slots, *, num_pages=4, page_size=4, rank=32, rope=16, dtype=torch.float32, **sizes):
+    """Arguments of write_latent; what is in the pages before must stay where no token is written, the last row among it."""
+    arguments, _ = projected(len(slots), rank=rank, rope=rope, dtype=dtype, **sizes)
+    return (*arguments, torch.tensor(slots), torch.randn(num_pages, page_size, rank + rope).to(dtype)), {}
+
+
+def scored(tokens, *, width=48, experts=12, top_k=3, renormalise=True, contiguous=True, dtype=torch.float32):
+    """Arguments of route; weights and bias are fp32 whatever the activations are."""
+    x = torch.randn(tokens, width) if contiguous else torch.randn(width, tokens).T
+    weight, bias = torch.randn(experts, width) / width**0.5, torch.randn(experts) * 0.3
+    return (x.to(dtype), weight, bias, top_k), {"renormalise": renormalise, "scaling_factor": 2.446}
+
+
 CASES = {
+    "rms_norm": {
+        "one token": partial(normed, 1, 64),
+        "a width that is no power of two": partial(normed, 5, 80),
+        "values as small as the epsilon": partial(normed, 4, 32, scale=3e-3),
+        "columns of a wider matrix": partial(normed, 3, 48, contiguous=False),
+        "the official width": partial(normed, 3, 2048),
+        "no token at all": partial(normed, 0, 16),
+    },
+    "add_rms_norm": {
+        "one token": partial(normed, 1, 64, added=True),
+        "a width that is no power of two": partial(normed, 5, 80, added=True),
+        "columns of a wider matrix": partial(normed, 3, 48, added=True, contiguous=False),
+        "the official width": partial(normed, 3, 2048, added=True),
+        "no token at all": partial(normed, 0, 16, added=True),
+    },
+    "latent_rows": {
+        "one token": partial(projected, 1),
+        "many tokens": partial(projected, 23),
+        "nano's sizes": partial(projected, 4, heads=5, nope=32, rank=128, rope=32),
+        "the official sizes": partial(projected, 2, heads=16, nope=128, rank=512, rope=64),
+        "no token at all": partial(projected, 0),
+    },
+    "write_latent": {
+        "one token": partial(written, [6]),
+        "tokens in no order": partial(written, [9, 0, 14, 3]),
+        "rows of padding": partial(written, [5, -1, 0, -1]),
+        "nothing but padding": partial(written, [-1, -1]),
+        "the official sizes": partial(written, [70, 3], page_size=32, heads=16, nope=128, rank=512, rope=64),
+    },
+    "route": {
+        "one token": partial(scored, 1),
+        "many tokens": partial(scored, 45),
+        "not renormalised": partial(scored, 7, renormalise=False),
+        "every expert": partial(scored, 4, experts=5, top_k=5),
+        "columns of a transposed matrix": partial(scored, 6, contiguous=False),
+        "the official sizes": partial(scored, 3, width=2048, experts=64, top_k=6),
+        "no token at all": partial(scored, 0),
+    },
     "varlen_attention": {
         "one sequence": partial(packed, [13]),
         "sequences of one token": partial(packed, [1, 1, 1]),
@@ -116,6 +185,9 @@ CASES = {
         "answers of different lengths": partial(paged, [1, 1, 1, 1], [17, 1, 8, 4]),
         "a chunk of a prompt beside answers": partial(paged, [1, 6, 1], [9, 20, 3]),
         "a chunk that ends inside of a page": partial(paged, [5], [11]),
+        "a row of padding": partial(paged, [1, 1], [6, 0]),
+        "more rows than are read at once": partial(paged, [1, 1], [150, 64], page_size=8),
+        "chunks longer than a tile": partial(paged, [9, 1, 4, 3], [70, 65, 4, 130], page_size=16),
         "views of the projection": partial(paged, [2, 1], [6, 12], contiguous=False),
         "the official widths": partial(paged, [1, 3], [40, 70], page_size=16, heads=16, rank=512, rope=64),
     },
@@ -127,10 +199,17 @@ CASES = {
         "every expert for every token": partial(routed, 7, top_k=5),
         "columns of a transposed matrix": partial(routed, 11, contiguous=False),
         "no token at all": partial(routed, 0),
+        "two tokens": partial(routed, 2, top_k=4),
+        "more tokens for one expert than it takes at once": partial(routed, 40, top_k=2, only=[2, 3]),
+        "a prompt": partial(routed, 520, experts=3, top_k=2),
+        "widths that no tile divides": partial(routed, 9, width=80, inner=72),
+        "nano's widths": partial(routed, 1, experts=4, top_k=3, width=320, inner=128),
     },
 }
 # Training sends gradients through these; whatever else is registered may be for serving only.
-TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense"}}
+TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense", "grouped"}}
+# Right on a CPU, but never the best there, so that the registry refuses them.
+ALSO_ON_CPU = {"grouped"} if hasattr(F, "grouped_mm") else set()
 
 
 def title(implementation):
@@ -143,30 +222,70 @@ def assert_near(actual, expected, tolerance):
     torch.testing.assert_close(actual.double().cpu(), expected.double().cpu(), rtol=0.0, atol=tolerance * scale)
 
 
+def limit(kind):
+    """Of the table; fp16 rounds less than bf16 does."""
+    return tolerances.OPERATION_RELATIVE["bfloat16" if kind == "float16" else kind]
+
+
 def every_run():
+    """(implementation, device, dtype, case) for whatever can run here, kernels without a GPU among it."""
     for implementation in IMPLEMENTATIONS:
-        for device in DEVICES:
-            for dtype in DTYPES:
-                if implementation.refuses(device, dtype) is None:
-                    for name, case in CASES[implementation.operation].items():
-                        kind = str(dtype).removeprefix("torch.")
-                        marks = [pytest.mark.gpu] if device.type == "cuda" else []
-                        yield pytest.param(
-                            implementation, device, kind, case, id=f"{title(implementation)}-{device}-{kind}-{name}", marks=marks
-                        )
+        runs = [
+            (device, dtype, [pytest.mark.gpu] if device.type == "cuda" else [])
+            for device in DEVICES
+            for dtype in (*DTYPES, *([torch.float16] if device.type == "cuda" else []))
+            if implementation.refuses(device, dtype) is None
+        ]
+        if implementation.name in ALSO_ON_CPU:
+            runs += [(torch.device("cpu"), dtype, []) for dtype in DTYPES]
+        if implementation.name == "triton":
+            reason = interpreter.refusal()
+            marks = [pytest.mark.skip(reason)] if reason else [pytest.mark.filterwarnings("ignore::RuntimeWarning")]
+            runs += [(torch.device("cpu"), dtype, marks) for dtype in INTERPRETED]
+        for device, dtype, marks in runs:
+            for name, case in CASES[implementation.operation].items():
+                kind = str(dtype).removeprefix("torch.")
+                title_of_run = f"{title(implementation)}-{device}-{kind}-{name}"
+                yield pytest.param(implementation, device, kind, case, id=title_of_run, marks=marks)
+
+
+def spread(chosen, num_experts):
+    """The router's choice as a matrix, in which no order of experts is left."""
+    indices, weights = chosen
+    assert indices.dtype == torch.int64
+    assert weights.dtype == torch.float32
+    return weights.new_zeros(weights.shape[0], num_experts).scatter_(1, indices, weights)
+
+
+# What is compared with the formula, where it is not just what the function returns.
+RESULTS = {
+    "write_latent": lambda out, args: (out, args[-1]),
+    "route": lambda out, args: spread(out, args[1].shape[0]),
+}
+
+
+def check(function, operation, case, device, kind):
+    """That a function computes the operation's formula on a case and leaves its arguments alone, but for pages it is to write into."""
+    args, options = case(dtype=getattr(torch, kind))
+    args = [a.to(device) if isinstance(a, torch.Tensor) else a for a in args]
+    originals = [(a, a.clone()) for a in args[: -1 if operation == "write_latent" else None] if isinstance(a, torch.Tensor)]
+    expected = getattr(formulas, operation)(*args, **options)
+    found = function(*args, **options)
+    found = RESULTS[operation](found, args) if operation in RESULTS else found
+    if isinstance(found, torch.Tensor):
+        found, expected = (found,), (expected,)
+    for one, other in zip(found, expected, strict=True):
+        kind_of_result = str(one.dtype).removeprefix("torch.")
+        assert kind_of_result == ("float32" if operation == "route" else kind)
+        assert one.shape == other.shape
+        assert_near(one, other, limit(kind_of_result))
+    for argument, original in originals:
+        torch.testing.assert_close(argument, original, rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize(("implementation", "device", "kind", "case"), every_run())
 def test_implementation_computes_the_formula(implementation, device, kind, case):
-    args, options = case(dtype=getattr(torch, kind))
-    args = [a.to(device) if isinstance(a, torch.Tensor) else a for a in args]
-    originals = [(a, a.clone()) for a in args if isinstance(a, torch.Tensor)]
-    out = implementation.function(*args, **options)
-    expected = getattr(formulas, implementation.operation)(*args, **options)
-    assert out.dtype == args[0].dtype
-    assert out.shape == expected.shape
-    assert_near(out, expected, tolerances.OPERATION_RELATIVE[kind])
-    assert all(torch.equal(argument, original) for argument, original in originals), "an operation must not write into its arguments"
+    check(implementation.function, implementation.operation, case, device, kind)
 
 
 TRAINED = [i for i in IMPLEMENTATIONS if i.name in TRAINABLE.get(i.operation, ())]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts, explain, select
+from kimi_vl.ops import attention, experts, explain, registry, select
 from kimi_vl.ops.registry import IMPLEMENTATIONS
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -58,3 +58,9 @@ def test_explain_gives_every_implementation_a_reason():
     assert reasons["varlen_attention", "sdpa"] == "first that can run here"
     assert reasons["varlen_attention", "reference"] == "able, but a preferred one runs"
     assert len({(i.operation, i.name) for i in IMPLEMENTATIONS}) == len(IMPLEMENTATIONS)
+
+
+def test_without_triton_its_kernels_are_refused_with_the_reason(monkeypatch):
+    monkeypatch.setattr(registry, "triton", None)
+    with pytest.raises(ImplementationUnavailable, match="paged_latent_attention was to run as 'triton', which needs the package triton"):
+        select(CUDA, torch.bfloat16, {"paged_latent_attention": "triton"})

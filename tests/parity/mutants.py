@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from kimi_vl.model import KimiVLForConditionalGeneration, attention, experts, vision
+from kimi_vl.model import KimiVLForConditionalGeneration, experts, vision
 from kimi_vl.model.layers import RMSNorm
+from kimi_vl.ops import latent
 from tests.parity import checks
 
 Mutation = Callable[..., None]  # (monkeypatch, model)
@@ -59,7 +60,7 @@ def text_rotate_half(*, deinterleave=True) -> Mutation:
         def rotate(x, cos, sin):
             return rotate_half(torch.cat((x[..., 0::2], x[..., 1::2]), dim=-1) if deinterleave else x, cos, sin)
 
-        monkeypatch.setattr(attention, "rotate_pairs", rotate)
+        monkeypatch.setattr(latent, "rotate_pairs", rotate)
 
     return mutate
 
@@ -142,7 +143,7 @@ def router(*, score=torch.sigmoid, bias_selects=True, bias_weighs=False, renorma
                 weights = weights / weights.sum(-1, keepdim=True)
             return indices, weights * (scaling_factor if scaled else 1.0)
 
-        monkeypatch.setattr(experts, "route", route)
+        object.__setattr__(model.ops, "route", route)
 
     keep_renormalise = renormalise
     return mutate

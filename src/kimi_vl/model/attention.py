@@ -12,7 +12,7 @@ from kimi_vl.config import TextConfig
 from kimi_vl.model.cache import Cache
 from kimi_vl.model.layers import RMSNorm
 from kimi_vl.model.tokens import TokenLayout
-from kimi_vl.ops import Operations, rotate_pairs
+from kimi_vl.ops import Operations
 
 LATENT_NORM_EPS = 1e-6  # the official class default, whatever rms_norm_eps says (MODEL_SPEC §1.2)
 
@@ -44,17 +44,14 @@ class LatentAttention(nn.Module):
         behind theirs continue what the cache holds."""
         q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
-        latent_TL, k_rope_TR = self.kv_a_proj_with_mqa(x_TD).split([self.rank, self.rope], dim=-1)
-        latent_TL = self.kv_a_layernorm(latent_TL)
-        q_rope_THR = rotate_pairs(q_rope_THR, cos, sin)
-        k_rope_TR = rotate_pairs(k_rope_TR[:, None], cos, sin)[:, 0]
+        norm = self.kv_a_layernorm
+        q_rope_THR, rows_TZ = ops.latent_rows(q_rope_THR, self.kv_a_proj_with_mqa(x_TD), norm.weight, norm.eps, cos, sin)
         fresh = num_tokens = x_TD.shape[0]
         if cache is not None:
-            fresh = cache.write(self.layer, torch.cat((latent_TL, k_rope_TR), dim=-1))
+            fresh = cache.write(self.layer, rows_TZ)
         attended = []
         if fresh:
-            parts = (q_nope_THN[:fresh], q_rope_THR[:fresh], latent_TL[:fresh], k_rope_TR[:fresh])
-            attended.append(self.expanded(*parts, tokens, ops))
+            attended.append(self.expanded(q_nope_THN[:fresh], q_rope_THR[:fresh], rows_TZ[:fresh], tokens, ops))
         if cache is not None and fresh < num_tokens:
             attended.append(self.absorbed(q_nope_THN[fresh:], q_rope_THR[fresh:], cache, ops))
         attended_THV = attended[0] if len(attended) == 1 else torch.cat(attended)
@@ -64,12 +61,12 @@ class LatentAttention(nn.Module):
         self,
         q_nope_THN: torch.Tensor,
         q_rope_THR: torch.Tensor,
-        latent_TL: torch.Tensor,
-        k_rope_TR: torch.Tensor,
+        rows_TZ: torch.Tensor,
         tokens: TokenLayout,
         ops: Operations,
     ) -> torch.Tensor:
         """Keys and values of every head materialised: fewest operations when there are as many queries as keys. [T, H, V]."""
+        latent_TL, k_rope_TR = rows_TZ.split([self.rank, self.rope], dim=-1)
         kv_THW = self.kv_b_proj(latent_TL).unflatten(-1, (self.num_heads, -1))
         k_nope_THN, v_THV = kv_THW.split([self.nope, self.value], dim=-1)
         k_rope_THR = k_rope_TR[:, None].expand(-1, self.num_heads, -1)

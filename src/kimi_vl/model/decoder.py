@@ -36,8 +36,8 @@ class DecoderLayer(nn.Module):
         cache: Cache | None,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Returns (hidden [T, D], chosen experts [T, K]; None in a dense layer)."""
-        x_TD = x_TD + self.self_attn(self.input_layernorm(x_TD), cos, sin, tokens, ops, cache)
-        normed_TD = self.post_attention_layernorm(x_TD)
+        attended_TD = self.self_attn(self.input_layernorm(x_TD, ops), cos, sin, tokens, ops, cache)
+        x_TD, normed_TD = self.post_attention_layernorm.after(x_TD, attended_TD, ops)
         if isinstance(self.mlp, GatedMLP):
             return x_TD + self.mlp(normed_TD), None
         y_TD, indices_TK = self.mlp(normed_TD, ops)
@@ -66,7 +66,7 @@ class Decoder(nn.Module):
                 chosen.append(indices_TK)
         if cache is not None:
             cache.advance(x_TD.shape[0])
-        return self.norm(x_TD), chosen
+        return self.norm(x_TD, ops), chosen
 
 
 class LanguageModel(nn.Module):

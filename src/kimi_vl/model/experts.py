@@ -8,7 +8,6 @@ from torch import nn
 from kimi_vl.config import TextConfig
 from kimi_vl.model.layers import GatedMLP
 from kimi_vl.ops import Operations
-from kimi_vl.ops.experts import route
 
 
 class Router(nn.Module):
@@ -24,11 +23,11 @@ class Router(nn.Module):
         self.weight = nn.Parameter(torch.empty(config.n_routed_experts, config.hidden_size, dtype=torch.float32, device=device))
         self.e_score_correction_bias = nn.Parameter(torch.empty(config.n_routed_experts, dtype=torch.float32, device=device))
 
-    def forward(self, x_TD: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, x_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor]:
         """(indices [T, K], weights [T, K] fp32)."""
         # The bias is moved by load counts while training, never by a gradient.
         bias_E = self.e_score_correction_bias.detach()
-        return route(x_TD, self.weight, bias_E, self.top_k, renormalise=self.renormalise, scaling_factor=self.scaling_factor)
+        return ops.route(x_TD, self.weight, bias_E, self.top_k, renormalise=self.renormalise, scaling_factor=self.scaling_factor)
 
 
 class RoutedExperts(nn.Module):
@@ -54,7 +53,7 @@ class MixtureOfExperts(nn.Module):
 
     def forward(self, x_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (output [T, D], chosen experts [T, K])."""
-        indices_TK, weights_TK = self.gate(x_TD)
+        indices_TK, weights_TK = self.gate(x_TD, ops)
         y_TD = ops.routed_experts(x_TD, self.experts.gate_up_proj, self.experts.down_proj, indices_TK, weights_TK)
         if self.shared_experts is not None:
             y_TD = y_TD + self.shared_experts(x_TD)

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from kimi_vl.ops import rms_norm
+from kimi_vl.ops import Operations, rms_norm
 
 
 class RMSNorm(nn.Module):
@@ -13,8 +13,12 @@ class RMSNorm(nn.Module):
         self.eps = eps
         self.weight = nn.Parameter(torch.empty(width, **factory))
 
-    def forward(self, x_TD: torch.Tensor) -> torch.Tensor:
-        return rms_norm(x_TD, self.weight, self.eps)
+    def forward(self, x_TD: torch.Tensor, ops: Operations | None = None) -> torch.Tensor:
+        return (ops.rms_norm if ops else rms_norm)(x_TD, self.weight, self.eps)
+
+    def after(self, x_TD: torch.Tensor, update_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor]:
+        """x + update, and the norm of it."""
+        return ops.add_rms_norm(x_TD, update_TD, self.weight, self.eps)
 
 
 class GatedMLP(nn.Module):

@@ -116,8 +116,9 @@ def paged_latent_attention_reference(
     """Latent attention in absorbed form of B sequences whose rows lie in pages of O tokens, any number of new tokens for each.
 
     `cu_seqlens` int32 [B + 1] holds the boundaries of the new tokens, first 0 and last T. Sequence b has lengths[b] rows, the last of which
-    are its new tokens' own, row s in page page_table[b, s // O] at s % O; what else is in the pages does not count. Each token sees the
-    rows up to its own, as in `latent_attention`. Asks the host. Returns [T, H, L].
+    are its new tokens' own, at least one, row s in page page_table[b, s // O] at s % O; what else is in pages and table does not count.
+    Each token sees the rows up to its own, as in `latent_attention`. A sequence of no rows and one token is padding and gets zeros.
+    Asks the host. Returns [T, H, L].
     """
     out_THL = torch.empty_like(q_latent_THL)
     page_size = pages_GOZ.shape[1]

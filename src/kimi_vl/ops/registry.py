@@ -8,21 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts, latent_decode
+from kimi_vl.ops import attention, experts, latent, norm
+from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton.language import triton
 
 
 @dataclass(frozen=True)
 class Operations:
     """The chosen implementation of every operation that has several; passed down through a forward."""
 
+    rms_norm: Callable[..., torch.Tensor]
+    add_rms_norm: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    latent_rows: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    write_latent: Callable[..., torch.Tensor]
     varlen_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
     batched_latent_attention: Callable[..., torch.Tensor]
     paged_latent_attention: Callable[..., torch.Tensor]
+    route: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     routed_experts: Callable[..., torch.Tensor]
 
 
@@ -32,7 +40,7 @@ class Implementation:
 
     operation: str
     name: str
-    function: Callable[..., torch.Tensor]
+    function: Callable[..., Any]
     refuses: Callable[[torch.device, torch.dtype], str | None]
 
 
@@ -69,19 +77,42 @@ def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
 def _triton(device: torch.device, dtype: torch.dtype) -> str | None:
     if (refusal := _half_on_gpu(device, dtype)) is not None:
         return refusal
-    return None if latent_decode.triton else "needs the package triton, which torch for NVIDIA GPUs brings along on Linux"
+    return None if triton else "needs the package triton, which torch for NVIDIA GPUs brings along on Linux"
+
+
+def _grouped(device: torch.device, dtype: torch.dtype) -> str | None:
+    if (refusal := _half_on_gpu(device, dtype)) is not None:
+        return refusal
+    return (
+        None
+        if experts.has_grouped_mm(device, dtype)
+        else "needs torch's grouped_mm, and bfloat16 on an H100 or newer for one that never syncs"
+    )
 
 
 # In order of preference: the first that can run is the automatic choice.
 IMPLEMENTATIONS = (
+    Implementation("rms_norm", "triton", rms_norm.rms_norm_triton, _triton),
+    Implementation("rms_norm", "reference", norm.rms_norm, _anywhere),
+    Implementation("add_rms_norm", "triton", rms_norm.add_rms_norm_triton, _triton),
+    Implementation("add_rms_norm", "reference", norm.add_rms_norm, _anywhere),
+    Implementation("latent_rows", "triton", latent_rows.latent_rows_triton, _triton),
+    Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
+    Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
+    Implementation("write_latent", "reference", latent.write_latent, _anywhere),
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
     Implementation("latent_attention", "reference", attention.latent_attention_reference, _anywhere),
-    Implementation("batched_latent_attention", "triton", latent_decode.batched_latent_attention_triton, _triton),
+    Implementation("batched_latent_attention", "triton", batched_latent_attention.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
+    Implementation("paged_latent_attention", "triton", paged_latent_attention.paged_latent_attention_triton, _triton),
     Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
+    Implementation("route", "triton", route.route_triton, _triton),
+    Implementation("route", "reference", experts.route, _anywhere),
+    Implementation("routed_experts", "triton", routed_experts.routed_experts_triton, _triton),
+    Implementation("routed_experts", "grouped", experts.routed_experts_grouped, _grouped),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
 )
@@ -105,7 +136,7 @@ def select(device: torch.device, dtype: torch.dtype, choices: Mapping[str, str] 
     Raises: ImplementationUnavailable if a named one does not exist or cannot run here.
     """
     choices = dict(choices or {})
-    resolved: dict[str, Callable[..., torch.Tensor]] = {}
+    resolved: dict[str, Callable[..., Any]] = {}
     for implementation in IMPLEMENTATIONS:
         operation, wanted = implementation.operation, choices.get(implementation.operation)
         refusal = implementation.refuses(device, dtype)

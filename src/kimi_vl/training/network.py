@@ -19,6 +19,8 @@ from kimi_vl.model.patches import PatchLayout
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.training.packing import GLYPH_CLASSES, GLYPH_SLOTS, TASKS, Batch, Budget
 
+# What a gradient goes through: on a GPU the automatic choice would be kernels without a backward pass.
+TRAINABLE = dict.fromkeys(("rms_norm", "add_rms_norm", "latent_rows", "route"), "reference") | {"routed_experts": "dense"}
 RESIDUAL_OUTPUTS = ("wo.weight", "fc1.weight", "o_proj.weight", "down_proj.weight", "down_proj")
 
 
@@ -43,7 +45,7 @@ class TrainedNetwork(nn.Module):
         super().__init__()
         self.model = KimiVLForConditionalGeneration(config, device=device, dtype=dtype)
         self.glyph_head = nn.Linear(config.text_config.hidden_size, GLYPH_SLOTS * GLYPH_CLASSES, device=device, dtype=dtype)
-        self.model.choose_implementations({"routed_experts": "dense"})
+        self.model.choose_implementations(TRAINABLE)
         self.budget = budget
         for name, parameter in self.named_parameters():
             if name.endswith("e_score_correction_bias"):

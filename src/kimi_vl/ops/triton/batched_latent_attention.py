@@ -7,21 +7,13 @@ from __future__ import annotations
 
 import torch
 
-try:
-    import triton
-    import triton.language as tl
-except ImportError:  # torch for the CPU comes without it; the registry then refuses the kernel
-    triton = tl = None
+from kimi_vl.ops.triton.language import jit, tl
 
 BLOCK_HEADS = 16  # the fewest rows a tensor core takes; nano's 5 heads leave the rest empty, and memory is the limit all the same
 BLOCK_TOKENS = 64
 
 
-def _jit(function):
-    return triton.jit(function) if triton else function
-
-
-@_jit
+@jit
 def _decode(
     q_latent,
     q_rope,

@@ -1,0 +1,354 @@
+"""How near the Triton kernels come to the machine's limits: microseconds, GB/s and TFLOP/s at the official decoder's sizes.
+
+    python benchmarks/bench_kernels.py --output benchmarks/results/kernels.json
+    python benchmarks/bench_kernels.py --check        # only compares with the references
+    python benchmarks/bench_kernels.py --sweep        # also tries other ways to cut the kernels
+
+One GPU, bf16, random data, one layer's call at a time, for batches of 1 to 256 and contexts of 1,024 to 120,000 tokens. A time is the
+median over replays of a CUDA graph of many calls, which rotate through arguments so that what they read has left the L2 cache (50 MB on an
+H100); only the small kernels work on what is in it, as they do in a model. Beside each kernel stand its peers on the same data. What asks
+the host cannot be recorded and is timed as it is launched. Nothing is timed that does not first compute what its reference computes.
+
+Shares are of 2.9 TB/s, which a read of much memory reaches on an H100, and for prompts of 790 TFLOP/s, which a large product does.
+"""
+
+import argparse
+import gc
+import json
+import platform
+import statistics
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kimi_vl.ops import attention, experts, latent, norm
+from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton.language import triton
+
+BYTES_PER_S, FLOPS_PER_S = 2.9e12, 790e12
+L2_BYTES = 120e6  # what is rotated through; twice the cache and more
+GRAPH_S = 2e-3  # calls are recorded until one replay takes about this long
+LIMIT = 1.2e-2  # of the largest value: the tests' table for bf16
+MOST_CACHE_BYTES = 40e9
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a decoder layer, letters as in ARCHITECTURE.md, and what is tried."""
+
+    D: int = 2048
+    H: int = 16
+    N: int = 128
+    R: int = 64
+    L: int = 512
+    E: int = 64
+    K: int = 6
+    F: int = 1408
+    page: int = 64
+    batches: tuple[int, ...] = (1, 8, 32, 128, 256)
+    contexts: tuple[int, ...] = (1024, 16384, 120_000)
+    prompts: tuple[int, ...] = (512, 2048, 16384)
+
+
+SMALL = Sizes(64, 5, 8, 16, 32, 6, 3, 48, 4, batches=(1, 3), contexts=(9, 70), prompts=(5,))
+
+
+@dataclass
+class Problem:
+    """Calls of one operation on different data, its implementations, and what they move and compute at the least."""
+
+    kernel: str
+    shape: dict[str, int]
+    calls: list[tuple]
+    ways: dict[str, Callable]  # ours first
+    reference: Callable
+    num_bytes: float
+    flops: float = 0.0  # if arithmetic is the limit
+    unrecorded: dict[str, Callable] = field(default_factory=dict)  # ask the host
+    unchecked: dict[str, Callable] = field(default_factory=dict)  # read the same data in another order
+    result: Callable[[Any, tuple], Any] = lambda out, call: out
+
+
+def rotated(num_bytes: float, make: Callable[[], tuple]) -> list[tuple]:
+    """As many arguments as it takes to leave the L2 cache, for calls that read `num_bytes` each."""
+    return [make() for _ in range(max(1, min(64, round(L2_BYTES / num_bytes))))]
+
+
+def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    scale, width = (z.N + z.R) ** -0.5, z.L + z.R
+    reference = partial(attention.paged_latent_attention_reference, scale=scale)
+    for batch in z.batches:
+        for context in z.contexts:
+            columns = -(-context // z.page)
+            num_bytes = batch * context * width * like.itemsize
+            if num_bytes > MOST_CACHE_BYTES:
+                continue
+
+            def make(batch=batch, context=context, columns=columns):
+                query = torch.randn(batch, z.H, width, dtype=like.dtype, device=like.device)
+                pages = torch.empty(batch * columns, z.page, width, dtype=like.dtype, device=like.device).normal_()
+                table = torch.randperm(batch * columns, device=like.device).int().view(batch, columns)
+                lengths = torch.full((batch,), context, dtype=torch.int32, device=like.device)
+                boundaries = torch.arange(batch + 1, dtype=torch.int32, device=like.device)
+                return (query[..., : z.L], query[..., z.L :], pages, table, boundaries, lengths)
+
+            def batched(function, q_latent, q_rope, pages, table, boundaries, lengths, *, scale):
+                return function(q_latent, q_rope, pages.view(len(lengths), -1, pages.shape[-1]), lengths, scale=scale)
+
+            ways = {"triton": paged_latent_attention.paged_latent_attention_triton} | (attention_cuts() if sweep else {})
+            peers = {
+                "batched triton": batched_latent_attention.batched_latent_attention_triton,
+                "batched bmm": attention.batched_latent_attention_bmm,
+            }
+            yield Problem(
+                "paged_latent_attention",
+                {"batch": batch, "context": context},
+                rotated(num_bytes, make),
+                {name: partial(way, scale=scale) for name, way in ways.items()},
+                reference,
+                num_bytes,
+                unrecorded={"reference": reference} if num_bytes < 5e9 else {},
+                unchecked={name: partial(batched, peer, scale=scale) for name, peer in peers.items()} if like.is_cuda else {},
+            )
+
+
+def attention_cuts() -> dict[str, Callable]:
+    cuts = [(1, warps, stages, splits) for warps in (4, 8) for stages in (2, 3) for splits in (None, 2, 4)]
+    return {
+        f"tokens {tokens} warps {warps} stages {stages} splits {splits}": partial(
+            paged_latent_attention.attend,
+            launch=replace(paged_latent_attention.DECODE, tile_tokens=tokens, num_warps=warps, num_stages=stages),
+            num_splits=splits,
+        )
+        for tokens, warps, stages, splits in cuts
+    }
+
+
+def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    """A prompt's next chunk behind kept tokens."""
+    scale, width, context = (z.N + z.R) ** -0.5, z.L + z.R, z.contexts[1]
+    for new in sorted({8, min(512, context // 2)}):
+        columns = -(-context // z.page)
+        query = torch.randn(new, z.H, width, dtype=like.dtype, device=like.device)
+        pages = torch.randn(columns, z.page, width, dtype=like.dtype, device=like.device)
+        table = torch.randperm(columns, device=like.device).int().view(1, columns)
+        boundaries = torch.tensor([0, new], dtype=torch.int32, device=like.device)
+        lengths = torch.tensor([context], dtype=torch.int32, device=like.device)
+        ways: dict[str, Callable] = {"triton": paged_latent_attention.paged_latent_attention_triton}
+        for tokens, warps, stages in [(2, 8, 2), (2, 8, 3), (4, 8, 2)] if sweep else []:
+            launch = paged_latent_attention.Launch(tile_tokens=tokens, num_warps=warps, num_stages=stages)
+            ways[f"tokens {tokens} warps {warps} stages {stages}"] = partial(paged_latent_attention.attend, launch=launch)
+        yield Problem(
+            "paged_latent_attention",
+            {"batch": 1, "context": context, "new": new},
+            [(query[..., : z.L], query[..., z.L :], pages, table, boundaries, lengths)],
+            {name: partial(way, scale=scale) for name, way in ways.items()},
+            partial(attention.paged_latent_attention_reference, scale=scale),
+            context * width * like.itemsize,
+            flops=2.0 * new * (context - new / 2) * z.H * (width + z.L),
+            unrecorded={"reference": partial(attention.paged_latent_attention_reference, scale=scale)},
+        )
+
+
+def expert_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    gate_up = torch.empty(z.E, 2 * z.F, z.D, dtype=like.dtype, device=like.device).normal_(std=z.D**-0.5)
+    down = torch.empty(z.E, z.D, z.F, dtype=like.dtype, device=like.device).normal_(std=z.F**-0.5)
+    for tokens in sorted({*z.batches, 2, 4, 16, 64, *z.prompts} if z.D > 64 else {*z.batches, *z.prompts}):
+
+        def make(tokens=tokens):
+            x = torch.randn(tokens, z.D, dtype=like.dtype, device=like.device)
+            indices = torch.rand(tokens, z.E, device=like.device).topk(z.K, dim=-1).indices
+            return (x, gate_up, down, indices, torch.rand(tokens, z.K, device=like.device) + 0.1)
+
+        calls = [make() for _ in range(8 if tokens <= 512 else 1)]
+        read = statistics.mean(call[3].unique().numel() for call in calls) * 3 * z.D * z.F * like.itemsize
+        ways: dict[str, Callable] = {"triton": routed_experts.routed_experts_triton}
+        if sweep:
+            ways |= expert_cuts(tokens)
+        if like.is_cuda and experts.has_grouped_mm(like.device, like.dtype):
+            ways["grouped"] = experts.routed_experts_grouped
+        yield Problem(
+            "routed_experts",
+            {"tokens": tokens},
+            calls,
+            ways,
+            experts.routed_experts_loop,
+            read + 2 * tokens * z.D * like.itemsize,
+            flops=6.0 * tokens * z.K * z.D * z.F if tokens > 1024 else 0.0,
+            unrecorded={"loop": experts.routed_experts_loop},
+        )
+
+
+def expert_cuts(tokens: int) -> dict[str, Callable]:
+    cuts: dict[str, Callable] = {}
+    if tokens <= 4:
+        for rows, warps in [(2, 4), (4, 4), (4, 8), (8, 4), (8, 8)]:
+            launch = routed_experts.Launch(rows=rows, width=2048, num_warps=warps)
+            cuts[f"gate_up rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, gate_up_launch=launch)
+            cuts[f"down rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, down_launch=launch)
+    if 1 < tokens <= 512:
+        for rows, width, warps, stages in [(64, 64, 4, 3), (64, 64, 4, 5), (64, 128, 4, 3), (64, 128, 4, 4), (128, 64, 8, 4)]:
+            for pairs in {routed_experts.tile(tokens).pairs, 16 if tokens <= 128 else 32}:
+                launch = routed_experts.Launch(rows=rows, width=width, pairs=pairs, num_warps=warps, num_stages=stages)
+                name = f"tiles {rows}x{width}x{pairs} warps {warps} stages {stages}"
+                cuts[name] = partial(routed_experts.by_tiles, launch=launch)
+    return cuts
+
+
+def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """Kernels that work on what has just been computed."""
+    factory: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
+    weight_D, weight_L = torch.randn(z.D, **factory), torch.randn(z.L, **factory)
+    router, bias = torch.randn(z.E, z.D, device=like.device) / z.D**0.5, torch.randn(z.E, device=like.device) * 0.1
+    routing: dict[str, Any] = {"top_k": z.K, "renormalise": True, "scaling_factor": 2.446}
+    for tokens in z.batches:
+        x, update = torch.randn(2, tokens, z.D, **factory).unbind(0)
+        rows, row_bytes = tokens * z.D, like.itemsize
+        problem = partial(Problem, shape={"tokens": tokens})
+        ways = {"triton": rms_norm.rms_norm_triton, "reference": norm.rms_norm}
+        yield problem("rms_norm", calls=[(x, weight_D, 1e-5)], ways=ways, reference=norm.rms_norm, num_bytes=2 * rows * row_bytes)
+        ways = {"triton": rms_norm.add_rms_norm_triton, "reference": norm.add_rms_norm}
+        call: tuple = (x, update, weight_D, 1e-5)
+        yield problem("add_rms_norm", calls=[call], ways=ways, reference=norm.add_rms_norm, num_bytes=4 * rows * row_bytes)
+        ways = {"triton": partial(route.route_triton, **routing), "reference": partial(experts.route, **routing)}
+        num_bytes = router.nbytes + rows * row_bytes
+        yield problem("route", calls=[(x, router, bias)], ways=ways, reference=ways["reference"], num_bytes=num_bytes, result=spread_choice)
+        query = torch.randn(tokens, z.H, z.N + z.R, **factory)[..., z.N :]
+        angles = torch.rand(tokens, z.R // 2, device=like.device) * 100
+        call = (query, torch.randn(tokens, z.L + z.R, **factory), weight_L, 1e-6, angles.cos().to(like.dtype), angles.sin().to(like.dtype))
+        ways = {"triton": latent_rows.latent_rows_triton, "reference": latent.latent_rows}
+        num_bytes = 2 * tokens * (z.H * z.R + z.L + z.R) * row_bytes
+        yield problem("latent_rows", calls=[call], ways=ways, reference=latent.latent_rows, num_bytes=num_bytes)
+        slots = torch.randperm(4 * tokens, device=like.device)[:tokens]
+        pages = torch.zeros(tokens, 4, z.L + z.R, **factory)
+        yield problem(
+            "write_latent",
+            calls=[(*call, slots, pages)],
+            ways={"triton": latent_rows.write_latent_triton},
+            reference=latent.write_latent,
+            num_bytes=num_bytes,
+            unrecorded={"reference": latent.write_latent},
+            result=lambda out, call: (out, call[-1].clone()),
+        )
+
+
+def spread_choice(out: tuple[torch.Tensor, torch.Tensor], call: tuple) -> torch.Tensor:
+    """The router's choice as weights of all experts, in which no order is left."""
+    indices, weights = out
+    return weights.new_zeros(weights.shape[0], call[1].shape[0]).scatter_(1, indices, weights)
+
+
+def error(problem: Problem, way: Callable) -> float:
+    """The largest difference from the reference, as a share of the largest value. NaN counts as infinite."""
+    call = problem.calls[0]
+    found, expected = (problem.result(function(*call), call) for function in (way, problem.reference))
+    pairs = [(found, expected)] if isinstance(found, torch.Tensor) else list(zip(found, expected, strict=True))
+    worst = max(float((a.float() - b.float()).abs().max() / b.float().abs().max()) for a, b in pairs)
+    return worst if worst == worst else float("inf")
+
+
+def recorded_seconds(calls: Sequence[tuple], way: Callable) -> list[float]:
+    """Seconds of one call, from several replays of a graph that holds enough of them for the replay's own start not to count."""
+    once = statistics.median(timed(recording(calls, way, len(calls)).replay, 3)) / len(calls)
+    count = max(len(calls), min(400, round(GRAPH_S / once)))
+    return [seconds / count for seconds in timed(recording(calls, way, count).replay, 15)]
+
+
+def recording(calls: Sequence[tuple], way: Callable, count: int) -> torch.cuda.CUDAGraph:
+    """A graph of `count` calls that rotate through the arguments, replayed once."""
+    for call in calls[:2]:
+        way(*call)  # compiled before, because nothing may be loaded while a graph is recorded
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for index in range(count):
+            way(*calls[index % len(calls)])
+    graph.replay()
+    return graph
+
+
+def launched_seconds(calls: Sequence[tuple], way: Callable) -> list[float]:
+    way(*calls[0])
+    return timed(lambda: way(*calls[-1]), 3)
+
+
+def timed(function: Callable[[], object], repeats: int) -> list[float]:
+    found = []
+    for _ in range(repeats):
+        start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        start.record()
+        function()
+        stop.record()
+        stop.synchronize()
+        found.append(start.elapsed_time(stop) / 1e3)
+    return found
+
+
+def results(problem: Problem, only_check: bool) -> Iterator[dict[str, Any]]:
+    """One row for each way; a way that computes something else gets no time."""
+    for name, way in (problem.ways | problem.unchecked | problem.unrecorded).items():
+        row: dict[str, Any] = {"kernel": problem.kernel, **problem.shape, "way": name}
+        if name in problem.ways:
+            row["error"] = error(problem, way)
+            row["is_right"] = row["error"] <= LIMIT
+        if not only_check and row.get("is_right", True):
+            measure = launched_seconds if name in problem.unrecorded else recorded_seconds
+            seconds = sorted(measure(problem.calls, way))
+            middle = statistics.median(seconds)
+            row |= {"median_us": 1e6 * middle, "least_us": 1e6 * seconds[0], "most_us": 1e6 * seconds[-1]}
+            row |= {"recorded": name not in problem.unrecorded, "bytes": problem.num_bytes, "gb_per_s": problem.num_bytes / middle / 1e9}
+            if problem.flops:
+                row |= {"tflop_per_s": problem.flops / middle / 1e12, "share": problem.flops / middle / FLOPS_PER_S}
+            else:
+                row["share"] = problem.num_bytes / middle / BYTES_PER_S
+        yield row
+
+
+def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    yield from small_problems(sizes, like)
+    yield from expert_problems(sizes, like, sweep)
+    yield from chunk_problems(sizes, like, sweep)
+    yield from attention_problems(sizes, like, sweep)
+
+
+@torch.inference_mode()
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="compare with the references and time nothing")
+    parser.add_argument("--sweep", action="store_true", help="also other ways to cut the kernels")
+    parser.add_argument("--only", help="kernels whose name contains this")
+    parser.add_argument("--small", action="store_true", help="toy sizes; what Triton's interpreter can check without a GPU")
+    parser.add_argument("--dtype", default="bfloat16", choices=["bfloat16", "float16"])
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--output", type=Path, help="JSON file")
+    options = parser.parse_args(arguments)
+    if not triton:
+        sys.exit("bench_kernels needs the package triton")
+    if not options.check and not torch.cuda.is_available():
+        sys.exit("without a GPU there is nothing to time; --check --small compares in Triton's interpreter (TRITON_INTERPRET=1)")
+    torch.manual_seed(0)
+    like = torch.empty(0, dtype=getattr(torch, options.dtype), device=options.device)
+    rows: list[dict[str, Any]] = []
+    for problem in every_problem(SMALL if options.small else Sizes(), like, options.sweep):
+        if not options.only or options.only in problem.kernel:
+            rows += results(problem, options.check)
+        problem.calls.clear()
+        gc.collect()  # a recorded graph holds its memory until then
+    machine = torch.cuda.get_device_name() if like.is_cuda else platform.processor()
+    versions = {"torch": torch.__version__, "triton": triton.__version__}
+    text = json.dumps({"machine": machine, **versions, "dtype": options.dtype, "results": rows}, indent=1)
+    print(text)
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(text + "\n", encoding="utf-8")
+    if not all(row.get("is_right", True) for row in rows):
+        sys.exit("at least one way does not compute what the reference computes")
+
+
+if __name__ == "__main__":
+    main()

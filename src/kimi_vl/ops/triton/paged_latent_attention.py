@@ -1,0 +1,266 @@
+"""Latent attention over pages in two Triton kernels: one reads every cached row once, shared out over the whole GPU, one joins the parts.
+
+Letters: T new tokens, B sequences, H heads, X rows of a tile (tokens x heads), S cached rows of a block, L latent rank, R rotary width,
+Z = L + R; G pages of O rows, J pages of a sequence; W parts ("splits") that a sequence's rows are shared out over.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from kimi_vl.ops.triton.language import jit, next_power_of_2, num_processors, tl
+
+LOG2_E = 1.4426950408889634
+BLOCK_WIDTH = 128  # values of a latent that one program of the joining kernel sums
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How the reading kernel is cut. Rows of the cache are the tall side of every product and (token, head) rows the short one, so that a
+    single token's 16 heads are a whole operand of Hopper's tensor cores, read from shared memory like the rest."""
+
+    tile_tokens: int  # new tokens of one sequence that a program attends for
+    block_rows: int = 64  # cached rows read at once: the least that a group of 4 warps multiplies
+    num_warps: int = 8
+    num_stages: int = 3  # of page numbers, rows, products: 74 KB of rows are under way while 74 KB are computed with
+
+
+# Compiled for Hopper at the official widths: 170 registers, 164 KB of shared memory; and 255 with 272 bytes spilled, 224 KB.
+DECODE = Launch(tile_tokens=1)
+CHUNKS = Launch(tile_tokens=4)  # 64 rows: 2 would spill nothing, but read every cached row twice as often
+
+
+@jit
+def _tile(tile, cu_seqlens, num_sequences, TILE: tl.constexpr, ONE_EACH: tl.constexpr):
+    """(sequence, first token of the tile, end of the sequence's tokens); a tile that starts at or behind the end is nobody's.
+
+    Sequence b has the tiles from cu_seqlens[b] // TILE + b on, which leaves enough for each, so their number is known from shapes.
+    """
+    if ONE_EACH:
+        return tile, tile, tile + 1
+    low, high = tile * 0, num_sequences - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        if tl.load(cu_seqlens + middle) // TILE + middle <= tile:
+            low = middle
+        else:
+            high = middle - 1
+    first, stop = tl.load(cu_seqlens + low), tl.load(cu_seqlens + low + 1)
+    return low, first + (tile - first // TILE - low) * TILE, stop
+
+
+@jit(varying=("table_stride", "num_sequences", "num_tokens", "num_splits"))
+def _attend_kernel(
+    q_latent,
+    q_rope,
+    pages,
+    page_table,
+    cu_seqlens,
+    lengths,
+    sums,
+    masses,
+    parts,
+    scale_log2,
+    latent_stride_t,
+    latent_stride_h,
+    rope_stride_t,
+    rope_stride_h,
+    page_stride,
+    row_stride,
+    table_stride,
+    num_sequences,
+    num_tokens,
+    num_heads,
+    num_splits,
+    L: tl.constexpr,
+    R: tl.constexpr,
+    PAGE: tl.constexpr,
+    TILE: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    BLOCK_S: tl.constexpr,
+    ONE_EACH: tl.constexpr,
+):
+    """One program: up to TILE new tokens of one sequence, all heads, over one part of its rows with a running softmax.
+
+    Writes the part's average [L] and the base-2 logarithm of its mass for every (token, head).
+    """
+    split = tl.program_id(1)
+    b, first, stop = _tile(tl.program_id(0), cu_seqlens, num_sequences, TILE, ONE_EACH)
+    length = tl.load(lengths + b).to(tl.int32)
+    # Whole blocks, as equal as can be. A part that begins behind the end has no rows, but there is always a first one.
+    share = tl.cdiv(tl.cdiv(length, num_splits), BLOCK_S) * BLOCK_S
+    begin = split * share
+    if (first >= stop) | ((begin >= length) & (split > 0)):
+        return
+    end = tl.minimum(length - stop + tl.minimum(first + TILE, stop), begin + share)  # what the tile's last token sees
+
+    x = tl.arange(0, TILE * BLOCK_H)
+    t, h = first + x // BLOCK_H, x % BLOCK_H
+    is_row = (t < stop) & (h < num_heads)
+    visible_X = tl.where(is_row, length - stop + t + 1, 0)
+    latent, rope = tl.arange(0, L), tl.arange(0, R)
+    t64 = t.to(tl.int64)
+    q_latent_LX = tl.load(q_latent + (t64 * latent_stride_t + h * latent_stride_h)[None] + latent[:, None], mask=is_row[None], other=0.0)
+    q_rope_RX = tl.load(q_rope + (t64 * rope_stride_t + h * rope_stride_h)[None] + rope[:, None], mask=is_row[None], other=0.0)
+    peak_X = tl.full([TILE * BLOCK_H], float("-inf"), tl.float32)
+    mass_X = tl.zeros([TILE * BLOCK_H], tl.float32)
+    sum_LX = tl.zeros([L, TILE * BLOCK_H], tl.float32)
+    table = page_table + tl.cast(b, tl.int64) * table_stride
+    for start in range(begin, end, BLOCK_S):
+        s = start + tl.arange(0, BLOCK_S)
+        page_S = tl.load(table + s // PAGE, mask=s < end, other=0).to(tl.int64)
+        row = pages + (page_S * page_stride + (s % PAGE) * row_stride)[:, None]
+        latent_SL = tl.load(row + latent[None], mask=(s < end)[:, None], other=0.0)
+        rope_SR = tl.load(row + L + rope[None], mask=(s < end)[:, None], other=0.0)
+        scores_SX = tl.dot(latent_SL, q_latent_LX)
+        scores_SX = tl.dot(rope_SR, q_rope_RX, scores_SX)
+        scores_SX = tl.where(s[:, None] < visible_X[None], scores_SX * scale_log2, float("-inf"))
+        new_peak_X = tl.maximum(peak_X, tl.max(scores_SX, 0))
+        base_X = tl.where(new_peak_X == float("-inf"), 0.0, new_peak_X)  # a row that has seen nothing yet
+        shrink_X = tl.exp2(peak_X - base_X)
+        probs_SX = tl.exp2(scores_SX - base_X[None])
+        mass_X = mass_X * shrink_X + tl.sum(probs_SX, 0)
+        sum_LX = tl.dot(tl.trans(latent_SL), probs_SX.to(latent_SL.dtype), sum_LX * shrink_X[None])
+        peak_X = new_peak_X
+
+    place = (split * num_tokens + t64) * num_heads + h
+    average_LX = sum_LX / tl.where(mass_X > 0.0, mass_X, 1.0)[None]
+    tl.store(sums + place[None] * L + latent[:, None], average_LX.to(sums.dtype.element_ty), mask=is_row[None])
+    tl.store(masses + place, peak_X + tl.log2(mass_X), mask=is_row)
+    tl.store(parts + t, tl.maximum(tl.cdiv(length, tl.maximum(share, 1)), 1), mask=is_row & (h == 0) & (split == 0))
+
+
+@jit(varying=("num_tokens",))
+def _join_kernel(sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr):
+    """One program: BLOCK_L values of one (token, head), averaged over the parts by their masses."""
+    row = tl.program_id(0).to(tl.int64)
+    num_parts = tl.load(parts + row // num_heads)
+    latent = tl.program_id(1) * BLOCK_L + tl.arange(0, BLOCK_L)
+    w = tl.arange(0, BLOCK_W)
+    peak_W = tl.full([BLOCK_W], float("-inf"), tl.float32)
+    mass_W = tl.zeros([BLOCK_W], tl.float32)
+    sum_WL = tl.zeros([BLOCK_W, BLOCK_L], tl.float32)
+    for start in range(0, num_parts, BLOCK_W):
+        is_part = start + w < num_parts
+        place_W = (start + w).to(tl.int64) * num_tokens * num_heads + row
+        log_mass_W = tl.load(masses + place_W, mask=is_part, other=float("-inf"))
+        part_WL = tl.load(sums + place_W[:, None] * L + latent[None], mask=is_part[:, None], other=0.0)
+        new_peak_W = tl.maximum(peak_W, log_mass_W)
+        base_W = tl.where(new_peak_W == float("-inf"), 0.0, new_peak_W)
+        shrink_W, weight_W = tl.exp2(peak_W - base_W), tl.exp2(log_mass_W - base_W)
+        mass_W = mass_W * shrink_W + weight_W
+        sum_WL = sum_WL * shrink_W[:, None] + part_WL * weight_W[:, None]
+        peak_W = new_peak_W
+    peak = tl.max(peak_W, 0)
+    weight_W = tl.exp2(peak_W - tl.where(peak == float("-inf"), 0.0, peak))
+    mass = tl.sum(mass_W * weight_W, 0)
+    joined_L = tl.sum(sum_WL * weight_W[:, None], 0) / tl.where(mass > 0.0, mass, 1.0)
+    tl.store(out + row * L + latent, joined_L.to(out.dtype.element_ty))
+
+
+def paged_latent_attention_triton(
+    q_latent_THL: torch.Tensor,
+    q_rope_THR: torch.Tensor,
+    pages_GOZ: torch.Tensor,
+    page_table_BJ: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    lengths_B: torch.Tensor,
+    *,
+    scale: float,
+) -> torch.Tensor:
+    """`paged_latent_attention` in two kernels. Contract of the reference, but the host is not asked; L and R are powers of two from 16 on.
+
+    The grid follows from shapes alone, so that a CUDA graph holds it for any lengths: each sequence is shared out over as many programs as
+    fill the GPU, and those that find no rows leave at once. T = B means one new token for each, as no sequence may have none.
+    """
+    return _paged_latent_attention(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B, scale)
+
+
+# An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
+@torch.library.custom_op(
+    "kimi_vl::paged_latent_attention",
+    mutates_args=(),
+    schema="(Tensor q_latent, Tensor q_rope, Tensor pages, Tensor page_table, Tensor cu_seqlens, Tensor lengths, float scale) -> Tensor",
+)
+def _paged_latent_attention(
+    q_latent_THL: torch.Tensor,
+    q_rope_THR: torch.Tensor,
+    pages_GOZ: torch.Tensor,
+    page_table_BJ: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    lengths_B: torch.Tensor,
+    scale: float,
+) -> torch.Tensor:
+    launch = DECODE if q_latent_THL.shape[0] == lengths_B.shape[0] else CHUNKS
+    return attend(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B, scale=scale, launch=launch)
+
+
+@_paged_latent_attention.register_fake
+def _(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B, scale):
+    return torch.empty(q_latent_THL.shape, dtype=q_latent_THL.dtype, device=q_latent_THL.device)
+
+
+def attend(
+    q_latent_THL: torch.Tensor,
+    q_rope_THR: torch.Tensor,
+    pages_GOZ: torch.Tensor,
+    page_table_BJ: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    lengths_B: torch.Tensor,
+    *,
+    scale: float,
+    launch: Launch,
+    num_splits: int | None = None,
+) -> torch.Tensor:
+    """Launch both kernels, cut as told; the benchmark tries other ways. A tile of one token needs one new token for every sequence."""
+    q_latent_THL, q_rope_THR = (q if q.stride(-1) == 1 else q.contiguous() for q in (q_latent_THL, q_rope_THR))
+    (num_tokens, heads, rank), num_sequences, page_size = q_latent_THL.shape, lengths_B.shape[0], pages_GOZ.shape[1]
+    one_each = launch.tile_tokens == 1
+    num_tiles = num_tokens if one_each else num_tokens // launch.tile_tokens + num_sequences
+    device, most_rows = q_latent_THL.device, page_table_BJ.shape[1] * page_size
+    out_THL = torch.empty(num_tokens, heads, rank, dtype=q_latent_THL.dtype, device=device)
+    if not num_tokens:
+        return out_THL
+    if num_splits is None:  # one wave: a program takes a processor's shared memory for itself
+        num_splits = max(1, min(num_processors(device) // num_tiles, -(-most_rows // launch.block_rows)))
+    masses_WTH = torch.empty(num_splits, num_tokens, heads, dtype=torch.float32, device=device)
+    parts_T = torch.empty(num_tokens, dtype=torch.int32, device=device)
+    sums_WTHL = out_THL if num_splits == 1 else torch.empty(num_splits, *out_THL.shape, dtype=torch.float32, device=device)
+    with torch.cuda.device_of(q_latent_THL):  # Triton launches on the current GPU, wherever the tensors are
+        _attend_kernel[num_tiles, num_splits](
+            q_latent_THL,
+            q_rope_THR,
+            pages_GOZ,
+            page_table_BJ,
+            cu_seqlens,
+            lengths_B,
+            sums_WTHL,
+            masses_WTH,
+            parts_T,
+            scale * LOG2_E,
+            *q_latent_THL.stride()[:2],
+            *q_rope_THR.stride()[:2],
+            *pages_GOZ.stride()[:2],
+            page_table_BJ.stride(0),
+            num_sequences,
+            num_tokens,
+            heads,
+            num_splits,
+            L=rank,
+            R=q_rope_THR.shape[-1],
+            PAGE=page_size,
+            TILE=launch.tile_tokens,
+            BLOCK_H=max(16, next_power_of_2(heads)),
+            BLOCK_S=launch.block_rows,
+            ONE_EACH=one_each,
+            num_warps=launch.num_warps,
+            num_stages=launch.num_stages,
+        )
+        if num_splits > 1:
+            width = min(rank, BLOCK_WIDTH)
+            _join_kernel[num_tokens * heads, rank // width](
+                sums_WTHL, masses_WTH, parts_T, out_THL, num_tokens, heads, L=rank, BLOCK_L=width, BLOCK_W=16
+            )
+    return out_THL

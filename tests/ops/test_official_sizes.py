@@ -1,0 +1,140 @@
+"""The Triton kernels at the sizes of the official decoder, on a GPU, against the plain references on the same GPU."""
+
+import pytest
+import torch
+
+from kimi_vl.ops import attention, experts, latent, norm, select
+from kimi_vl.ops.registry import explain
+from tests.ops.test_implementations import assert_near, limit, spread
+
+pytestmark = pytest.mark.gpu
+KINDS = ("bfloat16", "float16")
+D, H, N, R, L, E, K, F = 2048, 16, 128, 64, 512, 64, 6, 1408
+PAGE = 64
+SCALE = (N + R) ** -0.5
+NEW_TOKENS = {"decode": [1] * 4, "chunks": [130, 1, 37, 1]}
+
+
+def operations(kind):
+    return select(torch.device("cuda"), getattr(torch, kind))
+
+
+def random(*shape, kind, std=1.0):
+    return torch.empty(*shape, dtype=getattr(torch, kind), device="cuda").normal_(std=std)
+
+
+def pages_of(lengths, kind):
+    """Pages in no order with NaN behind every length, and their table with numbers of no page behind it."""
+    counts = [-(-length // PAGE) for length in lengths]
+    pages, table = random(sum(counts), PAGE, L + R, kind=kind), torch.full((len(lengths), max(counts) + 3), 1 << 30, dtype=torch.int32)
+    order = torch.randperm(sum(counts)).tolist()
+    for b, (length, count) in enumerate(zip(lengths, counts, strict=True)):
+        own = [order.pop() for _ in range(count)]
+        table[b, :count] = torch.tensor(own)
+        pages[own[-1], (length - 1) % PAGE + 1 :] = float("nan")
+    return pages, table.cuda()
+
+
+def queries(num_tokens, kind):
+    return random(num_tokens, H, L + R, kind=kind).split([L, R], dim=-1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("new", NEW_TOKENS.values(), ids=NEW_TOKENS)
+def test_paged_attention(new, kind):
+    lengths = [20_011, 1, 1024, 65]
+    lengths = [max(length, count) for length, count in zip(lengths, new, strict=True)]
+    boundaries = torch.tensor([0, *torch.tensor(new).cumsum(0).tolist()], dtype=torch.int32, device="cuda")
+    args = (*queries(sum(new), kind), *pages_of(lengths, kind), boundaries, torch.tensor(lengths, dtype=torch.int32, device="cuda"))
+    found = operations(kind).paged_latent_attention(*args, scale=SCALE)
+    assert_near(found, attention.paged_latent_attention_reference(*args, scale=SCALE), limit(kind))
+
+
+def test_a_graph_of_paged_attention_serves_any_lengths():
+    pages, table = pages_of([9000, 700, 300], "bfloat16")
+    query, boundaries = queries(3, "bfloat16"), torch.arange(4, dtype=torch.int32, device="cuda")
+    lengths = torch.tensor([1, 1, 1], dtype=torch.int32, device="cuda")
+    function = operations("bfloat16").paged_latent_attention
+    function(*query, pages, table, boundaries, lengths, scale=SCALE)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = function(*query, pages, table, boundaries, lengths, scale=SCALE)
+    for now in ([9000, 700, 300], [64, 65, 63], [5000, 0, 1]):
+        lengths.copy_(torch.tensor(now))
+        graph.replay()
+        expected = attention.paged_latent_attention_reference(*query, pages, table, boundaries, lengths, scale=SCALE)
+        assert_near(found, expected, limit("bfloat16"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 2, 3, 32, 100, 256, 600, 3000])
+def test_routed_experts(tokens, kind):
+    args = (random(tokens, D, kind=kind), random(E, 2 * F, D, kind=kind, std=D**-0.5), random(E, D, F, kind=kind, std=F**-0.5))
+    indices, weights = torch.rand(tokens, E, device="cuda").topk(K, dim=-1).indices, torch.rand(tokens, K, device="cuda")
+    found = operations(kind).routed_experts(*args, indices, weights)
+    expected = experts.routed_experts_loop(*args, indices, weights)
+    assert_near(found, expected, limit(kind))
+    assert torch.equal(operations(kind).routed_experts(*args, indices, weights), found), "the same twice"
+
+
+@pytest.mark.parametrize("tokens", [1, 64, 1000])
+def test_routed_experts_and_the_router_can_be_recorded(tokens):
+    ops, factor = operations("bfloat16"), {"renormalise": True, "scaling_factor": 2.446}
+    x, router, bias = random(tokens, D, kind="bfloat16"), random(E, D, kind="float32", std=D**-0.5), random(E, kind="float32", std=0.1)
+    weights = (random(E, 2 * F, D, kind="bfloat16", std=D**-0.5), random(E, D, F, kind="bfloat16", std=F**-0.5))
+
+    def mixture():
+        return ops.routed_experts(x, *weights, *ops.route(x, router, bias, K, **factor))
+
+    mixture()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = mixture()
+    x.copy_(random(tokens, D, kind="bfloat16"))
+    graph.replay()
+    assert torch.equal(found, mixture())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 32, 33, 4000])
+def test_router(tokens, kind):
+    x, router, bias = random(tokens, D, kind=kind), random(E, D, kind="float32", std=D**-0.5), random(E, kind="float32", std=0.1)
+    options = {"renormalise": True, "scaling_factor": 2.446}
+    found = spread(operations(kind).route(x, router, bias, K, **options), E)
+    expected = spread(experts.route(x, router, bias, K, **options), E)
+    scores = torch.nn.functional.linear(x.float(), router).sigmoid() + bias
+    best = scores.topk(K + 1, dim=-1).values
+    is_clear = best[:, K - 1] - best[:, K] > 1e-6  # closer than that, either may be chosen
+    assert is_clear.float().mean() > 0.99
+    assert_near(found[is_clear], expected[is_clear], limit("float32"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 256, 5000])
+def test_norms_and_cache_rows(tokens, kind):
+    ops = operations(kind)
+    x, update, weight = random(tokens, D, kind=kind), random(tokens, D, kind=kind), random(D, kind=kind)
+    assert_near(ops.rms_norm(x, weight, 1e-5), norm.rms_norm(x, weight, 1e-5), limit(kind))
+    for found, expected in zip(ops.add_rms_norm(x, update, weight, 1e-5), norm.add_rms_norm(x, update, weight, 1e-5), strict=True):
+        assert_near(found, expected, limit(kind))
+    angles = torch.rand(tokens, R // 2, device="cuda") * 1000
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    call = (random(tokens, H, N + R, kind=kind)[..., N:], random(tokens, L + R, kind=kind), random(L, kind=kind), 1e-6, cos, sin)
+    expected_query, expected_rows = latent.latent_rows(*call)
+    query, rows = ops.latent_rows(*call)
+    assert torch.equal(query, expected_query), "rotated and rounded as torch does it"
+    assert_near(rows, expected_rows, limit(kind))
+    slots = torch.randperm(2 * tokens, device="cuda")[:tokens]
+    slots[::3] = -1
+    pages = random(2 * tokens, 1, L + R, kind=kind)
+    after = pages.clone()
+    kept = slots >= 0
+    after.view(-1, L + R)[slots[kept]] = rows[kept]
+    assert torch.equal(ops.write_latent(*call, slots, pages), query)
+    assert torch.equal(pages, after)
+
+
+def test_half_precision_on_a_gpu_chooses_the_kernels():
+    chosen = {v.operation: v.name for v in explain(torch.device("cuda"), torch.bfloat16) if v.chosen}
+    for operation in ("rms_norm", "add_rms_norm", "latent_rows", "write_latent", "paged_latent_attention", "route", "routed_experts"):
+        assert chosen[operation] == "triton"

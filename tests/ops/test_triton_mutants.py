@@ -1,0 +1,97 @@
+"""Mistakes planted in the Triton kernels: at the table's tolerance each must be caught by some case of the kernel's operation."""
+
+import importlib
+import importlib.util
+import sys
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from tests import interpreter
+from tests.ops.test_implementations import CASES, check
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`right` in the source of an operation's kernels becomes `wrong`."""
+
+    mistake: str
+    operation: str
+    right: str
+    wrong: str
+    module: str = ""  # if it is not named after the operation
+
+
+# Each stays inside its tensors: the interpreter reads and writes where it is told.
+MUTANTS = (
+    Mutant("a token's own row unseen", "batched_latent_attention", "tl.where(s[None] < length,", "tl.where(s[None] < length - 1,"),
+    Mutant("a token sees the next row", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t + 2, 0)"),
+    Mutant("a token's own row unseen", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t, 0)"),
+    Mutant("the last part forgotten", "paged_latent_attention", "for start in range(0, num_parts,", "for start in range(0, num_parts - 1,"),
+    Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
+    Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
+    Mutant("a tile ends with its first token's rows", "paged_latent_attention", "tl.minimum(first + TILE, stop)", "first + 1"),
+    Mutant(
+        "an expert's last pair reads nothing", "routed_experts", "mask=(i < count)[None] & (d < D)", "mask=(i < count - 1)[None] & (d < D)"
+    ),
+    Mutant("up gates", "routed_experts", "gate_FX * tl.sigmoid(gate_FX) * up_FX", "up_FX * tl.sigmoid(up_FX) * gate_FX"),
+    Mutant("pairs of another token", "routed_experts", "pair_X // TOP_K * x_stride", "pair_X % TOP_K * x_stride"),
+    Mutant("all experts weigh alike", "routed_experts", "tl.load(weights + pair) * tl.load(y", "tl.load(weights + t * TOP_K) * tl.load(y"),
+    Mutant(
+        "one token's experts weigh alike", "routed_experts", "tl.load(weights + pair) * tl.sum", "tl.load(weights + t * TOP_K) * tl.sum"
+    ),
+    Mutant("the last value left out", "rms_norm", "tl.load(x + t * D + d, mask=d < D", "tl.load(x + t * D + d, mask=d < D - 1"),
+    Mutant(
+        "the epsilon outside of the root",
+        "rms_norm",
+        "tl.rsqrt(tl.sum(value_D * value_D, 0) / D + eps)",
+        "(tl.rsqrt(tl.sum(value_D * value_D, 0) / D) + eps)",
+    ),
+    Mutant(
+        "the update forgotten",
+        "add_rms_norm",
+        "tl.load(update + t * D + d, mask=d < D",
+        "tl.load(update + t * D + d, mask=d < 0",
+        "rms_norm",
+    ),
+    Mutant("turned the other way", "latent_rows", "(even_HP * sin_P).to(dtype)", "(-even_HP * sin_P).to(dtype)"),
+    Mutant("padding written", "write_latent", "slot = tl.load(slots + t)", "slot = tl.maximum(tl.load(slots + t), 0)", "latent_rows"),
+    Mutant(
+        "the bias weighs", "route", "tl.where(is_chosen_E, score_E, 0.0)", "tl.where(is_chosen_E, score_E + tl.load(bias + e % E), 0.0)"
+    ),
+    Mutant("selection without bias", "route", "score_E + tl.load(bias + e, mask=e < E, other=0.0)", "score_E + 0.0"),
+)
+
+
+def mutated(mutant, folder, monkeypatch):
+    """The operation's kernel from a copy of its module that holds the mistake."""
+    module = importlib.import_module(f"kimi_vl.ops.triton.{mutant.module or mutant.operation}")
+    with open(module.__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert source.count(mutant.right) == 1, "the mutant names a passage that is not there, or not once"
+    copy = folder / "mutant.py"  # a file, because Triton reads the source of what it runs
+    copy.write_text(source.replace(mutant.right, mutant.wrong).replace('"kimi_vl::', '"kimi_vl_mutant::'), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("mutant", copy)
+    assert spec is not None
+    assert spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "mutant", loaded)  # dataclasses look their module up
+    spec.loader.exec_module(loaded)
+    return getattr(loaded, f"{mutant.operation}_triton")
+
+
+@pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal()))
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.operation}: {mutant.mistake}")
+def test_a_mistake_in_a_kernel_is_caught(mutant, tmp_path, monkeypatch):
+    function = mutated(mutant, tmp_path, monkeypatch)
+    caught = []
+    for name, case in CASES[mutant.operation].items():
+        if name == "the official widths":
+            continue  # seconds, and no mistake that the small ones would not show
+        try:
+            check(function, mutant.operation, case, torch.device("cpu"), "float16")
+        except AssertionError:
+            caught.append(name)
+    assert caught

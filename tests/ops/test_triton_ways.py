@@ -1,0 +1,87 @@
+"""The ways that one Triton implementation can be cut, which sizes and machines choose between: each computes the same."""
+
+from functools import partial
+
+import pytest
+import torch
+
+from kimi_vl.ops.triton import paged_latent_attention, rms_norm, route, routed_experts
+from tests import interpreter
+from tests.ops import formulas
+from tests.ops.test_implementations import assert_near, limit, paged, routed
+
+GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if GPU else "cpu")
+KINDS = ("bfloat16", "float16") if GPU else ("float32", "float16")
+pytestmark = [
+    pytest.mark.gpu if GPU else pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal())),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+]
+
+
+def on_device(args):
+    return [a.to(DEVICE) for a in args]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("num_splits", [1, 2, 7, 40])
+@pytest.mark.parametrize("launch", [paged_latent_attention.DECODE, paged_latent_attention.CHUNKS], ids=["decode", "chunks"])
+def test_parts_of_a_sequence_join_to_the_whole(launch, num_splits, kind):
+    new = [1, 1, 1] if launch.tile_tokens == 1 else [6, 1, 3]
+    args, options = paged(new, [200, 1, 130], page_size=8, heads=5, dtype=getattr(torch, kind))
+    args = on_device(args)
+    out = paged_latent_attention.attend(*args, **options, launch=launch, num_splits=num_splits)
+    assert_near(out, formulas.paged_latent_attention(*args, **options), limit(kind))
+
+
+GROUPED = [pytest.param(routed_experts.by_groups, id="groups")] if hasattr(torch.nn.functional, "grouped_mm") else []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param(routed_experts.by_vectors, id="vectors"),
+        *(
+            pytest.param(partial(routed_experts.by_tiles, launch=routed_experts.tile(tokens)), id=f"tiles for {tokens}")
+            for tokens in (8, 128, 512)
+        ),
+        *GROUPED,
+    ],
+)
+def test_experts_by_any_way(way, kind):
+    args, _ = routed(20, experts=6, top_k=3, width=48, inner=24, only=[0, 1, 3, 5], dtype=getattr(torch, kind))
+    args = on_device(args)
+    assert_near(way(*args), formulas.routed_experts(*args), limit(kind))
+
+
+def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
+    args, _ = routed(12, dtype=torch.float16)
+    x, gate_up, down, indices, weights = on_device(args)
+    way = partial(routed_experts.by_tiles, launch=routed_experts.tile(12))
+    together = way(x, gate_up, down, indices, weights)
+    fewer = way(x[5:], gate_up, down, indices[5:], weights[5:])
+    assert torch.equal(together[5:], fewer)
+
+
+def test_equal_scores_fall_to_the_lower_number():
+    """torch.topk leaves it open; here it must not depend on the machine."""
+    x, weight = torch.zeros(3, 8, device=DEVICE, dtype=torch.float16), torch.randn(6, 8, device=DEVICE)
+    bias = torch.tensor([0.0, 0.5, 0.25, 0.5, 0.25, 0.25], device=DEVICE)
+    indices, weights = route.route_triton(x, weight, bias, 4, renormalise=True, scaling_factor=2.0)
+    assert indices.tolist() == [[1, 2, 3, 4]] * 3
+    assert weights.tolist() == [[0.5] * 4] * 3
+
+
+def test_a_token_of_nan_is_sent_to_experts_that_exist():
+    x, weight = torch.full((2, 8), float("nan"), device=DEVICE, dtype=torch.float16), torch.randn(5, 8, device=DEVICE)
+    indices, weights = route.route_triton(x, weight, torch.zeros(5, device=DEVICE), 3, renormalise=True, scaling_factor=2.0)
+    assert indices.tolist() == [[0, 1, 2]] * 2
+    assert weights.isnan().all()
+
+
+def test_a_gradient_through_a_kernel_is_an_error_and_not_a_missing_one():
+    x = torch.randn(3, 16, device=DEVICE, dtype=torch.float16, requires_grad=True)
+    out = rms_norm.rms_norm_triton(x, torch.ones(16, device=DEVICE, dtype=torch.float16), 1e-5)
+    with pytest.raises(RuntimeError, match="no autograd formula"):
+        out.sum().backward()
