@@ -199,7 +199,7 @@ def test_e7_a_document_without_end_ends_with_the_budget():
 def test_e7_a_grammar_that_leads_nowhere_is_an_error_of_this_answer_alone():
     grammar = Grammar.lark('start: "a" | "abc" x\nx: x "b"')
     llm = scripted_llm(byte_tokens("abcb"))
-    with pytest.raises(InputError, match="the answer cannot go on"):
+    with pytest.raises(InputError, match="the answer cannot go on as its grammar wants"):
         llm.ask("?", schema=grammar)
     assert llm.ask("?", schema=Grammar.regex("a.*")).text == "abcb"
 

@@ -16,10 +16,10 @@ from kimi_vl.cli.console import Console
 from kimi_vl.errors import KimiVLError
 
 MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
-REQUIRED = ("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich")
+REQUIRED = ("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich", "llguidance")
 OPTIONAL = {
     "train": ("safetensors", "opencv-python-headless", "matplotlib", "fonttools", "tokenizers"),
-    "test": ("pytest", "hypothesis", "transformers"),
+    "test": ("pytest", "hypothesis", "jsonschema", "transformers"),
 }
 
 
