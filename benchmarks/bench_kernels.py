@@ -150,7 +150,7 @@ def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Proble
             {name: partial(way, scale=scale) for name, way in ways.items()},
             partial(attention.paged_latent_attention_reference, scale=scale),
             context * width * like.itemsize,
-            flops=2.0 * new * (context - new / 2) * z.H * (width + z.L),
+            flops=2.0 * new * (context - new / 2) * z.H * (width + z.L) if new > 64 else 0.0,
             unrecorded={"reference": partial(attention.paged_latent_attention_reference, scale=scale)},
         )
 

@@ -202,6 +202,11 @@ def _(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B,
     return torch.empty(q_latent_THL.shape, dtype=q_latent_THL.dtype, device=q_latent_THL.device)
 
 
+def fair_splits(num_tiles: int, most_rows: int, launch: Launch, device: torch.device) -> int:
+    """Parts of every sequence, so that all tiles are one wave: a program takes a processor's shared memory for itself."""
+    return max(1, min(num_processors(device) // num_tiles, -(-most_rows // launch.block_rows)))
+
+
 def attend(
     q_latent_THL: torch.Tensor,
     q_rope_THR: torch.Tensor,
@@ -219,12 +224,11 @@ def attend(
     (num_tokens, heads, rank), num_sequences, page_size = q_latent_THL.shape, lengths_B.shape[0], pages_GOZ.shape[1]
     one_each = launch.tile_tokens == 1
     num_tiles = num_tokens if one_each else num_tokens // launch.tile_tokens + num_sequences
-    device, most_rows = q_latent_THL.device, page_table_BJ.shape[1] * page_size
+    device = q_latent_THL.device
     out_THL = torch.empty(num_tokens, heads, rank, dtype=q_latent_THL.dtype, device=device)
     if not num_tokens:
         return out_THL
-    if num_splits is None:  # one wave: a program takes a processor's shared memory for itself
-        num_splits = max(1, min(num_processors(device) // num_tiles, -(-most_rows // launch.block_rows)))
+    num_splits = num_splits or fair_splits(num_tiles, page_table_BJ.shape[1] * page_size, launch, device)
     masses_WTH = torch.empty(num_splits, num_tokens, heads, dtype=torch.float32, device=device)
     parts_T = torch.empty(num_tokens, dtype=torch.int32, device=device)
     sums_WTHL = out_THL if num_splits == 1 else torch.empty(num_splits, *out_THL.shape, dtype=torch.float32, device=device)
