@@ -57,7 +57,7 @@ def test_a_measurement_runs_the_work_it_names(bench, monkeypatch):
 def test_weights_are_random_and_spread_tokens_over_the_experts(bench):
     model = bench.engine.model
     hidden = torch.randn(256, model.config.text_config.hidden_size)
-    chosen, _ = next(layer.mlp for layer in model.language_model.model.layers if hasattr(layer.mlp, "gate")).gate(hidden)
+    chosen, _ = next(layer.mlp for layer in model.language_model.model.layers if hasattr(layer.mlp, "gate")).gate(hidden, model.ops)
     assert chosen.unique().numel() == model.config.text_config.n_routed_experts
     assert (model.language_model.model.norm.weight == 1).all()
 
