@@ -76,6 +76,11 @@ def test_marks_and_white_space_in_a_document_are_its_own(thinking, text):
     assert stream.answer.thinking == ("hm" if thinking == "on" else "")
 
 
+def test_with_thinking_off_a_document_may_even_begin_with_a_mark():
+    answer = scripted_llm(byte_tokens("◁think▷x")).ask("?", schema=Grammar.regex("◁.*x"), thinking="off")
+    assert (answer.text, answer.thinking) == ("◁think▷x", "")
+
+
 def test_white_space_at_the_ends_of_a_document_is_kept_and_behind_a_mark_too():
     for beginning in ("", f"{THINK_OPEN}hm{THINK_CLOSE}"):
         answer = scripted_llm([*tokens_of(beginning), *byte_tokens(" x \n")]).ask("?", schema=Grammar.regex(r"\s*x\s*"))

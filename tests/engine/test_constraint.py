@@ -223,4 +223,7 @@ def test_tokens_forced_in_the_engine_are_taken_and_a_forbidden_one_ends_the_requ
     run(engine)
     assert rules[0].taken == requests[0].answer_ids
     assert (len(requests[0].answer_ids), requests[1].finish_reason) == (9, "error")
-    assert engine.force(requests[0], [1]).token_ids == ()
+    (cancelled,) = engine.submit(PROMPTS[0], SamplingParams(max_tokens=9), end_ids=[], constraint=lambda: Turns(0))
+    engine.cancel(cancelled)
+    for ended in (*requests, cancelled):
+        assert engine.force(ended, [1]).token_ids == ()

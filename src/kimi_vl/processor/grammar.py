@@ -195,7 +195,7 @@ class DocumentConstraint:
 
 
 class Vocabulary:
-    """The tokens of a tokenizer as llguidance wants them, and what the marks of a thought need. Made once: a second at 163,840 tokens."""
+    """The tokens of a tokenizer as llguidance wants them, and what a thought's marks need of them. Made once: 1 s at 163,840 tokens."""
 
     def __init__(self, tokenizer: Tokenizer, size: int) -> None:
         """`size` is that of the model's logits; ids that the tokenizer does not have are never allowed."""

@@ -110,10 +110,9 @@ class Reply:
     def finish(self) -> list[Piece]:
         """What was held back, once no more tokens will come."""
         last = self._parser.feed(self._decoder.finish())
-        held = self._parser.finish()
-        pieces = self._checked([*last, *(held if self._document else ((kind, text.rstrip()) for kind, text in held))])
-        rest = self._stops.finish()
-        return [*pieces, Piece("text", rest)] if rest else pieces
+        pieces = self._checked([*last, *((kind, text.rstrip()) for kind, text in self._parser.finish())])
+        held = self._stops.finish()
+        return [*pieces, Piece("text", held)] if held else pieces
 
     def _checked(self, settled: Iterable[tuple[str, str]]) -> list[Piece]:
         pieces = []

@@ -70,7 +70,7 @@ class ThinkingParser:
     def finish(self) -> list[tuple[str, str]]:
         """What was still held back when the output ended."""
         pairs: list[tuple[str, str]] = []
-        self._emit(pairs, self._held if self._state == "before" or self._is_document else self._held.rstrip())
+        self._emit(pairs, self._held if self._state == "before" else self._held.rstrip())
         self._held = ""
         return pairs
 
@@ -78,10 +78,6 @@ class ThinkingParser:
     def is_thinking(self) -> bool:
         """Whether the text so far ends inside of a thought."""
         return self._state == "thinking"
-
-    @property
-    def _is_document(self) -> bool:
-        return self._exact and self._state == "after"
 
     def _emit(self, pairs: list[tuple[str, str]], text: str) -> None:
         if self._skips_space:
@@ -97,7 +93,7 @@ class ThinkingParser:
 
     def _settled_size(self) -> int:
         """How much of the held text no later piece can change."""
-        if self._is_document:
+        if self._exact and self._state == "after":
             return len(self._held)
         start = self._held.rfind(THINK_OPEN[0])
         is_open_ended = start >= 0 and any(mark.startswith(self._held[start:]) for mark in MARKS[self._state])
