@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kimi_vl import KimiVL
-from kimi_vl.engine import BatchEngine, BatchPrompt
+from kimi_vl.engine import BatchEngine, BatchPrompt, Engine, Generation, Limits, SamplingParams
 from kimi_vl.ops.registry import IMPLEMENTATIONS, explain
 
 pytestmark = pytest.mark.gpu
@@ -116,6 +116,50 @@ def test_recorded_steps_read_the_weights_that_are_there_now():
     matrix.data = matrix.roll(-1, dims=0)  # moved: recordings must not read the old place
     again = engine.generate(prompts, max_tokens=20)
     assert [row[0].token_ids for row in again] == [row[0].token_ids for row in before]
+
+
+def engine_answers(model, prompts, end_ids, params, **options):
+    """All prompts at once through the engine of many requests."""
+    limits = Limits(num_pages=200, page_size=64, max_running=8, step_tokens=4096)
+    engine = Engine(model, limits, **options)
+    requests = []
+    for prompt in prompts:
+        images = None if prompt.pixel_values is None else (prompt.pixel_values, prompt.image_grid_hws)
+        requests += engine.submit(prompt.input_ids, params, end_ids=end_ids, images=images)
+    while not engine.is_idle:
+        for event in engine.step():
+            assert event.error is None, event.error
+    engine.check_integrity()
+    assert engine.scheduler.pool.num_available == limits.num_pages
+    return [request.answer_ids for request in requests]
+
+
+def test_the_engine_of_many_requests_gives_the_answers_of_one_by_one_in_fp32():
+    torch.backends.cuda.matmul.allow_tf32 = False
+    llm = KimiVL.load(device="cuda", dtype="float32")
+    prompts, end_ids = questions(llm)
+    params = SamplingParams(max_tokens=100)
+    expected = []
+    for prompt in prompts:
+        images = None if prompt.pixel_values is None else (prompt.pixel_values, prompt.image_grid_hws)
+        generation = Generation(llm.model, prompt.input_ids, params, end_ids=end_ids, images=images)
+        tokens = list(generation)
+        expected.append((tokens, generation.finish_reason))
+    for rows in (False, True):
+        found = engine_answers(llm.model, prompts, end_ids, params, rows=rows)
+        assert [tokens[: len(one)] for tokens, (one, _) in zip(found, expected, strict=True)] == [one for one, _ in expected]
+
+
+@pytest.mark.parametrize(
+    "params", [SamplingParams(max_tokens=100), SamplingParams(max_tokens=100, temperature=0.8, top_p=0.9, seed=3)], ids=str
+)
+def test_recorded_rows_give_the_tokens_of_rows_that_are_not(params):
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    llm.model.choose_implementations({"paged_latent_attention": "triton", "routed_experts": "triton"})
+    prompts, end_ids = questions(llm)
+    plain = engine_answers(llm.model, prompts, end_ids, params, rows=True, graphs=False)
+    recorded = engine_answers(llm.model, prompts, end_ids, params, rows=True, graphs=True)
+    assert recorded == plain
 
 
 BATCHED = [i for i in IMPLEMENTATIONS if i.operation == "batched_latent_attention"]

@@ -123,14 +123,14 @@ def test_the_last_new_result_is_the_answer(name):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_share_of_the_traces_are_verbose_and_longer(name, monkeypatch):
+def test_half_of_the_traces_are_verbose_and_longer(name, monkeypatch):
     texts = {}
     drawn = [working.text for working in written(name, 300)]
     for share in (0.0, 1.0):
         monkeypatch.setattr(traces, "VERBOSE", share)
         texts[share] = [working.text for working in written(name, 300)]
     assert sum(map(len, texts[1.0])) > 1.1 * sum(map(len, texts[0.0]))
-    assert 0.55 < sum(text == long for text, long in zip(drawn, texts[1.0], strict=True)) / 300 < 0.75
+    assert 0.4 < sum(text == long for text, long in zip(drawn, texts[1.0], strict=True)) / 300 < 0.6
     assert all(text in pair for text, *pair in zip(drawn, texts[0.0], texts[1.0], strict=True))
 
 

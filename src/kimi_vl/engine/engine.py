@@ -53,9 +53,10 @@ class Engine:
         graphs: bool | None = None,
     ) -> None:
         """`rows`: draw on the device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is
-        to be invariant. `graphs`: record the steps of rows; None: on CUDA.
+        to be invariant. `graphs`: record the steps of rows; None: on CUDA in half precision.
 
-        Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together.
+        Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together, ImplementationUnavailable for steps
+        that cannot be recorded here.
         """
         rows = model.device.type == "cuda" and not limits.invariant if rows is None else rows
         _check(limits, rows)

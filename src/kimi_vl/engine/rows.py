@@ -22,8 +22,11 @@ from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops import select
 from kimi_vl.ops.sampling import draw_rows, uniform_numbers
 
+# What a recorded step computes with: nothing in it may ask the host, as the loop over experts and the walk over page tables do.
+RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows of a recorded step
 
 
@@ -48,7 +51,7 @@ class Rows:
 
     def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, cache: PagedLatentCache, table_width: int) -> None:
         device, count = model.device, limits.max_running
-        self.model, self.cache = model, cache
+        self.model, self.cache, self.ops = model, cache, model.ops
         self.page_size, self.spare_page = limits.page_size, limits.num_pages
         self.ids_B = torch.zeros(count, dtype=torch.int64, device=device)
         self.drawn_B = torch.zeros(count, dtype=torch.int64, device=device)
@@ -74,7 +77,7 @@ class Rows:
         self.cache.begin(PagedStep(slots_B, 0, table_BJ, self._cu_seqlens[: count + 1], (lengths_B + 1).int()))
         decoder = self.model.language_model.model
         tokens = TokenLayout(lengths_B, self._nothing, 0)
-        hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.model.ops, self.cache)
+        hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.ops, self.cache)
         logits_BW = self.model.language_model.lm_head(hidden_BD).float()
         drawn_B = self.draw(logits_BW, torch.arange(count, device=lengths_B.device), filters)
         self.drawn_B[:count] = drawn_B
@@ -120,11 +123,17 @@ class RowRunner(Runner):
     def __init__(
         self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int, context: int, graphs: bool | None = None
     ) -> None:
-        """`context` is the most tokens that a request may have; `graphs` None: on CUDA. Raises: CapacityError if the pages do not fit."""
+        """`context` is the most tokens that a request may have; `graphs` None: on CUDA with weights in half precision.
+
+        Raises: CapacityError if the pages do not fit, ImplementationUnavailable if a step is to be recorded and has no kernels for it.
+        """
         super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1)
         with memory_limit("making room for rows", "lower max_running"):
             self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size))
-        self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if graphs or (graphs is None and _on_gpu(model)) else None
+        records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
+        self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if records else None
+        if records:
+            self.rows.ops = select(model.device, model.dtype, RECORDABLE)
         self._row_of: dict[Request, int] = {}
         self._rows: dict[int, _Row] = {}
         self._free = list(range(limits.max_running))
@@ -239,7 +248,3 @@ def _filters(request: Request) -> bool:
 
 def _signed(seed: int) -> int:
     return seed - 2**64 if seed >= 2**63 else seed
-
-
-def _on_gpu(model: KimiVLForConditionalGeneration) -> bool:
-    return model.device.type == "cuda"

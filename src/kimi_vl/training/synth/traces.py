@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-VERBOSE = 0.65  # share of the traces with plan, quoted rows and recheck; the others are as short as the work allows
+VERBOSE = 0.5  # share of the traces with plan, quoted rows and recheck; the others are as short as the work allows
 SLIPS = 0.05  # share of the traces with a mistake that is noticed at once
 LONGEST_LINE = 200  # characters; whatever a model says in longer ones is no calculation
 RECHECKED = 3  # a longer sum is not added twice: it would cost more tokens than the rest of the trace

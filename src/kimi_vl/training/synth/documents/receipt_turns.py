@@ -60,7 +60,7 @@ class ReceiptTurns:
             (self.extraction, 6),
         )
         # Practised more for being wrong more often: prices of one were right in 44 %, sums without an item in 61, other sums in 80.
-        harder = () if self.content.split == "test" else ((self.unit, 6), (self.sum_except, 5), (self.cost_of, 4))
+        harder = () if self.content.split != "train" else ((self.unit, 6), (self.sum_except, 5), (self.cost_of, 4))
         return self.interview.draw(count, (*makers, *harder))
 
     # Looked up -------------------------------------------------------------------------------------------------------
@@ -305,7 +305,7 @@ class ReceiptTurns:
         """Several of an item. Where several were bought, the price of one is printed beside the amount, or has to be found."""
         item = self.item()
         pieces = 1 if item.unit_text else item.quantity
-        if pieces > 1 and (self.content.split == "test" or not item.quantity_text):
+        if pieces > 1 and (self.content.split != "train" or not item.quantity_text):
             return None
         count = self.rng.choice((2, 3, 3, 4, 5, 6, 10, 12))
         name = f"{item.name}, each" if item.quantity > 1 and item.unit_text else item.name  # the amount beside it was taken for it

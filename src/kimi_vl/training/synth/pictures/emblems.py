@@ -86,7 +86,7 @@ def draw_names(content: Content, names: tuple[str, ...], count: int) -> list[str
     """All different, of few kinds, or all alike but one. In training few kinds are more frequent: of several alike nano counted one."""
     rng = content.rng
     draw = rng.random()
-    if draw < (0.65 if content.split == "test" else 0.4) and count <= len(names):
+    if draw < (0.4 if content.split == "train" else 0.65) and count <= len(names):
         return rng.sample(names, count)
     if draw < 0.78 and count >= 4 and len(names) > 1:
         usual, odd = rng.sample(names, 2)
