@@ -20,7 +20,9 @@ CONFIG = KimiVLConfig.from_dict(TINY)
 def bench():
     config = CONFIG
     limits = planned_limits(config, free_bytes=1 << 26, max_running=8, step_tokens=256)
-    return EngineBench(Engine(random_model(config, torch.device("cpu"), torch.float32), limits), ImageProcessor(PICTURES), QUICK)
+    processor = ImageProcessor(PICTURES)
+    engine = Engine(random_model(config, torch.device("cpu"), torch.float32), limits, normalise=processor.normalised)
+    return EngineBench(engine, processor, QUICK)
 
 
 def test_the_command_prints_one_document_and_keeps_it(capsys, tmp_path):

@@ -148,6 +148,21 @@ def test_images_are_encoded_once_while_there_is_room(model, prompts, monkeypatch
     assert engine.runner.features.num_tokens == 16  # two of 16 do not fit into 30
 
 
+def test_images_may_come_as_bytes_and_are_normalised_where_the_model_is(model, prompts):
+    def normalise(patches):
+        return patches.float() / 255 - 0.5
+
+    ids, (pixels, grids) = prompts[5]
+    as_bytes = (pixels.abs() * 60).clamp(0, 255).to(torch.uint8)
+    expected = plain(model, (ids, (normalise(as_bytes), grids)), SamplingParams(max_tokens=24))
+    engine = Engine(model, limits(), rows=True, normalise=normalise)
+    (request,) = submit(engine, (ids, (as_bytes, grids)))
+    run(engine)
+    assert answer(request) == expected
+    with pytest.raises(ShapeError, match="uint8, and this engine was made without"):
+        submit(Engine(model, limits()), (ids, (as_bytes, grids)))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_several_answers_share_the_prompt_and_differ_by_their_seeds(model, prompts, kind):
     engine = new_engine(model, kind)

@@ -294,3 +294,16 @@ def test_a_bad_preprocessor_config_is_refused_by_file_and_key(tmp_path, case):
 def test_a_missing_preprocessor_config_is_refused(tmp_path):
     with pytest.raises(ConfigError, match="does not exist"):
         ImageProcessorConfig.from_file(tmp_path / "preprocessor_config.json")
+
+
+def test_bytes_normalised_later_are_the_same_bits():
+    processor = ImageProcessor(ImageProcessorConfig.from_dict(FACTS))
+    picture = Image.fromarray(np.random.default_rng(3).integers(0, 256, (61, 45, 3), dtype=np.uint8))
+    patches, grids = processor.patches([picture])
+    pixel_values, same_grids = processor([picture])
+    assert patches.dtype == torch.uint8
+    assert torch.equal(processor.normalised(patches), pixel_values)
+    assert torch.equal(grids, same_grids)
+    every = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 1, 1)
+    expected = (np.arange(256, dtype=np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
+    assert processor.normalised(every)[:, 0, 0, 0].tolist() == expected.tolist()

@@ -171,7 +171,7 @@ class EngineBench:
             began = time.perf_counter()
             requests: list[Request] = []
             for picture in pictures:
-                pixels, grids = self.processor([picture])
+                pixels, grids = self.processor.patches([picture])
                 patches[0] = pixels.shape[0]
                 ids = [
                     *self.prompt(TEXT // 2),

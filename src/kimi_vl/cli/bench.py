@@ -41,7 +41,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     model = random_model(config, device, dtype)
     free = int(torch.cuda.mem_get_info(device)[0] * 0.95) if device.type == "cuda" else CPU_BYTES
     limits = planned_limits(config, free_bytes=free, max_running=args.max_running, step_tokens=args.step_tokens)
-    bench = EngineBench(Engine(model, limits), ImageProcessor(PICTURES), QUICK if args.quick else FULL)
+    processor = ImageProcessor(PICTURES)
+    bench = EngineBench(Engine(model, limits, normalise=processor.normalised), processor, QUICK if args.quick else FULL)
     measured = []
     for measurement in bench.measurements():
         measured.append(measurement)

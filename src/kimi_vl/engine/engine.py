@@ -15,7 +15,7 @@ import torch
 from kimi_vl.engine.prefix import ImageSpan, image_digest
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
-from kimi_vl.engine.runner import Image, Launched, Runner
+from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
 from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
@@ -49,11 +49,13 @@ class Engine:
         limits: Limits,
         *,
         feature_tokens: int = FEATURE_TOKENS,
+        normalise: Normalise | None = None,
         rows: bool | None = None,
         graphs: bool | None = None,
     ) -> None:
-        """`rows`: draw on the device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is
-        to be invariant. `graphs`: record the steps of rows; None: on CUDA in half precision.
+        """`normalise`: what is done on the device to images that are submitted as bytes (`ImageProcessor.normalised`). `rows`: draw on the
+        device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is to be invariant.
+        `graphs`: record the steps of rows; None: on CUDA in half precision.
 
         Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together, ImplementationUnavailable for steps
         that cannot be recorded here.
@@ -65,9 +67,10 @@ class Engine:
         self.runner: Runner
         if rows:
             context = min(model.config.text_config.max_position_embeddings, limits.num_pages * limits.page_size)
-            self.runner = RowRunner(model, limits, feature_tokens=feature_tokens, context=context, graphs=graphs)
+            self.runner = RowRunner(model, limits, feature_tokens=feature_tokens, context=context, normalise=normalise, graphs=graphs)
         else:
-            self.runner = Runner(model, limits, feature_tokens=feature_tokens)
+            self.runner = Runner(model, limits, feature_tokens=feature_tokens, normalise=normalise)
+        self._takes_bytes = normalise is not None
         self._ahead = 1 if rows else 0  # steps that may be launched before the tokens of one are looked at
         self._launched: deque[Launched] = deque()
         self._arrivals = itertools.count()
@@ -101,6 +104,8 @@ class Engine:
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1")
         pictures = _pictures(images, tenant)
+        if any(picture.pixel_values.dtype == torch.uint8 for picture in pictures) and not self._takes_bytes:
+            raise ShapeError("pixel_values are uint8, and this engine was made without `normalise`; pass it, or normalised patches")
         spans = self._spans(input_ids, pictures)
         budget = min(params.max_tokens, limit - len(input_ids))
         constraints = [None if constraint is None else constraint() for _ in range(n)]

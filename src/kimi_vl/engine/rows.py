@@ -17,7 +17,7 @@ import torch
 
 from kimi_vl.engine.memory import memory_limit
 from kimi_vl.engine.request import Request, Status
-from kimi_vl.engine.runner import Image, Launched, Runner
+from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
@@ -121,13 +121,20 @@ class RowRunner(Runner):
     """A runner that draws on the device. What it returns of a step are tokens that may still be on their way."""
 
     def __init__(
-        self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int, context: int, graphs: bool | None = None
+        self,
+        model: KimiVLForConditionalGeneration,
+        limits: Limits,
+        *,
+        feature_tokens: int,
+        context: int,
+        normalise: Normalise | None = None,
+        graphs: bool | None = None,
     ) -> None:
         """`context` is the most tokens that a request may have; `graphs` None: on CUDA with weights in half precision.
 
         Raises: CapacityError if the pages do not fit, ImplementationUnavailable if a step is to be recorded and has no kernels for it.
         """
-        super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1)
+        super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
         with memory_limit("making room for rows", "lower max_running"):
             self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size))
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs

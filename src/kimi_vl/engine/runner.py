@@ -6,7 +6,7 @@ Letters: T tokens of the step, B sequences, J pages of a sequence, M image token
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
 
@@ -18,6 +18,8 @@ from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
+
+Normalise = Callable[[torch.Tensor], torch.Tensor]  # of uint8 patches, on their device
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Launched:
 
 @dataclass(frozen=True)
 class Image:
-    """One picture of a prompt: pixel_values [P, 3, patch, patch] normalised, (rows, columns), and the digest that names it."""
+    """One picture of a prompt: pixel_values [P, 3, patch, patch], normalised or uint8, (rows, columns), and the digest that names it."""
 
     pixel_values: torch.Tensor
     grid_hw: tuple[int, int]
@@ -67,13 +69,22 @@ class FeatureCache:
 class Runner:
     """Holds the model's latent cache in pages, and the features of images that may be asked about again."""
 
-    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, *, feature_tokens: int, spare_pages: int = 0) -> None:
+    def __init__(
+        self,
+        model: KimiVLForConditionalGeneration,
+        limits: Limits,
+        *,
+        feature_tokens: int,
+        spare_pages: int = 0,
+        normalise: Normalise | None = None,
+    ) -> None:
         """`spare_pages` lie behind those that the scheduler knows of. Raises: CapacityError if the pages do not fit into memory."""
         self.model, self.limits = model, limits
         config = model.config.text_config
         with memory_limit("making room for the latent cache", "take fewer pages"):
             self.cache = PagedLatentCache(config, limits.num_pages + spare_pages, limits.page_size, dtype=model.dtype, device=model.device)
         self.features = FeatureCache(feature_tokens)
+        self._normalise = normalise
 
     @torch.inference_mode()
     def launch(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Launched:
@@ -130,11 +141,19 @@ class Runner:
             parts.append(encoded[image.digest][start:stop])
         return torch.cat(parts) if parts else None
 
+    def _normalised(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """On the device; bytes are normalised there, which takes a GPU no time and a CPU a quarter of a second for a large picture."""
+        pixel_values = pixel_values.to(self.model.device)
+        if pixel_values.dtype != torch.uint8:
+            return pixel_values
+        assert self._normalise is not None, "the engine refuses bytes that it cannot normalise"
+        return self._normalise(pixel_values)
+
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
         missing = [image for digest, image in images.items() if digest not in found]
         for group in [[image] for image in missing] if self.limits.invariant else [missing] if missing else []:
-            pixels = torch.cat([image.pixel_values.to(self.model.device) for image in group])
+            pixels = torch.cat([self._normalised(image.pixel_values) for image in group])
             grids = [image.grid_hw for image in group]
             parts = self.model.image_features(pixels, grids).split([h * w // 4 for h, w in grids])
             for image, features_MD in zip(group, parts, strict=True):
