@@ -35,10 +35,15 @@ def tiny_config(context: int = 600) -> KimiVLConfig:
     return KimiVLConfig.from_dict(values)
 
 
-def write_tiny_checkpoint(folder: Path, *, context: int = 600) -> Path:
-    """A folder that loads: random weights, norms around one and matrices of a size that keeps activations ordinary."""
+def write_tiny_checkpoint(folder: Path, *, context: int = 600, endless: bool = False) -> Path:
+    """A folder that loads: random weights, norms around one and matrices of a size that keeps activations ordinary.
+
+    `endless`: the end tokens have the logit 0, the median, so that top-k 1000 never draws one.
+    """
     config = tiny_config(context)
     state = {name: tensor * 0.1 + ("norm" in name and name.endswith("weight")) for name, tensor in random_state(config).items()}
+    if endless:
+        state["language_model.lm_head.weight"][sorted(processor().tokenizer.end_ids)] = 0.0
     save_checkpoint(state, config, folder)
     for name in NOT_WEIGHTS:
         shutil.copy(NANO / name, folder)

@@ -215,7 +215,7 @@ def _own_terminal() -> None:
 
 
 def test_in_a_terminal_ctrl_c_stops_the_answer_ctrl_d_leaves_and_lines_are_remembered(tmp_path):
-    folder = write_tiny_checkpoint(tmp_path / "model", context=100_000)
+    folder = write_tiny_checkpoint(tmp_path / "model", context=100_000, endless=True)
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path), "TERM": "xterm", "OMP_NUM_THREADS": "1"}
     program = "import sys; from kimi_vl.cli.main import main; sys.exit(main())"
     flags = ["--model", str(folder), "--max-tokens", "90000", "--seed", "1", "--top-k", "1000"]
