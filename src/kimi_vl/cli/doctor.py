@@ -161,7 +161,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         for entry in report["implementations"]:
             if entry["device"] == device["device"]:
                 mark = "*" if entry["chosen"] else " "
-                result.append(f"  {mark} {entry['operation']:24} {entry['implementation']:10} {entry['reason']}")
+                result.append(f"  {mark} {entry['operation']:18} {entry['implementation']:10} {entry['reason']}")
     return result + _nano_lines(report["nano"])
 
 
