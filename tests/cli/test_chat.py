@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -210,6 +211,9 @@ class PseudoTerminal:
 def _own_terminal() -> None:
     import fcntl
     import termios
+
+    # A shell without job control starts what goes into the background with SIGINT ignored, and whoever inherits that never hears Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
