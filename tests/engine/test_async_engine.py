@@ -120,6 +120,27 @@ def test_a_caller_that_gives_up_while_its_request_is_accepted_leaves_nothing_beh
     assert engine.is_idle
 
 
+def test_a_caller_whose_loop_is_gone_before_its_request_is_accepted_brings_nobody_down(engine, prompts, expected, monkeypatch):
+    submit, gone = engine.submit, threading.Event()
+    monkeypatch.setattr(engine, "submit", lambda *args, **options: (gone.wait(30), submit(*args, **options))[1])
+
+    async def test(front):
+        lost = asyncio.new_event_loop()
+        task = lost.create_task(ask(front, prompts[1]))
+        await asyncio.to_thread(lost.run_until_complete, asyncio.sleep(0.05))
+        task.cancel()
+        await asyncio.to_thread(lost.run_until_complete, asyncio.wait([task]))
+        lost.close()
+        gone.set()
+        (stays,) = await ask(front, prompts[2])
+        await whole(stays)
+        assert front.failure is None
+        return stays.request
+
+    assert answer(served(test, engine)) == expected[2]
+    assert engine.is_idle
+
+
 def test_a_full_queue_sends_away_at_once(engine, prompts, monkeypatch):
     gate = threading.Event()
     step = engine.step

@@ -281,23 +281,24 @@ def test_what_an_invariant_engine_wrote_token_by_token_is_not_taken_from_a_promp
     assert step(machine) == [(read, 8, 1), (written, 4, 1)]
 
 
-def test_whoever_shares_a_prompt_waits_until_it_is_read_and_then_reads_its_end_only():
+def two_of_one_prompt():
     machine = scheduler(step_tokens=4)
     leader = request([1, 2, 3, 4, 5, 6], rank=(0, 1))
     follower = request([1, 2, 3, 4, 5, 6], rank=(0, 2), leader=leader)
     machine.add(leader)
     machine.add(follower)
+    return machine, leader, follower
+
+
+def test_whoever_shares_a_prompt_waits_until_it_is_read_and_then_reads_its_end_only():
+    machine, leader, follower = two_of_one_prompt()
     assert step(machine) == [(leader, 0, 4)]
     assert step(machine) == [(leader, 4, 2)]
     assert step(machine) == [(leader, 6, 1), (follower, 4, 2)]
 
 
 def test_a_follower_goes_on_alone_when_its_leader_is_gone():
-    machine = scheduler(step_tokens=4)
-    leader = request([1, 2, 3, 4, 5, 6], rank=(0, 1))
-    follower = request([1, 2, 3, 4, 5, 6], rank=(0, 2), leader=leader)
-    machine.add(leader)
-    machine.add(follower)
+    machine, leader, follower = two_of_one_prompt()
     machine.finish(leader, "cancelled")
     assert step(machine) == [(follower, 0, 4)]
 

@@ -145,7 +145,11 @@ class AsyncEngine:
                     streams.append(stream)
             except Exception as caught:  # noqa: BLE001 - raised where the caller waits
                 error = caught
-            loop.call_soon_threadsafe(settle, streams, error)
+            try:
+                loop.call_soon_threadsafe(settle, streams, error)
+            except RuntimeError:  # the caller's loop is closed, and nobody is there to hear
+                for stream in streams:
+                    stream._leave()
 
         self._refuse()
         self._commands.put(command)

@@ -24,6 +24,7 @@ import torch
 
 from kimi_vl.engine.generation import FinishReason
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.recording import record
 from kimi_vl.engine.sampling import SamplingParams
 from kimi_vl.errors import CheckpointError, InputError, PromptTooLong
 from kimi_vl.model import KimiVLForConditionalGeneration, LatentCache
@@ -371,28 +372,9 @@ class _Graphs:
         """One step over this cache, recorded first if need be."""
         key = (cache.window, mode)
         if key not in self._graphs:
-            self._graphs[key] = self._record(step, cache, mode)
+            self._graphs[key] = record(lambda: step(mode), cache.grows_B, self._pool)
+            self._pool = self._graphs[key].pool()
         self._graphs[key].replay()
-
-    def _record(self, step: Step, cache: BatchLatentCache, mode: Mode) -> torch.cuda.CUDAGraph:
-        # Libraries choose kernels and reserve memory at first use, which a recording cannot hold. With no row growing, running
-        # the step for that purpose changes nothing.
-        grows_B = cache.grows_B.clone()
-        cache.grows_B.zero_()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(2):
-                step(mode)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        # The default stream is that of the first recording in the process, on whichever GPU that was. Other threads, such as one that pins
-        # a loader's batches, may go on allocating.
-        with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-            step(mode)
-        self._pool = graph.pool()
-        cache.grows_B.copy_(grows_B)
-        return graph
 
 
 def _uniforms(seed: int, waiting: _Waiting, count: int) -> np.ndarray:

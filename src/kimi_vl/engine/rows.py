@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.recording import record
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
 from kimi_vl.engine.scheduler import Chunk, Limits
@@ -181,36 +182,16 @@ class RowRunner(Runner):
             self.rows.active_B[torch.tensor(active, device=device)] = 1
             self._active = active
         self._send_pages(rows)
-        count = min(size for size in (*BUCKETS, self.limits.max_running) if size > active[-1] or size == self.limits.max_running)
-        filters = any(_filters(chunk.request) for chunk in chunks)
-        if self._graphs is None:
-            self.rows.step(min(count, self.limits.max_running), filters)
-        else:
-            self._replay(min(count, self.limits.max_running), filters)
+        count = min(self.limits.max_running, next((size for size in BUCKETS if size > active[-1]), self.limits.max_running))
+        self._step(count, any(_filters(chunk.request) for chunk in chunks))
         return self.rows.drawn_B[torch.tensor(rows, device=device)]
 
-    def _replay(self, count: int, filters: bool) -> None:
-        assert self._graphs is not None
+    def _step(self, count: int, filters: bool) -> None:
+        if self._graphs is None:
+            return self.rows.step(count, filters)
         if (count, filters) not in self._graphs:
-            self._graphs[count, filters] = self._record(count, filters)
+            self._graphs[count, filters] = record(lambda: self.rows.step(count, filters), self.rows.active_B)
         self._graphs[count, filters].replay()
-
-    def _record(self, count: int, filters: bool) -> torch.cuda.CUDAGraph:
-        # Libraries choose kernels and reserve memory at first use, which a recording cannot hold. With no row active, running the
-        # step for that purpose changes nothing.
-        active_B = self.rows.active_B.clone()
-        self.rows.active_B.zero_()
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            for _ in range(2):
-                self.rows.step(count, filters)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
-            self.rows.step(count, filters)
-        self.rows.active_B.copy_(active_B)
-        return graph
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
