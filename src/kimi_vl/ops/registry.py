@@ -92,9 +92,13 @@ def _grouped(device: torch.device, dtype: torch.dtype) -> str | None:
 
 # In order of preference: the first that can run is the automatic choice.
 IMPLEMENTATIONS = (
+    Implementation("rms_norm", "triton", rms_norm.rms_norm_triton, _triton),
     Implementation("rms_norm", "reference", norm.rms_norm, _anywhere),
+    Implementation("add_rms_norm", "triton", rms_norm.add_rms_norm_triton, _triton),
     Implementation("add_rms_norm", "reference", norm.add_rms_norm, _anywhere),
+    Implementation("latent_rows", "triton", latent_rows.latent_rows_triton, _triton),
     Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
+    Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
     Implementation("write_latent", "reference", latent.write_latent, _anywhere),
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
@@ -103,18 +107,13 @@ IMPLEMENTATIONS = (
     Implementation("batched_latent_attention", "triton", batched_latent_attention.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
     Implementation("batched_latent_attention", "reference", attention.batched_latent_attention_reference, _anywhere),
+    Implementation("paged_latent_attention", "triton", paged_latent_attention.paged_latent_attention_triton, _triton),
     Implementation("paged_latent_attention", "reference", attention.paged_latent_attention_reference, _anywhere),
+    Implementation("route", "triton", route.route_triton, _triton),
     Implementation("route", "reference", experts.route, _anywhere),
+    Implementation("routed_experts", "triton", routed_experts.routed_experts_triton, _triton),
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
-    # Run by name only: right in Triton's interpreter and compiled for an H100, and not yet run on a GPU. Then they go to the front.
-    Implementation("rms_norm", "triton", rms_norm.rms_norm_triton, _triton),
-    Implementation("add_rms_norm", "triton", rms_norm.add_rms_norm_triton, _triton),
-    Implementation("latent_rows", "triton", latent_rows.latent_rows_triton, _triton),
-    Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
-    Implementation("paged_latent_attention", "triton", paged_latent_attention.paged_latent_attention_triton, _triton),
-    Implementation("route", "triton", route.route_triton, _triton),
-    Implementation("routed_experts", "triton", routed_experts.routed_experts_triton, _triton),
     Implementation("routed_experts", "grouped", experts.routed_experts_grouped, _grouped),
 )
 
