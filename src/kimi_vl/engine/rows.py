@@ -22,11 +22,12 @@ from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
+from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import select
 from kimi_vl.ops.sampling import draw_rows, uniform_numbers
 
-# What a recorded step computes with: nothing in it may ask the host, as the loop over experts and the walk over page tables do.
+# What must be able to run where steps are recorded: the kernels that the row decoder is made of.
 RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows of a recorded step
 
@@ -50,9 +51,16 @@ class Rows:
     like the others and change nothing: they write into the page behind the pool's last.
     """
 
-    def __init__(self, model: KimiVLForConditionalGeneration, limits: Limits, cache: PagedLatentCache, table_width: int) -> None:
+    def __init__(
+        self,
+        model: KimiVLForConditionalGeneration,
+        limits: Limits,
+        cache: PagedLatentCache,
+        table_width: int,
+        decoder: RowDecoder | None,
+    ) -> None:
         device, count = model.device, limits.max_running
-        self.model, self.cache, self.ops = model, cache, model.ops
+        self.model, self.cache, self.decoder = model, cache, decoder
         self.page_size, self.spare_page = limits.page_size, limits.num_pages
         self.ids_B = torch.zeros(count, dtype=torch.int64, device=device)
         self.drawn_B = torch.zeros(count, dtype=torch.int64, device=device)
@@ -76,16 +84,21 @@ class Rows:
         pages_B = own_B.where(active_B > 0, self.spare_page)
         slots_B = pages_B * self.page_size + lengths_B % self.page_size
         self.cache.begin(PagedStep(slots_B, 0, table_BJ, self._cu_seqlens[: count + 1], (lengths_B + 1).int()))
-        decoder = self.model.language_model.model
-        tokens = TokenLayout(lengths_B, self._nothing, 0)
-        hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.ops, self.cache)
-        logits_BW = self.model.language_model.lm_head(hidden_BD).float()
-        drawn_B = self.draw(logits_BW, torch.arange(count, device=lengths_B.device), filters)
+        drawn_B = self.draw(self._logits(self.ids_B[:count], lengths_B), torch.arange(count, device=lengths_B.device), filters)
         self.drawn_B[:count] = drawn_B
         # -1 is no token; a request that has it ends, and until the host knows, its row goes on from any other.
         self.ids_B[:count] = drawn_B.clamp(min=0).where(active_B > 0, self.ids_B[:count])
         lengths_B += active_B
         self.numbers_B[:count] += active_B
+
+    def _logits(self, ids_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
+        """What follows the newest tokens, fp32 [B, W]."""
+        if self.decoder is not None:
+            return self.decoder(ids_B, lengths_B, self.cache).float()
+        decoder = self.model.language_model.model
+        tokens = TokenLayout(lengths_B, self._nothing, 0)
+        hidden_BD, _ = decoder(decoder.embed_tokens(ids_B), tokens, self.model.ops, self.cache)
+        return self.model.language_model.lm_head(hidden_BD).float()
 
     def draw(self, logits_QW: torch.Tensor, rows_Q: torch.Tensor, filters: bool) -> torch.Tensor:
         """The next token of these rows, int64 [Q]; -1 where the logits are not finite."""
@@ -130,18 +143,22 @@ class RowRunner(Runner):
         context: int,
         normalise: Normalise | None = None,
         graphs: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
-        """`context` is the most tokens that a request may have; `graphs` None: on CUDA with weights in half precision.
+        """`context` is the most tokens that a request may have; `graphs` None: on CUDA with weights in half precision; `fused`: rows are
+        computed by `RowDecoder` instead of by the modules, which cannot be recorded; None: where they are recorded.
 
         Raises: CapacityError if the pages do not fit, ImplementationUnavailable if a step is to be recorded and has no kernels for it.
         """
         super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
-        with memory_limit("making room for rows", "lower max_running"):
-            self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size))
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
         self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if records else None
         if records:
-            self.rows.ops = select(model.device, model.dtype, RECORDABLE)
+            select(model.device, model.dtype, RECORDABLE)
+        fused = records if fused is None else fused
+        with memory_limit("making room for rows", "lower max_running"):
+            decoder = RowDecoder(model.language_model) if fused else None
+            self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size), decoder)
         self._row_of: dict[Request, int] = {}
         self._rows: dict[int, _Row] = {}
         self._free = list(range(limits.max_running))

@@ -56,9 +56,7 @@ class Decoder(nn.Module):
         self, embeddings_TD: torch.Tensor, tokens: TokenLayout, ops: Operations, cache: Cache | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """Hidden states after the final norm [T, D], and the experts chosen in each mixture layer [T, K]."""
-        angles = rotary_angles(tokens.positions_T, self.rope_width, self.rope_theta)
-        # Rounded to the activation dtype before use, like the official code: exact in fp32, visible in bf16 (MODEL_SPEC §4).
-        cos, sin = angles.cos().to(embeddings_TD.dtype), angles.sin().to(embeddings_TD.dtype)
+        cos, sin = self.rotations(tokens.positions_T, embeddings_TD.dtype)
         x_TD, chosen = embeddings_TD, []
         for layer in self.layers:
             x_TD, indices_TK = layer(x_TD, cos, sin, tokens, ops, cache)
@@ -67,6 +65,12 @@ class Decoder(nn.Module):
         if cache is not None:
             cache.advance(x_TD.shape[0])
         return self.norm(x_TD, ops), chosen
+
+    def rotations(self, positions_T: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """Cosines and sines of every position, [T, R/2] each."""
+        angles = rotary_angles(positions_T, self.rope_width, self.rope_theta)
+        # Rounded to the activation dtype before use, like the official code: exact in fp32, visible in bf16 (MODEL_SPEC §4).
+        return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 class LanguageModel(nn.Module):

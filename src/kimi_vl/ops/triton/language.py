@@ -25,6 +25,24 @@ def jit(function=None, *, varying: tuple[str, ...] = ()):
     return triton.jit(function, do_not_specialize=varying) if triton else function
 
 
+def overlap(device: torch.device) -> dict[str, bool]:
+    """Launch options of a kernel that takes part in programmatic dependent launch (Hopper and newer): it is set up, and loads what no kernel
+    before it computes, while those before it still run. Between 200 kernels of 5 us each the gaps would be a fifth of the time.
+
+    Such a kernel has the constexpr OVERLAPS and calls `begin` before it touches what others write.
+    """
+    able = triton is not None and device.type == "cuda" and torch.cuda.get_device_capability(device)[0] >= 9
+    return {"OVERLAPS": True, "launch_pdl": True} if able else {"OVERLAPS": False}
+
+
+@jit
+def begin(OVERLAPS: tl.constexpr):
+    """Let the next kernel be set up, and wait until the one before has written everything."""
+    if OVERLAPS:
+        tl.extra.cuda.gdc_launch_dependents()
+        tl.extra.cuda.gdc_wait()
+
+
 def next_power_of_2(number: int) -> int:
     """The least power of two that is not smaller: the shapes of Triton's blocks are powers of two."""
     return 1 << (number - 1).bit_length()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from kimi_vl.ops.triton.language import jit, next_power_of_2, tl
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 
 @jit
@@ -20,6 +20,41 @@ def _rotate(x_HR, cos_P, sin_P, H: tl.constexpr, P: tl.constexpr):
     turned_even_HP = (even_HP * cos_P).to(dtype).to(tl.float32) - (odd_HP * sin_P).to(dtype).to(tl.float32)
     turned_odd_HP = (even_HP * sin_P).to(dtype).to(tl.float32) + (odd_HP * cos_P).to(dtype).to(tl.float32)
     return tl.reshape(tl.join(turned_even_HP.to(dtype), turned_odd_HP.to(dtype)), [H, 2 * P])
+
+
+@jit
+def turn_and_keep(
+    q_rope,
+    q_stride_h,
+    projected,
+    norm_weight,
+    cos,
+    sin,
+    turned,
+    rows,
+    slot,
+    eps,
+    num_heads,
+    L: tl.constexpr,
+    R: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+):
+    """One token, at whose values the pointers stand: rotate its queries, and store its row as number `slot` unless that is negative."""
+    latent, rope, p, h = tl.arange(0, L), tl.arange(0, R), tl.arange(0, R // 2), tl.arange(0, BLOCK_H)
+    cos_P, sin_P = tl.load(cos + p), tl.load(sin + p)
+    is_head = (h < num_heads)[:, None]
+    q_HR = tl.load(q_rope + h[:, None] * q_stride_h + rope[None], mask=is_head, other=0.0)
+    tl.store(turned + h[:, None] * R + rope[None], _rotate(q_HR, cos_P, sin_P, BLOCK_H, R // 2), mask=is_head)
+
+    row = rows + slot * (L + R)
+    latent_L = tl.load(projected + latent)
+    value_L = latent_L.to(tl.float32)
+    normed_L = (value_L * tl.rsqrt(tl.sum(value_L * value_L, 0) / L + eps)).to(latent_L.dtype)
+    weighed_L = (normed_L.to(tl.float32) * tl.load(norm_weight + latent).to(tl.float32)).to(latent_L.dtype)
+    tl.store(row + latent, weighed_L, mask=slot >= 0)
+    key_R = tl.load(projected + L + rope)
+    turned_key_R = tl.reshape(_rotate(key_R[None], cos_P, sin_P, 1, R // 2), [R])
+    tl.store(row + L + rope, turned_key_R, mask=slot >= 0)
 
 
 @jit
@@ -41,25 +76,29 @@ def _latent_rows_kernel(
     R: tl.constexpr,
     BLOCK_H: tl.constexpr,
     HAS_SLOTS: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """One program: one token. Row t goes to row slots[t], or to row t where there are no slots."""
+    begin(OVERLAPS)
     t = tl.program_id(0).to(tl.int64)
-    latent, rope, p, h = tl.arange(0, L), tl.arange(0, R), tl.arange(0, R // 2), tl.arange(0, BLOCK_H)
-    cos_P, sin_P = tl.load(cos + t * (R // 2) + p), tl.load(sin + t * (R // 2) + p)
-    is_head = (h < num_heads)[:, None]
-    q_HR = tl.load(q_rope + t * q_stride_t + h[:, None] * q_stride_h + rope[None], mask=is_head, other=0.0)
-    tl.store(turned + (t * num_heads + h[:, None]) * R + rope[None], _rotate(q_HR, cos_P, sin_P, BLOCK_H, R // 2), mask=is_head)
-
+    q, latent, angle = t * q_stride_t, t * projected_stride, t * (R // 2)
     slot = tl.load(slots + t) if HAS_SLOTS else t
-    row = rows + slot * (L + R)
-    latent_L = tl.load(projected + t * projected_stride + latent)
-    value_L = latent_L.to(tl.float32)
-    normed_L = (value_L * tl.rsqrt(tl.sum(value_L * value_L, 0) / L + eps)).to(latent_L.dtype)
-    weighed_L = (normed_L.to(tl.float32) * tl.load(norm_weight + latent).to(tl.float32)).to(latent_L.dtype)
-    tl.store(row + latent, weighed_L, mask=slot >= 0)
-    key_R = tl.load(projected + t * projected_stride + L + rope)
-    turned_key_R = tl.reshape(_rotate(key_R[None], cos_P, sin_P, 1, R // 2), [R])
-    tl.store(row + L + rope, turned_key_R, mask=slot >= 0)
+    turn_and_keep(
+        q_rope + q,
+        q_stride_h,
+        projected + latent,
+        norm_weight,
+        cos + angle,
+        sin + angle,
+        turned + t * num_heads * R,
+        rows,
+        slot,
+        eps,
+        num_heads,
+        L,
+        R,
+        BLOCK_H,
+    )
 
 
 def latent_rows_triton(
@@ -169,5 +208,7 @@ def _launch(
             R=rope,
             BLOCK_H=next_power_of_2(heads),
             HAS_SLOTS=slots_T is not None,
+            enable_fp_fusion=False,  # a fused multiply-add would not round the product
+            **overlap(q_rope_THR.device),
         )
     return turned_THR

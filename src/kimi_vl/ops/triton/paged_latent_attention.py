@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from kimi_vl.ops.triton.language import jit, next_power_of_2, num_processors, tl
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, num_processors, overlap, tl
 
 LOG2_E = 1.4426950408889634
 BLOCK_WIDTH = 128  # values of a latent that one program of the joining kernel sums
@@ -18,18 +18,16 @@ BLOCK_WIDTH = 128  # values of a latent that one program of the joining kernel s
 
 @dataclass(frozen=True)
 class Launch:
-    """How the reading kernel is cut. Rows of the cache are the tall side of every product and (token, head) rows the short one, so that a
-    single token's 16 heads are a whole operand of Hopper's tensor cores, read from shared memory like the rest."""
+    """How the reading kernel is cut."""
 
     tile_tokens: int  # new tokens of one sequence that a program attends for
-    block_rows: int = 64  # cached rows read at once: the least that a group of 4 warps multiplies
-    num_warps: int = 8
-    num_stages: int = 3  # of page numbers, rows, products: 74 KB of rows are under way while 74 KB are computed with
+    block_rows: int = 64  # cached rows read at once, 74 KB at the official widths
+    num_warps: int = 4
+    num_stages: int = 2
 
 
-# Compiled for Hopper at the official widths: 170 registers, 164 KB of shared memory; and 255 with 272 bytes spilled, 224 KB.
-DECODE = Launch(tile_tokens=1)
-CHUNKS = Launch(tile_tokens=4)  # 64 rows: 2 would spill nothing, but read every cached row twice as often
+DECODE = Launch(tile_tokens=1)  # 16 heads: the least that tensor cores take
+CHUNKS = Launch(tile_tokens=4, num_warps=8)  # 64 rows: the least that a group of 4 warps multiplies from shared memory
 
 
 @jit
@@ -81,20 +79,22 @@ def _attend_kernel(
     BLOCK_H: tl.constexpr,
     BLOCK_S: tl.constexpr,
     ONE_EACH: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """One program: up to TILE new tokens of one sequence, all heads, over one part of its rows with a running softmax.
 
     Writes the part's average [L] and the base-2 logarithm of its mass for every (token, head).
     """
+    begin(OVERLAPS)
     split = tl.program_id(1)
     b, first, stop = _tile(tl.program_id(0), cu_seqlens, num_sequences, TILE, ONE_EACH)
     length = tl.load(lengths + b).to(tl.int32)
     # Whole blocks, as equal as can be. A part that begins behind the end has no rows, but there is always a first one.
     share = tl.cdiv(tl.cdiv(length, num_splits), BLOCK_S) * BLOCK_S
-    begin = split * share
-    if (first >= stop) | ((begin >= length) & (split > 0)):
+    begin_row = split * share
+    if (first >= stop) | ((begin_row >= length) & (split > 0)):
         return
-    end = tl.minimum(length - stop + tl.minimum(first + TILE, stop), begin + share)  # what the tile's last token sees
+    end = tl.minimum(length - stop + tl.minimum(first + TILE, stop), begin_row + share)  # what the tile's last token sees
 
     x = tl.arange(0, TILE * BLOCK_H)
     t, h = first + x // BLOCK_H, x % BLOCK_H
@@ -102,39 +102,42 @@ def _attend_kernel(
     visible_X = tl.where(is_row, length - stop + t + 1, 0)
     latent, rope = tl.arange(0, L), tl.arange(0, R)
     t64 = t.to(tl.int64)
-    q_latent_LX = tl.load(q_latent + (t64 * latent_stride_t + h * latent_stride_h)[None] + latent[:, None], mask=is_row[None], other=0.0)
-    q_rope_RX = tl.load(q_rope + (t64 * rope_stride_t + h * rope_stride_h)[None] + rope[:, None], mask=is_row[None], other=0.0)
+    q_latent_XL = tl.load(q_latent + (t64 * latent_stride_t + h * latent_stride_h)[:, None] + latent[None], mask=is_row[:, None], other=0.0)
+    q_rope_XR = tl.load(q_rope + (t64 * rope_stride_t + h * rope_stride_h)[:, None] + rope[None], mask=is_row[:, None], other=0.0)
     peak_X = tl.full([TILE * BLOCK_H], float("-inf"), tl.float32)
     mass_X = tl.zeros([TILE * BLOCK_H], tl.float32)
-    sum_LX = tl.zeros([L, TILE * BLOCK_H], tl.float32)
+    sum_XL = tl.zeros([TILE * BLOCK_H, L], tl.float32)
     table = page_table + tl.cast(b, tl.int64) * table_stride
-    for start in range(begin, end, BLOCK_S):
+    for start in range(begin_row, end, BLOCK_S):
         s = start + tl.arange(0, BLOCK_S)
         page_S = tl.load(table + s // PAGE, mask=s < end, other=0).to(tl.int64)
         row = pages + (page_S * page_stride + (s % PAGE) * row_stride)[:, None]
         latent_SL = tl.load(row + latent[None], mask=(s < end)[:, None], other=0.0)
         rope_SR = tl.load(row + L + rope[None], mask=(s < end)[:, None], other=0.0)
-        scores_SX = tl.dot(latent_SL, q_latent_LX)
-        scores_SX = tl.dot(rope_SR, q_rope_RX, scores_SX)
-        scores_SX = tl.where(s[:, None] < visible_X[None], scores_SX * scale_log2, float("-inf"))
-        new_peak_X = tl.maximum(peak_X, tl.max(scores_SX, 0))
+        scores_XS = tl.dot(q_latent_XL, tl.trans(latent_SL))
+        scores_XS = tl.dot(q_rope_XR, tl.trans(rope_SR), scores_XS)
+        scores_XS = tl.where(s[None] < visible_X[:, None], scores_XS * scale_log2, float("-inf"))
+        new_peak_X = tl.maximum(peak_X, tl.max(scores_XS, 1))
         base_X = tl.where(new_peak_X == float("-inf"), 0.0, new_peak_X)  # a row that has seen nothing yet
         shrink_X = tl.exp2(peak_X - base_X)
-        probs_SX = tl.exp2(scores_SX - base_X[None])
-        mass_X = mass_X * shrink_X + tl.sum(probs_SX, 0)
-        sum_LX = tl.dot(tl.trans(latent_SL), probs_SX.to(latent_SL.dtype), sum_LX * shrink_X[None])
+        probs_XS = tl.exp2(scores_XS - base_X[:, None])
+        mass_X = mass_X * shrink_X + tl.sum(probs_XS, 1)
+        sum_XL = tl.dot(probs_XS.to(latent_SL.dtype), latent_SL, sum_XL * shrink_X[:, None])
         peak_X = new_peak_X
 
     place = (split * num_tokens + t64) * num_heads + h
-    average_LX = sum_LX / tl.where(mass_X > 0.0, mass_X, 1.0)[None]
-    tl.store(sums + place[None] * L + latent[:, None], average_LX.to(sums.dtype.element_ty), mask=is_row[None])
+    average_XL = sum_XL / tl.where(mass_X > 0.0, mass_X, 1.0)[:, None]
+    tl.store(sums + place[:, None] * L + latent[None], average_XL.to(sums.dtype.element_ty), mask=is_row[:, None])
     tl.store(masses + place, peak_X + tl.log2(mass_X), mask=is_row)
     tl.store(parts + t, tl.maximum(tl.cdiv(length, tl.maximum(share, 1)), 1), mask=is_row & (h == 0) & (split == 0))
 
 
 @jit(varying=("num_tokens",))
-def _join_kernel(sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr):
+def _join_kernel(
+    sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr, OVERLAPS: tl.constexpr
+):
     """One program: BLOCK_L values of one (token, head), averaged over the parts by their masses."""
+    begin(OVERLAPS)
     row = tl.program_id(0).to(tl.int64)
     num_parts = tl.load(parts + row // num_heads)
     latent = tl.program_id(1) * BLOCK_L + tl.arange(0, BLOCK_L)
@@ -219,19 +222,57 @@ def attend(
     launch: Launch,
     num_splits: int | None = None,
 ) -> torch.Tensor:
-    """Launch both kernels, cut as told; the benchmark tries other ways. A tile of one token needs one new token for every sequence."""
+    """Both kernels, cut as told; the benchmark tries other ways. A tile of one token needs one new token for every sequence."""
+    out_THL = torch.empty(q_latent_THL.shape, dtype=q_latent_THL.dtype, device=q_latent_THL.device)
+    if not q_latent_THL.shape[0]:
+        return out_THL
+    arguments = (q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B)
+    sums_WTHL, masses_WTH, parts_T = attend_parts(*arguments, scale=scale, launch=launch, num_splits=num_splits, whole_THL=out_THL)
+    if sums_WTHL.shape[0] > 1:
+        (_, num_tokens, heads, rank), width = sums_WTHL.shape, min(out_THL.shape[-1], BLOCK_WIDTH)
+        with torch.cuda.device_of(q_latent_THL):
+            _join_kernel[num_tokens * heads, rank // width](
+                sums_WTHL,
+                masses_WTH,
+                parts_T,
+                out_THL,
+                num_tokens,
+                heads,
+                L=rank,
+                BLOCK_L=width,
+                BLOCK_W=16,
+                **overlap(q_latent_THL.device),
+            )
+    return out_THL
+
+
+def attend_parts(
+    q_latent_THL: torch.Tensor,
+    q_rope_THR: torch.Tensor,
+    pages_GOZ: torch.Tensor,
+    page_table_BJ: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    lengths_B: torch.Tensor,
+    *,
+    scale: float,
+    launch: Launch = DECODE,
+    num_splits: int | None = None,
+    whole_THL: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """The reading kernel alone: averages [W, T, H, L] of the parts, fp32, the base-2 logarithms of their masses [W, T, H], and how many parts
+    each token has [T]. `whole` takes the place of the averages if there is one part."""
     q_latent_THL, q_rope_THR = (q if q.stride(-1) == 1 else q.contiguous() for q in (q_latent_THL, q_rope_THR))
     (num_tokens, heads, rank), num_sequences, page_size = q_latent_THL.shape, lengths_B.shape[0], pages_GOZ.shape[1]
     one_each = launch.tile_tokens == 1
     num_tiles = num_tokens if one_each else num_tokens // launch.tile_tokens + num_sequences
     device = q_latent_THL.device
-    out_THL = torch.empty(num_tokens, heads, rank, dtype=q_latent_THL.dtype, device=device)
-    if not num_tokens:
-        return out_THL
     num_splits = num_splits or fair_splits(num_tiles, page_table_BJ.shape[1] * page_size, launch, device)
     masses_WTH = torch.empty(num_splits, num_tokens, heads, dtype=torch.float32, device=device)
     parts_T = torch.empty(num_tokens, dtype=torch.int32, device=device)
-    sums_WTHL = out_THL if num_splits == 1 else torch.empty(num_splits, *out_THL.shape, dtype=torch.float32, device=device)
+    if num_splits == 1 and whole_THL is not None:
+        sums_WTHL = whole_THL[None]
+    else:
+        sums_WTHL = torch.empty(num_splits, num_tokens, heads, rank, dtype=torch.float32, device=device)
     with torch.cuda.device_of(q_latent_THL):  # Triton launches on the current GPU, wherever the tensors are
         _attend_kernel[num_tiles, num_splits](
             q_latent_THL,
@@ -261,10 +302,6 @@ def attend(
             ONE_EACH=one_each,
             num_warps=launch.num_warps,
             num_stages=launch.num_stages,
+            **overlap(device),
         )
-        if num_splits > 1:
-            width = min(rank, BLOCK_WIDTH)
-            _join_kernel[num_tokens * heads, rank // width](
-                sums_WTHL, masses_WTH, parts_T, out_THL, num_tokens, heads, L=rank, BLOCK_L=width, BLOCK_W=16
-            )
-    return out_THL
+    return sums_WTHL, masses_WTH, parts_T

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import torch
 
-from kimi_vl.ops.triton.language import jit, next_power_of_2, tl
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 
 @jit
-def _rms_norm_kernel(x, update, weight, total, normed, eps, D, HAS_UPDATE: tl.constexpr, BLOCK_D: tl.constexpr):
+def normed(x_D, weight_D, eps, D):
+    """RMSNorm of a token, rounded where the reference rounds."""
+    value_D = x_D.to(tl.float32)
+    unit_D = (value_D * tl.rsqrt(tl.sum(value_D * value_D, 0) / D + eps)).to(x_D.dtype)
+    return (unit_D.to(tl.float32) * weight_D.to(tl.float32)).to(x_D.dtype)
+
+
+@jit
+def _rms_norm_kernel(x, update, weight, total, out, eps, D, HAS_UPDATE: tl.constexpr, BLOCK_D: tl.constexpr, OVERLAPS: tl.constexpr):
     """One program: one token. Rounds where the reference rounds: the sum, the normalised value, and its product with the weight."""
+    begin(OVERLAPS)
     t = tl.program_id(0).to(tl.int64)
     d = tl.arange(0, BLOCK_D)
     x_D = tl.load(x + t * D + d, mask=d < D, other=0.0)
     if HAS_UPDATE:
         x_D = (x_D.to(tl.float32) + tl.load(update + t * D + d, mask=d < D, other=0.0).to(tl.float32)).to(x_D.dtype)
         tl.store(total + t * D + d, x_D, mask=d < D)
-    value_D = x_D.to(tl.float32)
-    normed_D = (value_D * tl.rsqrt(tl.sum(value_D * value_D, 0) / D + eps)).to(x_D.dtype)
-    weight_D = tl.load(weight + d, mask=d < D, other=0.0)
-    tl.store(normed + t * D + d, (normed_D.to(tl.float32) * weight_D.to(tl.float32)).to(x_D.dtype), mask=d < D)
+    tl.store(out + t * D + d, normed(x_D, tl.load(weight + d, mask=d < D, other=0.0), eps, D), mask=d < D)
 
 
 def rms_norm_triton(x_TD: torch.Tensor, weight_D: torch.Tensor, eps: float) -> torch.Tensor:
@@ -71,5 +77,5 @@ def _launch(
     width = x_TD.shape[-1]
     if x_TD.numel():
         with torch.cuda.device_of(x_TD):  # Triton launches on the current GPU, wherever the tensors are
-            options = {"HAS_UPDATE": update_TD is not None, "BLOCK_D": next_power_of_2(width)}
+            options = {"HAS_UPDATE": update_TD is not None, "BLOCK_D": next_power_of_2(width)} | overlap(x_TD.device)
             _rms_norm_kernel[x_TD.numel() // width,](x_TD, update_TD, weight_D, total_TD, normed_TD, eps, width, **options)

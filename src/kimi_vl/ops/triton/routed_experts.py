@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from kimi_vl.ops.experts import group_by_expert, has_grouped_mm
-from kimi_vl.ops.triton.language import jit, next_power_of_2, tl
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 # Up to here every pair reads its expert's weights by itself, as vectors: of two tokens' 12 choices out of 64 about 11 differ.
 VECTOR_TOKENS = 2
@@ -19,6 +19,10 @@ VECTOR_TOKENS = 2
 TILE_TOKENS = 512
 GROUP_BLOCK = 1024  # pairs that are sorted at once
 ROW_BLOCK = 1024  # values of a row that one program of the small kernels takes
+
+
+# gate [S F, D], up [S F, D] and down [D, S F] of the S shared experts, which every token runs: as the checkpoint has them.
+Shared = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -46,44 +50,90 @@ def tile(num_tokens: int) -> Launch:
 
 
 @jit
-def _gate_up_vector_kernel(x, gate_up, indices, inner, x_stride, D, F, TOP_K: tl.constexpr, BLOCK_F: tl.constexpr, BLOCK_D: tl.constexpr):
-    """One program: BLOCK_F inner values of one pair, silu(gate) · up."""
+def _gate_up_vector_kernel(
+    x,
+    gate_up,
+    shared_gate,
+    shared_up,
+    indices,
+    inner,
+    x_stride,
+    D,
+    F,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_F inner values of one pair, silu(gate) · up. A token's pairs are its chosen experts, then the shared ones."""
+    begin(OVERLAPS)
     pair = tl.program_id(1)
+    t, k = (pair // (TOP_K + SHARED)).to(tl.int64), pair % (TOP_K + SHARED)
+    if k < TOP_K:
+        gate = gate_up + tl.load(indices + t * TOP_K + k) * (2 * D * F)
+        up = gate + D * F
+    else:
+        gate = shared_gate + (k - TOP_K).to(tl.int64) * F * D
+        up = shared_up + (k - TOP_K).to(tl.int64) * F * D
     f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
-    gate = gate_up + tl.load(indices + pair) * (2 * D * F) + f[:, None] * D
     gate_F, up_F = tl.zeros([BLOCK_F], tl.float32), tl.zeros([BLOCK_F], tl.float32)
     for start in range(0, D, BLOCK_D):
         d = start + tl.arange(0, BLOCK_D)
         mask = (f < F)[:, None] & (d < D)[None]
-        gate_FD = tl.load(gate + d[None], mask=mask, other=0.0)
-        up_FD = tl.load(gate + D * F + d[None], mask=mask, other=0.0)
-        x_D = tl.load(x + (pair // TOP_K).to(tl.int64) * x_stride + d, mask=d < D, other=0.0).to(tl.float32)
+        gate_FD = tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0)
+        up_FD = tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0)
+        x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0).to(tl.float32)
         gate_F += tl.sum(gate_FD.to(tl.float32) * x_D[None], 1)
         up_F += tl.sum(up_FD.to(tl.float32) * x_D[None], 1)
     inner_F = gate_F * tl.sigmoid(gate_F) * up_F
-    tl.store(inner + pair * F + f, inner_F.to(inner.dtype.element_ty), mask=f < F)
+    tl.store(inner + pair.to(tl.int64) * F + f, inner_F.to(inner.dtype.element_ty), mask=f < F)
 
 
 @jit
-def _down_vector_kernel(inner, down, indices, weights, out, D, F, TOP_K: tl.constexpr, BLOCK_D: tl.constexpr, BLOCK_F: tl.constexpr):
+def _down_vector_kernel(
+    inner,
+    down,
+    shared_down,
+    indices,
+    weights,
+    residual,
+    out,
+    D,
+    F,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
     """One program: BLOCK_D values of one token's output, its experts weighted and summed in the order of its pairs."""
-    t = tl.program_id(1)
+    begin(OVERLAPS)
+    t = tl.program_id(1).to(tl.int64)
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
     sum_D = tl.zeros([BLOCK_D], tl.float32)
-    for k in tl.static_range(TOP_K):
-        pair = t * TOP_K + k
-        row = down + tl.load(indices + pair) * (D * F) + d[:, None] * F
+    for k in tl.static_range(TOP_K + SHARED):
+        if k < TOP_K:
+            row = down + tl.load(indices + t * TOP_K + k) * (D * F) + d[:, None] * F
+            weight = tl.load(weights + t * TOP_K + k)
+        else:
+            row = shared_down + d[:, None] * (SHARED * F) + (k - TOP_K) * F
+            weight = 1.0
         for start in range(0, F, BLOCK_F):
             f = start + tl.arange(0, BLOCK_F)
             down_DF = tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
-            inner_F = tl.load(inner + pair * F + f, mask=f < F, other=0.0).to(tl.float32)
-            sum_D += tl.load(weights + pair) * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
-    tl.store(out + t.to(tl.int64) * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
+            inner_F = tl.load(inner + (t * (TOP_K + SHARED) + k) * F + f, mask=f < F, other=0.0).to(tl.float32)
+            sum_D += weight * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
+    if HAS_RESIDUAL:
+        sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
+    tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
 
 
 @jit(varying=("num_pairs",))
-def _group_kernel(indices, members, counts, num_pairs, BLOCK_X: tl.constexpr):
+def _group_kernel(indices, members, counts, num_pairs, BLOCK_X: tl.constexpr, OVERLAPS: tl.constexpr):
     """One program: the pairs that chose one expert, in order, and how many they are."""
+    begin(OVERLAPS)
     expert = tl.program_id(0)
     count = 0
     for start in range(0, num_pairs, BLOCK_X):
@@ -95,77 +145,166 @@ def _group_kernel(indices, members, counts, num_pairs, BLOCK_X: tl.constexpr):
     tl.store(counts + expert, count)
 
 
-@jit(varying=("num_pairs",))
+@jit
+def _members(members, counts, indices, expert, first, num_tokens, E, TOP_K: tl.constexpr, BLOCK_X: tl.constexpr, LISTED: tl.constexpr):
+    """(token, place among its pairs, whether there is one) of the pairs first .. first + BLOCK_X - 1 of an expert.
+
+    Shared experts, those from E on, have every token. Where no list was made, place i is token i, chosen or not.
+    """
+    i = first + tl.arange(0, BLOCK_X)
+    if expert >= E:
+        token_X, k_X, is_pair_X = i, i * 0 + TOP_K + (expert - E).to(tl.int32), i < num_tokens
+    elif LISTED:
+        is_pair_X = i < tl.load(counts + expert)
+        pair_X = tl.load(members + expert * (num_tokens * TOP_K) + i, mask=is_pair_X, other=0)
+        token_X, k_X = pair_X // TOP_K, pair_X % TOP_K
+    else:
+        token_X, k_X, is_pair_X = i, i * 0, i < 0
+        for k in tl.static_range(TOP_K):
+            is_it_X = tl.load(indices + i * TOP_K + k, mask=i < num_tokens, other=-1) == expert
+            k_X = tl.where(is_it_X, k, k_X)
+            is_pair_X = is_pair_X | is_it_X
+    return token_X.to(tl.int64), k_X, is_pair_X
+
+
+@jit
+def _num_places(counts, indices, expert, num_tokens, E, TOP_K: tl.constexpr, BLOCK_P: tl.constexpr, LISTED: tl.constexpr):
+    """How many places of an expert to go through."""
+    if expert >= E:
+        count = num_tokens
+    elif LISTED:
+        count = tl.load(counts + expert)
+    else:
+        x = tl.arange(0, BLOCK_P)
+        is_mine_X = tl.load(indices + x, mask=x < num_tokens * TOP_K, other=-1) == expert
+        count = tl.where(tl.max(is_mine_X.to(tl.int32), 0) > 0, num_tokens, 0)
+    return count
+
+
+@jit(varying=("num_tokens",))
 def _gate_up_kernel(
     x,
     gate_up,
+    shared_gate,
+    shared_up,
     members,
     counts,
+    indices,
     inner,
     x_stride,
-    num_pairs,
+    num_tokens,
     D,
     F,
+    E,
     TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    LISTED: tl.constexpr,
     BLOCK_F: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_X: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """One program: BLOCK_F inner values of every pair of one expert, silu(gate) · up."""
+    begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
-    count = tl.load(counts + expert)
     f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
-    gate = gate_up + expert * (2 * D * F) + f[:, None] * D
-    for first in range(0, count, BLOCK_X):
-        i = first + tl.arange(0, BLOCK_X)
-        pair_X = tl.load(members + expert * num_pairs + i, mask=i < count, other=0).to(tl.int64)
+    if expert < E:
+        gate = gate_up + expert * (2 * D * F)
+        up = gate + D * F
+    else:
+        gate = shared_gate + (expert - E) * F * D
+        up = shared_up + (expert - E) * F * D
+    for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
+        token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         gate_FX = tl.zeros([BLOCK_F, BLOCK_X], tl.float32)
         up_FX = tl.zeros([BLOCK_F, BLOCK_X], tl.float32)
         for start in range(0, D, BLOCK_D):
             d = start + tl.arange(0, BLOCK_D)
             mask = (f < F)[:, None] & (d < D)[None]
-            x_DX = tl.load(x + (pair_X // TOP_K * x_stride)[None] + d[:, None], mask=(i < count)[None] & (d < D)[:, None], other=0.0)
-            gate_FX = tl.dot(tl.load(gate + d[None], mask=mask, other=0.0), x_DX, gate_FX)
-            up_FX = tl.dot(tl.load(gate + D * F + d[None], mask=mask, other=0.0), x_DX, up_FX)
+            x_DX = tl.load(x + (token_X * x_stride)[None] + d[:, None], mask=is_pair_X[None] & (d < D)[:, None], other=0.0)
+            gate_FX = tl.dot(tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0), x_DX, gate_FX)
+            up_FX = tl.dot(tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0), x_DX, up_FX)
         inner_FX = gate_FX * tl.sigmoid(gate_FX) * up_FX
-        target = inner + (pair_X * F)[None] + f[:, None]
-        tl.store(target, inner_FX.to(inner.dtype.element_ty), mask=(f < F)[:, None] & (i < count)[None])
+        target = inner + ((token_X * (TOP_K + SHARED) + k_X) * F)[None] + f[:, None]
+        tl.store(target, inner_FX.to(inner.dtype.element_ty), mask=(f < F)[:, None] & is_pair_X[None])
 
 
-@jit(varying=("num_pairs",))
-def _down_kernel(inner, down, members, counts, y, num_pairs, D, F, BLOCK_D: tl.constexpr, BLOCK_F: tl.constexpr, BLOCK_X: tl.constexpr):
+@jit(varying=("num_tokens",))
+def _down_kernel(
+    inner,
+    down,
+    shared_down,
+    members,
+    counts,
+    indices,
+    y,
+    num_tokens,
+    D,
+    F,
+    E,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    LISTED: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    BLOCK_X: tl.constexpr,
+    BLOCK_P: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
     """One program: BLOCK_D output values of every pair of one expert, not weighted yet."""
+    begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
-    count = tl.load(counts + expert)
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
-    row = down + expert * (D * F) + d[:, None] * F
-    for first in range(0, count, BLOCK_X):
-        i = first + tl.arange(0, BLOCK_X)
-        pair_X = tl.load(members + expert * num_pairs + i, mask=i < count, other=0).to(tl.int64)
+    if expert < E:
+        row, stride = down + expert * (D * F), F
+    else:
+        row, stride = shared_down + (expert - E) * F, SHARED * F
+    for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
+        token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
+        pair_X = token_X * (TOP_K + SHARED) + k_X
         y_DX = tl.zeros([BLOCK_D, BLOCK_X], tl.float32)
         for start in range(0, F, BLOCK_F):
             f = start + tl.arange(0, BLOCK_F)
-            inner_FX = tl.load(inner + (pair_X * F)[None] + f[:, None], mask=(i < count)[None] & (f < F)[:, None], other=0.0)
-            y_DX = tl.dot(tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0), inner_FX, y_DX)
-        tl.store(y + (pair_X * D)[None] + d[:, None], y_DX.to(y.dtype.element_ty), mask=(d < D)[:, None] & (i < count)[None])
+            inner_FX = tl.load(inner + (pair_X * F)[None] + f[:, None], mask=is_pair_X[None] & (f < F)[:, None], other=0.0)
+            down_DF = tl.load(row + d[:, None] * stride + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
+            y_DX = tl.dot(down_DF, inner_FX, y_DX)
+        tl.store(y + (pair_X * D)[None] + d[:, None], y_DX.to(y.dtype.element_ty), mask=(d < D)[:, None] & is_pair_X[None])
 
 
 @jit
-def _sum_kernel(y, places, weights, out, D, TOP_K: tl.constexpr, BLOCK_D: tl.constexpr, IS_SORTED: tl.constexpr):
+def _sum_kernel(
+    y,
+    places,
+    weights,
+    residual,
+    out,
+    D,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    IS_SORTED: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
     """One program: BLOCK_D values of one token's output, the rows of its pairs weighted and summed; sorted rows lie at `places`."""
+    begin(OVERLAPS)
     t = tl.program_id(0).to(tl.int64)
     d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
     sum_D = tl.zeros([BLOCK_D], tl.float32)
-    for k in tl.static_range(TOP_K):
-        pair = t * TOP_K + k
-        row = tl.load(places + pair) if IS_SORTED else pair
-        sum_D += tl.load(weights + pair) * tl.load(y + row * D + d, mask=d < D, other=0.0).to(tl.float32)
+    for k in tl.static_range(TOP_K + SHARED):
+        row = tl.load(places + t * TOP_K + k) if IS_SORTED else t * (TOP_K + SHARED) + k
+        y_D = tl.load(y + row * D + d, mask=d < D, other=0.0).to(tl.float32)
+        sum_D += tl.load(weights + t * TOP_K + k) * y_D if k < TOP_K else y_D
+    if HAS_RESIDUAL:
+        sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
     tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
 
 
 @jit
-def _swiglu_kernel(gate_up, inner, F, BLOCK_F: tl.constexpr):
+def _swiglu_kernel(gate_up, inner, F, BLOCK_F: tl.constexpr, OVERLAPS: tl.constexpr):
     """One program: BLOCK_F values of silu(gate) · up of one row [gate, up]."""
+    begin(OVERLAPS)
     row = tl.program_id(0).to(tl.int64)
     f = tl.program_id(1) * BLOCK_F + tl.arange(0, BLOCK_F)
     gate_F = tl.load(gate_up + row * 2 * F + f, mask=f < F, other=0.0).to(tl.float32)
@@ -206,6 +345,23 @@ def _routed_experts(
         return by_groups(*arguments)
 
 
+def mixture(
+    x_TD: torch.Tensor,
+    gate_up_EGD: torch.Tensor,
+    down_EDF: torch.Tensor,
+    indices_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    shared: Shared | None,
+    residual_TD: torch.Tensor,
+) -> torch.Tensor:
+    """residual + routed experts + shared experts, summed in fp32 and rounded once. For contiguous decoding rows; nothing asks the host."""
+    arguments = (x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK)
+    with torch.cuda.device_of(x_TD):
+        if x_TD.shape[0] <= VECTOR_TOKENS:
+            return by_vectors(*arguments, shared=shared, residual_TD=residual_TD)
+        return by_tiles(*arguments, launch=tile(x_TD.shape[0]), shared=shared, residual_TD=residual_TD)
+
+
 @_routed_experts.register_fake
 def _(x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK):
     return torch.empty_like(x_TD, memory_format=torch.contiguous_format)
@@ -218,20 +374,25 @@ def by_vectors(
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     *,
+    shared: Shared | None = None,
+    residual_TD: torch.Tensor | None = None,
     gate_up_launch: Launch = VECTOR_GATE_UP,
     down_launch: Launch = VECTOR_DOWN,
 ) -> torch.Tensor:
     """Every pair reads its expert by itself; two kernels."""
     (num_tokens, top_k), (_, width, inner) = indices_TK.shape, down_EDF.shape
-    inner_XF = x_TD.new_empty(num_tokens * top_k, inner)
+    gate, up, down, num_shared = _shared(shared, inner)
+    inner_XF = x_TD.new_empty(num_tokens * (top_k + num_shared), inner)
     out_TD = x_TD.new_empty(num_tokens, width)
     a, b = gate_up_launch, down_launch
-    options = {"BLOCK_F": a.rows, "BLOCK_D": min(a.width, next_power_of_2(width)), "num_warps": a.num_warps}
-    grid = -(-inner // a.rows), num_tokens * top_k
-    _gate_up_vector_kernel[grid](x_TD, gate_up_EGD, indices_TK, inner_XF, x_TD.stride(0), width, inner, TOP_K=top_k, **options)
-    options = {"BLOCK_D": b.rows, "BLOCK_F": min(b.width, next_power_of_2(inner)), "num_warps": b.num_warps}
+    common = {"TOP_K": top_k, "SHARED": num_shared} | overlap(x_TD.device)
+    options = {"BLOCK_F": a.rows, "BLOCK_D": min(a.width, next_power_of_2(width)), "num_warps": a.num_warps} | common
+    grid = -(-inner // a.rows), inner_XF.shape[0]
+    _gate_up_vector_kernel[grid](x_TD, gate_up_EGD, gate, up, indices_TK, inner_XF, x_TD.stride(0), width, inner, **options)
+    options = {"BLOCK_D": b.rows, "BLOCK_F": min(b.width, next_power_of_2(inner)), "num_warps": b.num_warps} | common
+    options["HAS_RESIDUAL"] = residual_TD is not None
     grid = -(-width // b.rows), num_tokens
-    _down_vector_kernel[grid](inner_XF, down_EDF, indices_TK, weights_TK, out_TD, width, inner, TOP_K=top_k, **options)
+    _down_vector_kernel[grid](inner_XF, down_EDF, down, indices_TK, weights_TK, residual_TD, out_TD, width, inner, **options)
     return out_TD
 
 
@@ -243,50 +404,87 @@ def by_tiles(
     weights_TK: torch.Tensor,
     *,
     launch: Launch,
+    shared: Shared | None = None,
+    residual_TD: torch.Tensor | None = None,
+    lists: bool | None = None,
 ) -> torch.Tensor:
-    """Every expert reads its weights once, for the pairs that chose it; four kernels."""
-    (experts, width, inner), top_k, pairs = down_EDF.shape, indices_TK.shape[1], indices_TK.numel()
-    members_EX = torch.empty(experts, pairs, dtype=torch.int32, device=x_TD.device)
-    counts_E = torch.empty(experts, dtype=torch.int32, device=x_TD.device)
-    _group_kernel[experts,](indices_TK, members_EX, counts_E, pairs, BLOCK_X=GROUP_BLOCK)
-    inner_XF, y_XD = x_TD.new_empty(pairs, inner), x_TD.new_empty(pairs, width)
-    options = {"BLOCK_X": launch.pairs, "num_warps": launch.num_warps, "num_stages": launch.num_stages}
-    _gate_up_kernel[-(-inner // launch.rows), experts](
+    """Every expert reads its weights once, for the pairs that chose it; three kernels, and one that lists the pairs of each expert unless
+    one tile holds all tokens (`lists` None)."""
+    (experts, width, inner), (num_tokens, top_k) = down_EDF.shape, indices_TK.shape
+    gate, up, down, num_shared = _shared(shared, inner)
+    lists = num_tokens > launch.pairs if lists is None else lists
+    members_EX = counts_E = None
+    if lists:
+        members_EX = torch.empty(experts, num_tokens * top_k, dtype=torch.int32, device=x_TD.device)
+        counts_E = torch.empty(experts, dtype=torch.int32, device=x_TD.device)
+        _group_kernel[experts,](indices_TK, members_EX, counts_E, num_tokens * top_k, BLOCK_X=GROUP_BLOCK, **overlap(x_TD.device))
+    rows = num_tokens * (top_k + num_shared)
+    inner_XF, y_XD = x_TD.new_empty(rows, inner), x_TD.new_empty(rows, width)
+    options = {"TOP_K": top_k, "SHARED": num_shared, "LISTED": lists, "BLOCK_X": launch.pairs} | overlap(x_TD.device)
+    options |= {"num_warps": launch.num_warps, "num_stages": launch.num_stages}
+    options["BLOCK_P"] = 1 if lists else next_power_of_2(num_tokens * top_k)
+    who = (members_EX, counts_E, indices_TK)
+    _gate_up_kernel[-(-inner // launch.rows), experts + num_shared](
         x_TD,
         gate_up_EGD,
-        members_EX,
-        counts_E,
+        gate,
+        up,
+        *who,
         inner_XF,
         x_TD.stride(0),
-        pairs,
+        num_tokens,
         width,
         inner,
-        TOP_K=top_k,
+        experts,
         BLOCK_F=launch.rows,
         BLOCK_D=launch.width,
         **options,
     )
-    _down_kernel[-(-width // launch.rows), experts](
-        inner_XF, down_EDF, members_EX, counts_E, y_XD, pairs, width, inner, BLOCK_D=launch.rows, BLOCK_F=launch.width, **options
+    _down_kernel[-(-width // launch.rows), experts + num_shared](
+        inner_XF, down_EDF, down, *who, y_XD, num_tokens, width, inner, experts, BLOCK_D=launch.rows, BLOCK_F=launch.width, **options
     )
-    return _weighted_sum(y_XD, None, weights_TK)
+    return _weighted_sum(y_XD, None, weights_TK, num_shared, residual_TD)
 
 
 def by_groups(
-    x_TD: torch.Tensor, gate_up_EGD: torch.Tensor, down_EDF: torch.Tensor, indices_TK: torch.Tensor, weights_TK: torch.Tensor
+    x_TD: torch.Tensor,
+    gate_up_EGD: torch.Tensor,
+    down_EDF: torch.Tensor,
+    indices_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    *,
+    residual_TD: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Pairs sorted by expert and multiplied by torch's grouped product, 622 TFLOP/s at 16,384 tokens on an H100."""
     order_X, places_X, ends_E = group_by_expert(indices_TK, gate_up_EGD.shape[0])
-    hidden_XG = F.grouped_mm(x_TD[order_X // indices_TK.shape[1]], gate_up_EGD.mT, offs=ends_E)
-    inner_XF = x_TD.new_empty(hidden_XG.shape[0], down_EDF.shape[2])
-    _swiglu_kernel[inner_XF.shape[0], -(-inner_XF.shape[1] // ROW_BLOCK)](hidden_XG, inner_XF, inner_XF.shape[1], BLOCK_F=ROW_BLOCK)
-    return _weighted_sum(F.grouped_mm(inner_XF, down_EDF.mT, offs=ends_E), places_X, weights_TK)
+    inner_XF = swiglu(F.grouped_mm(x_TD[order_X // indices_TK.shape[1]], gate_up_EGD.mT, offs=ends_E))
+    return _weighted_sum(F.grouped_mm(inner_XF, down_EDF.mT, offs=ends_E), places_X, weights_TK, 0, residual_TD)
 
 
-def _weighted_sum(y_XD: torch.Tensor, places_X: torch.Tensor | None, weights_TK: torch.Tensor) -> torch.Tensor:
+def swiglu(gate_up_XG: torch.Tensor) -> torch.Tensor:
+    """silu(gate) · up of rows [gate, up], [X, F]."""
+    inner_XF = gate_up_XG.new_empty(gate_up_XG.shape[0], gate_up_XG.shape[1] // 2)
+    grid = inner_XF.shape[0], -(-inner_XF.shape[1] // ROW_BLOCK)
+    with torch.cuda.device_of(gate_up_XG):
+        _swiglu_kernel[grid](gate_up_XG, inner_XF, inner_XF.shape[1], BLOCK_F=ROW_BLOCK, **overlap(gate_up_XG.device))
+    return inner_XF
+
+
+def _shared(shared: Shared | None, inner: int) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, int]:
+    """The shared experts' weights, and how many experts of the routed ones' width they are."""
+    if shared is None:
+        return None, None, None, 0
+    assert shared[0].shape[0] % inner == 0, f"shared experts of {shared[0].shape[0]} inner values are no whole number of {inner}"
+    return *shared, shared[0].shape[0] // inner
+
+
+def _weighted_sum(
+    y_XD: torch.Tensor, places_X: torch.Tensor | None, weights_TK: torch.Tensor, num_shared: int, residual_TD: torch.Tensor | None
+) -> torch.Tensor:
     """The rows of each token's pairs times their weights, summed in fp32 and rounded once; sorted rows lie at `places`."""
     (num_tokens, top_k), width = weights_TK.shape, y_XD.shape[1]
     out_TD = y_XD.new_empty(num_tokens, width)
-    options = {"TOP_K": top_k, "BLOCK_D": ROW_BLOCK, "IS_SORTED": places_X is not None}
-    _sum_kernel[num_tokens, -(-width // ROW_BLOCK)](y_XD, places_X, weights_TK, out_TD, width, **options)
+    options = {"TOP_K": top_k, "SHARED": num_shared, "BLOCK_D": ROW_BLOCK, "IS_SORTED": places_X is not None}
+    options |= {"HAS_RESIDUAL": residual_TD is not None} | overlap(y_XD.device)
+    _sum_kernel[num_tokens, -(-width // ROW_BLOCK)](y_XD, places_X, weights_TK, residual_TD, out_TD, width, **options)
     return out_TD

@@ -1,0 +1,137 @@
+"""The decoder for decoding rows on a GPU: one token of each, the layers of `Decoder` in as few kernels as they can be.
+
+One or two rows take eight kernels a layer, which read every weight once and are set up while those before them run; more rows take the
+products of tensor cores. The modules' weights are used as they are, but that matrices which multiply the same thing are moved to lie one
+behind another. Letters as in ARCHITECTURE.md: B rows, D width, H heads, N / R / V nope, rope and value widths, L latent rank, W vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from kimi_vl.model.attention import LatentAttention
+from kimi_vl.model.cache import PagedLatentCache
+from kimi_vl.model.decoder import DecoderLayer, LanguageModel
+from kimi_vl.model.experts import MixtureOfExperts
+from kimi_vl.model.layers import GatedMLP, RMSNorm
+from kimi_vl.ops.triton import few_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton.latent_rows import write_latent_triton
+
+# Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
+TOGETHER = 64
+
+
+class RowDecoder:
+    """Logits of the next token of every row."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        for layer in model.model.layers:
+            joined(layer.self_attn.q_proj, layer.self_attn.kv_a_proj_with_mqa)
+            mlp = layer.mlp.shared_experts if isinstance(layer.mlp, MixtureOfExperts) else layer.mlp
+            if mlp is not None:
+                joined(mlp.gate_proj, mlp.up_proj)
+
+    def __call__(self, ids_B: torch.Tensor, positions_B: torch.Tensor, cache: PagedLatentCache) -> torch.Tensor:
+        """Run the newest token of every row, whose places `cache.begin` was told; [B, W] in the weights' dtype. Asks the host nothing."""
+        decoder = self.model.model
+        x_BD = decoder.embed_tokens(ids_B)
+        cos, sin = decoder.rotations(positions_B, x_BD.dtype)
+        for layer in decoder.layers:
+            x_BD = self._attend(layer, x_BD, cos, sin, cache)
+            x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD)
+        return _linear(x_BD, self.model.lm_head.weight, decoder.norm)
+
+    def _attend(
+        self, layer: DecoderLayer, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache
+    ) -> torch.Tensor:
+        """x + attention(norm(x)); writes the cache."""
+        attention, step = layer.self_attn, cache.step
+        pages_GOZ, norm = cache.layers_GOZ[attention.layer], attention.kv_a_layernorm
+        projected_BX = _linear(x_BD, joined(attention.q_proj, attention.kv_a_proj_with_mqa), layer.input_layernorm)
+        where = (pages_GOZ, step.page_table_BJ, step.cu_seqlens, step.lengths_B)
+        if x_BD.shape[0] <= few_rows.MOST_TOKENS:
+            query = few_rows.latent_query(
+                projected_BX,
+                attention.kv_b_proj.weight,
+                (norm.weight, norm.eps),
+                cos,
+                sin,
+                step.slots_T,
+                pages_GOZ,
+                attention.num_heads,
+                attention.nope,
+            )
+            parts = paged_latent_attention.attend_parts(*query, *where, scale=attention.scale)
+            attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
+            return few_rows.linear(attended_BX, attention.o_proj.weight, residual_TR=x_BD)
+        attended_BX = self._attend_many(attention, projected_BX, cos, sin, where, step.slots_T)
+        return torch.addmm(x_BD, attended_BX, attention.o_proj.weight.T)
+
+    def _attend_many(
+        self,
+        attention: LatentAttention,
+        projected_BX: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        where: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor],
+        slots_B: torch.Tensor,
+    ) -> torch.Tensor:
+        """The attended values [B, H V]."""
+        heads, nope, norm = attention.num_heads, attention.nope, attention.kv_a_layernorm
+        queries = heads * (nope + attention.rope)
+        q_BHQ, latent_BZ = projected_BX[:, :queries].unflatten(-1, (heads, -1)), projected_BX[:, queries:]
+        q_rope_BHR = write_latent_triton(q_BHQ[..., nope:], latent_BZ, norm.weight, norm.eps, cos, sin, slots_B, where[0])
+        key_up_HNL, value_up_HVL = attention.kv_b_proj.weight.unflatten(0, (heads, -1)).split([nope, attention.value], dim=1)
+        q_latent_HBL = torch.bmm(q_BHQ[..., :nope].transpose(0, 1), key_up_HNL)
+        attended_BHL = paged_latent_attention.paged_latent_attention_triton(
+            q_latent_HBL.transpose(0, 1), q_rope_BHR, *where, scale=attention.scale
+        )
+        values_BHV = projected_BX.new_empty(projected_BX.shape[0], heads, attention.value)
+        torch.bmm(attended_BHL.transpose(0, 1), value_up_HVL.mT, out=values_BHV.transpose(0, 1))
+        return values_BHV.flatten(1)
+
+    def _mix(self, mlp: nn.Module, norm: RMSNorm, x_BD: torch.Tensor) -> torch.Tensor:
+        """x + mlp(norm(x))."""
+        if not isinstance(mlp, MixtureOfExperts):
+            return _gated(mlp, _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm), x_BD)
+        gate, experts, shared = mlp.gate, mlp.experts, mlp.shared_experts
+        router = (gate.weight, gate.e_score_correction_bias, gate.top_k)
+        options = {"renormalise": gate.renormalise, "scaling_factor": gate.scaling_factor}
+        if x_BD.shape[0] <= route.VECTOR_TOKENS:
+            normed_BD, *chosen = route.score(x_BD, (norm.weight, norm.eps), *router, **options)
+        else:
+            normed_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
+            chosen = route.route_triton(normed_BD, *router, **options)
+        residual_BD, beside = x_BD, None
+        if shared is not None and x_BD.shape[0] <= TOGETHER:
+            beside = (shared.gate_proj.weight, shared.up_proj.weight, shared.down_proj.weight)
+        elif shared is not None:
+            residual_BD = _gated(shared, F.linear(normed_BD, joined(shared.gate_proj, shared.up_proj)), x_BD)
+        return routed_experts.mixture(normed_BD, experts.gate_up_proj, experts.down_proj, *chosen, beside, residual_BD)
+
+
+def joined(*layers: nn.Linear) -> torch.Tensor:
+    """The matrices of several layers as one, rows behind rows. They are moved to lie so unless they already do."""
+    weights = [layer.weight for layer in layers]
+    first = weights[0]
+    places = [first.data_ptr() + first.element_size() * first.shape[1] * sum(w.shape[0] for w in weights[:k]) for k in range(len(weights))]
+    if [weight.data_ptr() for weight in weights] != places:
+        whole = torch.cat([weight.data for weight in weights])
+        for weight, part in zip(weights, whole.split([weight.shape[0] for weight in weights]), strict=True):
+            weight.data = part
+    return first.data.as_strided((sum(weight.shape[0] for weight in weights), first.shape[1]), (first.shape[1], 1))
+
+
+def _linear(x_BD: torch.Tensor, weight_RD: torch.Tensor, norm: RMSNorm) -> torch.Tensor:
+    """weight · norm(x)."""
+    if x_BD.shape[0] <= few_rows.MOST_TOKENS:
+        return few_rows.linear(x_BD, weight_RD, norm=(norm.weight, norm.eps))
+    return F.linear(rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps), weight_RD)
+
+
+def _gated(mlp: GatedMLP, gate_up_BG: torch.Tensor, residual_BD: torch.Tensor) -> torch.Tensor:
+    """residual + down(silu(gate) · up)."""
+    return torch.addmm(residual_BD, routed_experts.swiglu(gate_up_BG), mlp.down_proj.weight.T)

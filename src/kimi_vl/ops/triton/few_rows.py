@@ -1,0 +1,238 @@
+"""Products of one or two tokens with a matrix, as Triton kernels: what limits them is reading the matrix once.
+
+A kernel reads its rows of the matrix before the tokens are there (`language.overlap`). What comes before or behind a product is done by it:
+the norm of its input, which every program computes for itself, and the sum with the residual stream.
+Letters: T tokens, D input width, R rows of the matrix, H heads, N / R nope and rope widths, V value width, L latent rank, Z = L + R.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.latent_rows import turn_and_keep
+from kimi_vl.ops.triton.rms_norm import normed
+
+MOST_TOKENS = 2  # of a product by vectors; from 3 on tensor cores read the matrix once for all
+BLOCK_ROWS = 8  # 32 KB of a matrix of 2,048 columns under way in each program
+BLOCK_LATENT = 64  # 16 heads x 8 blocks of the key map fill a GPU
+BLOCK_VALUE = 16
+
+
+@jit
+def _linear_kernel(
+    x,
+    norm_weight,
+    weight,
+    residual,
+    out,
+    eps,
+    D,
+    R,
+    TOKENS: tl.constexpr,
+    HAS_NORM: tl.constexpr,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_R: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_R values of every token."""
+    r, d = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R), tl.arange(0, BLOCK_D)
+    weight_RD = tl.load(weight + r.to(tl.int64)[:, None] * D + d[None], mask=(r < R)[:, None] & (d < D)[None], other=0.0).to(tl.float32)
+    begin(OVERLAPS)
+    for t in tl.static_range(TOKENS):
+        x_D = tl.load(x + t * D + d, mask=d < D, other=0.0)
+        if HAS_NORM:
+            x_D = normed(x_D, tl.load(norm_weight + d, mask=d < D, other=0.0), eps, D)
+        sum_R = tl.sum(weight_RD * x_D.to(tl.float32)[None], 1)
+        if HAS_RESIDUAL:
+            sum_R = sum_R.to(x_D.dtype).to(tl.float32) + tl.load(residual + t * R + r, mask=r < R, other=0.0).to(tl.float32)
+        tl.store(out + t * R + r, sum_R.to(out.dtype.element_ty), mask=r < R)
+
+
+def linear(
+    x_TD: torch.Tensor,
+    weight_RD: torch.Tensor,
+    *,
+    norm: tuple[torch.Tensor, float] | None = None,
+    residual_TR: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """[T, R]: residual + weight · norm(x), for at most `MOST_TOKENS` contiguous tokens. `norm` is a weight [D] and an epsilon."""
+    (tokens, width), rows = x_TD.shape, weight_RD.shape[0]
+    out_TR = x_TD.new_empty(tokens, rows)
+    norm_weight, eps = norm or (None, 0.0)
+    flags = {"HAS_NORM": norm is not None, "HAS_RESIDUAL": residual_TR is not None}
+    blocks = {"BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width)}
+    with torch.cuda.device_of(x_TD):
+        _linear_kernel[-(-rows // BLOCK_ROWS),](
+            x_TD, norm_weight, weight_RD, residual_TR, out_TR, eps, width, rows, TOKENS=tokens, **flags, **blocks, **overlap(x_TD.device)
+        )
+    return out_TR
+
+
+@jit
+def _latent_query_kernel(
+    projected,
+    key_value_up,
+    norm_weight,
+    cos,
+    sin,
+    slots,
+    q_latent,
+    q_rope,
+    pages,
+    eps,
+    num_heads,
+    V,
+    TOKENS: tl.constexpr,
+    N: tl.constexpr,
+    R: tl.constexpr,
+    L: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_L values of one head's query in latent space, for every token; the last programs are a token's row each."""
+    PARTS: tl.constexpr = L // BLOCK_L
+    program = tl.program_id(0)
+    stride = num_heads * (N + R) + L + R
+    if program < num_heads * PARTS:
+        head, n = program // PARTS, tl.arange(0, N)
+        latent = program % PARTS * BLOCK_L + tl.arange(0, BLOCK_L)
+        key_up_NL = tl.load(key_value_up + (head * (N + V) + n)[:, None] * L + latent[None]).to(tl.float32)
+        begin(OVERLAPS)
+        for t in tl.static_range(TOKENS):
+            q_N = tl.load(projected + t * stride + head * (N + R) + n).to(tl.float32)
+            q_L = tl.sum(key_up_NL * q_N[:, None], 0)
+            tl.store(q_latent + (t * num_heads + head) * L + latent, q_L.to(q_latent.dtype.element_ty))
+    else:
+        begin(OVERLAPS)
+        t = program - num_heads * PARTS
+        turn_and_keep(
+            projected + t * stride + N,
+            N + R,
+            projected + t * stride + num_heads * (N + R),
+            norm_weight,
+            cos + t * (R // 2),
+            sin + t * (R // 2),
+            q_rope + t * num_heads * R,
+            pages,
+            tl.load(slots + t),
+            eps,
+            num_heads,
+            L,
+            R,
+            BLOCK_H,
+        )
+
+
+def latent_query(
+    projected_TW: torch.Tensor,
+    key_value_up_WL: torch.Tensor,
+    norm: tuple[torch.Tensor, float],
+    cos_TP: torch.Tensor,
+    sin_TP: torch.Tensor,
+    slots_T: torch.Tensor,
+    pages_GOZ: torch.Tensor,
+    heads: int,
+    nope: int,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries in latent space [T, H, L] and rotated [T, H, R] from the projections [T, H (N + R) + Z] of queries and latents; the rows of the
+    cache are written where `slots` says (`latent.write_latent`). `key_value_up` is the checkpoint's kv_b_proj [H (N + V), L]."""
+    tokens, rank, rope = projected_TW.shape[0], key_value_up_WL.shape[1], 2 * cos_TP.shape[1]
+    q_latent_THL = projected_TW.new_empty(tokens, heads, rank)
+    q_rope_THR = projected_TW.new_empty(tokens, heads, rope)
+    block = min(BLOCK_LATENT, rank)
+    sizes = {"TOKENS": tokens, "N": nope, "R": rope, "L": rank, "BLOCK_H": next_power_of_2(heads), "BLOCK_L": block}
+    with torch.cuda.device_of(projected_TW):
+        _latent_query_kernel[heads * (rank // block) + tokens,](
+            projected_TW,
+            key_value_up_WL,
+            norm[0],
+            cos_TP,
+            sin_TP,
+            slots_T,
+            q_latent_THL,
+            q_rope_THR,
+            pages_GOZ,
+            norm[1],
+            heads,
+            key_value_up_WL.shape[0] // heads - nope,
+            **sizes,
+            enable_fp_fusion=False,  # rotations round like torch's
+            **overlap(projected_TW.device),
+        )
+    return q_latent_THL, q_rope_THR
+
+
+@jit(varying=("num_tokens",))
+def _join_values_kernel(
+    sums,
+    masses,
+    parts,
+    key_value_up,
+    out,
+    num_tokens,
+    num_heads,
+    N,
+    V: tl.constexpr,
+    L: tl.constexpr,
+    BLOCK_V: tl.constexpr,
+    BLOCK_W: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_V values of one (token, head): the parts averaged by their masses, and the value map."""
+    BLOCKS: tl.constexpr = V // BLOCK_V
+    t, head = tl.program_id(1).to(tl.int64), tl.program_id(0) // BLOCKS
+    v = tl.program_id(0) % BLOCKS * BLOCK_V + tl.arange(0, BLOCK_V)
+    latent, w = tl.arange(0, L), tl.arange(0, BLOCK_W)
+    value_up_VL = tl.load(key_value_up + (head * (N + V) + N + v)[:, None] * L + latent[None]).to(tl.float32)
+    begin(OVERLAPS)
+    num_parts, row = tl.load(parts + t), t * num_heads + head
+    peak_W = tl.full([BLOCK_W], float("-inf"), tl.float32)
+    mass_W = tl.zeros([BLOCK_W], tl.float32)
+    sum_WL = tl.zeros([BLOCK_W, L], tl.float32)
+    for start in range(0, num_parts, BLOCK_W):
+        is_part = start + w < num_parts
+        place_W = (start + w).to(tl.int64) * num_tokens * num_heads + row
+        log_mass_W = tl.load(masses + place_W, mask=is_part, other=float("-inf"))
+        part_WL = tl.load(sums + place_W[:, None] * L + latent[None], mask=is_part[:, None], other=0.0).to(tl.float32)
+        new_peak_W = tl.maximum(peak_W, log_mass_W)
+        base_W = tl.where(new_peak_W == float("-inf"), 0.0, new_peak_W)
+        shrink_W, weight_W = tl.exp2(peak_W - base_W), tl.exp2(log_mass_W - base_W)
+        mass_W = mass_W * shrink_W + weight_W
+        sum_WL = sum_WL * shrink_W[:, None] + part_WL * weight_W[:, None]
+        peak_W = new_peak_W
+    peak = tl.max(peak_W, 0)
+    weight_W = tl.exp2(peak_W - tl.where(peak == float("-inf"), 0.0, peak))
+    mass = tl.sum(mass_W * weight_W, 0)
+    joined_L = tl.sum(sum_WL * weight_W[:, None], 0) / tl.where(mass > 0.0, mass, 1.0)
+    joined_L = joined_L.to(out.dtype.element_ty).to(tl.float32)  # rounded as the attended latents are
+    value_V = tl.sum(value_up_VL * joined_L[None], 1)
+    tl.store(out + row * V + v, value_V.to(out.dtype.element_ty))
+
+
+def join_values(
+    sums_WTHL: torch.Tensor, masses_WTH: torch.Tensor, parts_T: torch.Tensor, key_value_up_WL: torch.Tensor, nope: int, dtype: torch.dtype
+) -> torch.Tensor:
+    """The parts that `paged_latent_attention.attend_parts` leaves, joined and mapped to values, [T, H V] in `dtype`."""
+    (_, tokens, heads, rank), value = sums_WTHL.shape, key_value_up_WL.shape[0] // sums_WTHL.shape[2] - nope
+    out_TX = torch.empty(tokens, heads * value, dtype=dtype, device=sums_WTHL.device)
+    block = min(BLOCK_VALUE, value)
+    with torch.cuda.device_of(sums_WTHL):
+        _join_values_kernel[heads * (value // block), tokens](
+            sums_WTHL,
+            masses_WTH,
+            parts_T,
+            key_value_up_WL,
+            out_TX,
+            tokens,
+            heads,
+            nope,
+            V=value,
+            L=rank,
+            BLOCK_V=block,
+            BLOCK_W=16,
+            **overlap(sums_WTHL.device),
+        )
+    return out_TX
