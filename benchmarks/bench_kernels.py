@@ -118,14 +118,13 @@ def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pr
 
 
 def attention_cuts() -> dict[str, Callable]:
-    cuts = [(1, warps, stages, splits) for warps in (4, 8) for stages in (2, 3) for splits in (None, 2, 4)]
+    cuts = [(4, 2, 64, 2), (4, 2, 64, 1), (8, 2, 64, 2), (4, 3, 64, 1), (8, 3, 64, 1), (4, 3, 32, 2), (4, 4, 32, 2), (4, 2, 32, 3), (4, 3, 32, 3)]
     return {
-        f"tokens {tokens} warps {warps} stages {stages} splits {splits}": partial(
+        f"warps {warps} stages {stages} rows {rows} resident {resident}": partial(
             paged_latent_attention.attend,
-            launch=replace(paged_latent_attention.DECODE, tile_tokens=tokens, num_warps=warps, num_stages=stages),
-            num_splits=splits,
+            launch=paged_latent_attention.Launch(1, block_rows=rows, num_warps=warps, num_stages=stages, resident=resident),
         )
-        for tokens, warps, stages, splits in cuts
+        for warps, stages, rows, resident in cuts
     }
 
 

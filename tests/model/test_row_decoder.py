@@ -93,7 +93,7 @@ def test_rows_give_the_logits_of_the_modules(lengths, dtype):
 
 
 def test_a_model_without_shared_experts_and_with_two_dense_layers():
-    model = model_with(torch.float32 if not GPU else torch.float16, n_shared_experts=None, first_k_dense_replace=2)
+    model = model_with(torch.float32 if not GPU else torch.float16, n_shared_experts=0, first_k_dense_replace=2)
     for lengths in ([5], [3, 2, 8]):
         (expected, found), _ = both(model, lengths)
         assert_near(found, expected, 1e-5 if not GPU else 4 * tolerances.OPERATION_RELATIVE["bfloat16"])

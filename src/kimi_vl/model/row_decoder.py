@@ -118,7 +118,8 @@ def joined(*layers: nn.Linear) -> torch.Tensor:
     weights = [layer.weight for layer in layers]
     first = weights[0]
     places = [first.data_ptr() + first.element_size() * first.shape[1] * sum(w.shape[0] for w in weights[:k]) for k in range(len(weights))]
-    if [weight.data_ptr() for weight in weights] != places:
+    lies_together = [weight.data_ptr() for weight in weights] == places  # by chance it may be so in two allocations
+    if not lies_together or len({weight.untyped_storage().data_ptr() for weight in weights}) > 1:
         whole = torch.cat([weight.data for weight in weights])
         for weight, part in zip(weights, whole.split([weight.shape[0] for weight in weights]), strict=True):
             weight.data = part

@@ -24,6 +24,7 @@ class Launch:
     block_rows: int = 64  # cached rows read at once, 74 KB at the official widths
     num_warps: int = 4
     num_stages: int = 2
+    resident: int = 2  # programs that a processor holds at once
 
 
 DECODE = Launch(tile_tokens=1)  # 16 heads: the least that tensor cores take
@@ -110,8 +111,11 @@ def _attend_kernel(
     table = page_table + tl.cast(b, tl.int64) * table_stride
     for start in range(begin_row, end, BLOCK_S):
         s = start + tl.arange(0, BLOCK_S)
-        page_S = tl.load(table + s // PAGE, mask=s < end, other=0).to(tl.int64)
-        row = pages + (page_S * page_stride + (s % PAGE) * row_stride)[:, None]
+        if PAGE % BLOCK_S == 0:  # a block lies in one page, for parts begin at whole blocks
+            row = pages + tl.load(table + start // PAGE).to(tl.int64) * page_stride + ((s % PAGE) * row_stride)[:, None]
+        else:
+            page_S = tl.load(table + s // PAGE, mask=s < end, other=0).to(tl.int64)
+            row = pages + (page_S * page_stride + (s % PAGE) * row_stride)[:, None]
         latent_SL = tl.load(row + latent[None], mask=(s < end)[:, None], other=0.0)
         rope_SR = tl.load(row + L + rope[None], mask=(s < end)[:, None], other=0.0)
         scores_XS = tl.dot(q_latent_XL, tl.trans(latent_SL))
@@ -206,8 +210,8 @@ def _(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B,
 
 
 def fair_splits(num_tiles: int, most_rows: int, launch: Launch, device: torch.device) -> int:
-    """Parts of every sequence, so that all tiles are one wave: a program takes a processor's shared memory for itself."""
-    return max(1, min(num_processors(device) // num_tiles, -(-most_rows // launch.block_rows)))
+    """Parts of every sequence, so that all tiles are one wave."""
+    return max(1, min(launch.resident * num_processors(device) // num_tiles, -(-most_rows // launch.block_rows)))
 
 
 def attend(

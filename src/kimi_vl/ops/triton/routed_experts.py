@@ -70,12 +70,12 @@ def _gate_up_vector_kernel(
     begin(OVERLAPS)
     pair = tl.program_id(1)
     t, k = (pair // (TOP_K + SHARED)).to(tl.int64), pair % (TOP_K + SHARED)
-    if k < TOP_K:
-        gate = gate_up + tl.load(indices + t * TOP_K + k) * (2 * D * F)
-        up = gate + D * F
-    else:
-        gate = shared_gate + (k - TOP_K).to(tl.int64) * F * D
-        up = shared_up + (k - TOP_K).to(tl.int64) * F * D
+    gate = gate_up + tl.load(indices + t * TOP_K + k, mask=k < TOP_K, other=0) * (2 * D * F)
+    up = gate + D * F
+    if SHARED > 0:
+        if k >= TOP_K:
+            gate = shared_gate + (k - TOP_K).to(tl.int64) * F * D
+            up = shared_up + (k - TOP_K).to(tl.int64) * F * D
     f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
     gate_F, up_F = tl.zeros([BLOCK_F], tl.float32), tl.zeros([BLOCK_F], tl.float32)
     for start in range(0, D, BLOCK_D):
@@ -209,12 +209,12 @@ def _gate_up_kernel(
     begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
     f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
-    if expert < E:
-        gate = gate_up + expert * (2 * D * F)
-        up = gate + D * F
-    else:
-        gate = shared_gate + (expert - E) * F * D
-        up = shared_up + (expert - E) * F * D
+    gate = gate_up + expert * (2 * D * F)
+    up = gate + D * F
+    if SHARED > 0:
+        if expert >= E:
+            gate = shared_gate + (expert - E) * F * D
+            up = shared_up + (expert - E) * F * D
     for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
         token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         gate_FX = tl.zeros([BLOCK_F, BLOCK_X], tl.float32)
@@ -256,10 +256,10 @@ def _down_kernel(
     begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
-    if expert < E:
-        row, stride = down + expert * (D * F), F
-    else:
-        row, stride = shared_down + (expert - E) * F, SHARED * F
+    row, stride = down + expert * (D * F), F
+    if SHARED > 0:
+        if expert >= E:
+            row, stride = shared_down + (expert - E) * F, SHARED * F
     for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
         token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         pair_X = token_X * (TOP_K + SHARED) + k_X
