@@ -118,7 +118,17 @@ def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pr
 
 
 def attention_cuts() -> dict[str, Callable]:
-    cuts = [(4, 2, 64, 2), (4, 2, 64, 1), (8, 2, 64, 2), (4, 3, 64, 1), (8, 3, 64, 1), (4, 3, 32, 2), (4, 4, 32, 2), (4, 2, 32, 3), (4, 3, 32, 3)]
+    cuts = [
+        (4, 2, 64, 2),
+        (4, 2, 64, 1),
+        (8, 2, 64, 2),
+        (4, 3, 64, 1),
+        (8, 3, 64, 1),
+        (4, 3, 32, 2),
+        (4, 4, 32, 2),
+        (4, 2, 32, 3),
+        (4, 3, 32, 3),
+    ]
     return {
         f"warps {warps} stages {stages} rows {rows} resident {resident}": partial(
             paged_latent_attention.attend,

@@ -20,7 +20,7 @@ from kimi_vl.ops.triton import few_rows, paged_latent_attention, rms_norm, route
 from kimi_vl.ops.triton.latent_rows import write_latent_triton
 
 # Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
-TOGETHER = 64
+TOGETHER = 32
 
 
 class RowDecoder:

@@ -15,6 +15,7 @@ from kimi_vl.ops.triton.rms_norm import normed
 
 MOST_TOKENS = 2  # of a product by vectors; from 3 on tensor cores read the matrix once for all
 BLOCK_ROWS = 8  # 32 KB of a matrix of 2,048 columns under way in each program
+NUM_WARPS = 4
 BLOCK_LATENT = 64  # 16 heads x 8 blocks of the key map fill a GPU
 BLOCK_VALUE = 16
 
@@ -38,13 +39,13 @@ def _linear_kernel(
 ):
     """One program: BLOCK_R values of every token."""
     r, d = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R), tl.arange(0, BLOCK_D)
-    weight_RD = tl.load(weight + r.to(tl.int64)[:, None] * D + d[None], mask=(r < R)[:, None] & (d < D)[None], other=0.0).to(tl.float32)
+    weight_RD = tl.load(weight + r.to(tl.int64)[:, None] * D + d[None], mask=(r < R)[:, None] & (d < D)[None], other=0.0)
     begin(OVERLAPS)
     for t in tl.static_range(TOKENS):
         x_D = tl.load(x + t * D + d, mask=d < D, other=0.0)
         if HAS_NORM:
             x_D = normed(x_D, tl.load(norm_weight + d, mask=d < D, other=0.0), eps, D)
-        sum_R = tl.sum(weight_RD * x_D.to(tl.float32)[None], 1)
+        sum_R = tl.sum(weight_RD.to(tl.float32) * x_D.to(tl.float32)[None], 1)
         if HAS_RESIDUAL:
             sum_R = sum_R.to(x_D.dtype).to(tl.float32) + tl.load(residual + t * R + r, mask=r < R, other=0.0).to(tl.float32)
         tl.store(out + t * R + r, sum_R.to(out.dtype.element_ty), mask=r < R)
@@ -62,7 +63,7 @@ def linear(
     out_TR = x_TD.new_empty(tokens, rows)
     norm_weight, eps = norm or (None, 0.0)
     flags = {"HAS_NORM": norm is not None, "HAS_RESIDUAL": residual_TR is not None}
-    blocks = {"BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width)}
+    blocks = {"BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width), "num_warps": NUM_WARPS}
     with torch.cuda.device_of(x_TD):
         _linear_kernel[-(-rows // BLOCK_ROWS),](
             x_TD, norm_weight, weight_RD, residual_TR, out_TR, eps, width, rows, TOKENS=tokens, **flags, **blocks, **overlap(x_TD.device)

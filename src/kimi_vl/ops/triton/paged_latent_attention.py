@@ -13,6 +13,7 @@ import torch
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, num_processors, overlap, tl
 
 LOG2_E = 1.4426950408889634
+MANY_TILES = 16  # from here on a part has at least four blocks: parts are written and read again, a block's worth of bytes for each two
 BLOCK_WIDTH = 128  # values of a latent that one program of the joining kernel sums
 
 
@@ -80,6 +81,7 @@ def _attend_kernel(
     BLOCK_H: tl.constexpr,
     BLOCK_S: tl.constexpr,
     ONE_EACH: tl.constexpr,
+    LEAST: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
     """One program: up to TILE new tokens of one sequence, all heads, over one part of its rows with a running softmax.
@@ -91,7 +93,7 @@ def _attend_kernel(
     b, first, stop = _tile(tl.program_id(0), cu_seqlens, num_sequences, TILE, ONE_EACH)
     length = tl.load(lengths + b).to(tl.int32)
     # Whole blocks, as equal as can be. A part that begins behind the end has no rows, but there is always a first one.
-    share = tl.cdiv(tl.cdiv(length, num_splits), BLOCK_S) * BLOCK_S
+    share = tl.maximum(tl.cdiv(tl.cdiv(length, num_splits), BLOCK_S) * BLOCK_S, LEAST)
     begin_row = split * share
     if (first >= stop) | ((begin_row >= length) & (split > 0)):
         return
@@ -304,6 +306,7 @@ def attend_parts(
             BLOCK_H=max(16, next_power_of_2(heads)),
             BLOCK_S=launch.block_rows,
             ONE_EACH=one_each,
+            LEAST=launch.block_rows if num_tiles < MANY_TILES else 4 * launch.block_rows,
             num_warps=launch.num_warps,
             num_stages=launch.num_stages,
             **overlap(device),

@@ -45,7 +45,7 @@ VECTOR_DOWN = Launch(rows=4, width=2048, num_warps=8)  # 4 warps spill what 8 ho
 def tile(num_tokens: int) -> Launch:
     """Pairs at once with room to spare over an expert's mean share, 6/64 of the tokens at the official size; more are taken in turns, which
     reads the weights again."""
-    pairs = 16 if num_tokens <= 64 else 32 if num_tokens <= 192 else 64
+    pairs = 16 if num_tokens <= 16 else 32 if num_tokens <= 192 else 64
     return Launch(rows=64, width=64, pairs=pairs)
 
 
