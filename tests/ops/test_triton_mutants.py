@@ -32,14 +32,15 @@ MUTANTS = (
     Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
     Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
     Mutant("a tile ends with its first token's rows", "paged_latent_attention", "tl.minimum(first + TILE, stop)", "first + 1"),
-    Mutant(
-        "an expert's last pair reads nothing", "routed_experts", "mask=(i < count)[None] & (d < D)", "mask=(i < count - 1)[None] & (d < D)"
-    ),
+    Mutant("an expert's last pair reads nothing", "routed_experts", "i < tl.load(counts + expert)", "i < tl.load(counts + expert) - 1"),
     Mutant("up gates", "routed_experts", "gate_FX * tl.sigmoid(gate_FX) * up_FX", "up_FX * tl.sigmoid(up_FX) * gate_FX"),
-    Mutant("pairs of another token", "routed_experts", "pair_X // TOP_K * x_stride", "pair_X % TOP_K * x_stride"),
-    Mutant("all experts weigh alike", "routed_experts", "tl.load(weights + pair) * tl.load(y", "tl.load(weights + t * TOP_K) * tl.load(y"),
+    Mutant("pairs of another token", "routed_experts", "token_X * x_stride)[None]", "k_X * x_stride)[None]"),
+    Mutant("all experts weigh alike", "routed_experts", "tl.load(weights + t * TOP_K + k) * y_D", "tl.load(weights + t * TOP_K) * y_D"),
     Mutant(
-        "one token's experts weigh alike", "routed_experts", "tl.load(weights + pair) * tl.sum", "tl.load(weights + t * TOP_K) * tl.sum"
+        "one token's experts weigh alike",
+        "routed_experts",
+        "weight = tl.load(weights + t * TOP_K + k)",
+        "weight = tl.load(weights + t * TOP_K)",
     ),
     Mutant("the last value left out", "rms_norm", "tl.load(x + t * D + d, mask=d < D", "tl.load(x + t * D + d, mask=d < D - 1"),
     Mutant(

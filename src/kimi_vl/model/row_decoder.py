@@ -52,7 +52,7 @@ class RowDecoder:
         pages_GOZ, norm = cache.layers_GOZ[attention.layer], attention.kv_a_layernorm
         projected_BX = _linear(x_BD, joined(attention.q_proj, attention.kv_a_proj_with_mqa), layer.input_layernorm)
         where = (pages_GOZ, step.page_table_BJ, step.cu_seqlens, step.lengths_B)
-        if x_BD.shape[0] <= few_rows.MOST_TOKENS:
+        if x_BD.shape[0] <= few_rows.LATENT_TOKENS:
             query = few_rows.latent_query(
                 projected_BX,
                 attention.kv_b_proj.weight,
@@ -66,8 +66,10 @@ class RowDecoder:
             )
             parts = paged_latent_attention.attend_parts(*query, *where, scale=attention.scale)
             attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
+        else:
+            attended_BX = self._attend_many(attention, projected_BX, cos, sin, where, step.slots_T)
+        if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
             return few_rows.linear(attended_BX, attention.o_proj.weight, residual_TR=x_BD)
-        attended_BX = self._attend_many(attention, projected_BX, cos, sin, where, step.slots_T)
         return torch.addmm(x_BD, attended_BX, attention.o_proj.weight.T)
 
     def _attend_many(
@@ -128,7 +130,7 @@ def joined(*layers: nn.Linear) -> torch.Tensor:
 
 def _linear(x_BD: torch.Tensor, weight_RD: torch.Tensor, norm: RMSNorm) -> torch.Tensor:
     """weight · norm(x)."""
-    if x_BD.shape[0] <= few_rows.MOST_TOKENS:
+    if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
         return few_rows.linear(x_BD, weight_RD, norm=(norm.weight, norm.eps))
     return F.linear(rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps), weight_RD)
 

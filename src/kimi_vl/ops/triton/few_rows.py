@@ -1,4 +1,4 @@
-"""Products of one or two tokens with a matrix, as Triton kernels: what limits them is reading the matrix once.
+"""Products of a few tokens with a matrix, as Triton kernels: what limits them is reading the matrix once.
 
 A kernel reads its rows of the matrix before the tokens are there (`language.overlap`). What comes before or behind a product is done by it:
 the norm of its input, which every program computes for itself, and the sum with the residual stream.
@@ -13,9 +13,9 @@ from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 from kimi_vl.ops.triton.latent_rows import turn_and_keep
 from kimi_vl.ops.triton.rms_norm import normed
 
-MOST_TOKENS = 2  # of a product by vectors; from 3 on tensor cores read the matrix once for all
-BLOCK_ROWS = 8  # 32 KB of a matrix of 2,048 columns under way in each program
-NUM_WARPS = 4
+LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
+LATENT_TOKENS = 8  # of the maps between queries, latents and values, which are small
+BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 8 take 2 % longer
 BLOCK_LATENT = 64  # 16 heads x 8 blocks of the key map fill a GPU
 BLOCK_VALUE = 16
 
@@ -58,12 +58,12 @@ def linear(
     norm: tuple[torch.Tensor, float] | None = None,
     residual_TR: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """[T, R]: residual + weight · norm(x), for at most `MOST_TOKENS` contiguous tokens. `norm` is a weight [D] and an epsilon."""
+    """[T, R]: residual + weight · norm(x), for at most `LINEAR_TOKENS` contiguous tokens. `norm` is a weight [D] and an epsilon."""
     (tokens, width), rows = x_TD.shape, weight_RD.shape[0]
     out_TR = x_TD.new_empty(tokens, rows)
     norm_weight, eps = norm or (None, 0.0)
     flags = {"HAS_NORM": norm is not None, "HAS_RESIDUAL": residual_TR is not None}
-    blocks = {"BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width), "num_warps": NUM_WARPS}
+    blocks = {"BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width)}
     with torch.cuda.device_of(x_TD):
         _linear_kernel[-(-rows // BLOCK_ROWS),](
             x_TD, norm_weight, weight_RD, residual_TR, out_TR, eps, width, rows, TOKENS=tokens, **flags, **blocks, **overlap(x_TD.device)

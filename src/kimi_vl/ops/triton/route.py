@@ -5,7 +5,7 @@ Letters: T tokens, D decoder width, E experts, K experts per token.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -174,7 +174,7 @@ def score(
     return normed_TD, indices_TK, weights_TK
 
 
-@lru_cache(maxsize=None)
+@cache
 def _arrivals(device: torch.device) -> torch.Tensor:
     """Zeros that every launch leaves as zeros. Launches on one device come one after another."""
     return torch.zeros(VECTOR_TOKENS, dtype=torch.int32, device=device)

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from kimi_vl.ops.experts import group_by_expert, has_grouped_mm
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
-# Up to here every pair reads its expert's weights by itself, as vectors: of two tokens' 12 choices out of 64 about 11 differ.
-VECTOR_TOKENS = 2
+# Up to here every pair reads its expert's weights by itself, as vectors.
+VECTOR_TOKENS = 1
 # Up to here tiles of tensor cores, behind it torch's grouped product: at 512 tokens an expert has 48 rows, less than one tile of 64.
 TILE_TOKENS = 512
 GROUP_BLOCK = 1024  # pairs that are sorted at once
@@ -39,14 +39,14 @@ class Launch:
 
 # 4 gate and 4 up rows of 2,048 to a program: plain vector products so cut read 2.72 TB/s on an H100.
 VECTOR_GATE_UP = Launch(rows=4, width=2048)
-VECTOR_DOWN = Launch(rows=4, width=2048, num_warps=8)  # 4 warps spill what 8 hold in 40 registers
+VECTOR_DOWN = Launch(rows=1, width=2048)  # 8 experts one after another: short programs leave no SM waiting for the last
 
 
 def tile(num_tokens: int) -> Launch:
     """Pairs at once with room to spare over an expert's mean share, 6/64 of the tokens at the official size; more are taken in turns, which
     reads the weights again."""
     pairs = 16 if num_tokens <= 16 else 32 if num_tokens <= 192 else 64
-    return Launch(rows=64, width=64, pairs=pairs)
+    return Launch(rows=64, width=128, pairs=pairs)
 
 
 @jit
