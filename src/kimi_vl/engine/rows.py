@@ -24,7 +24,7 @@ from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import select
-from kimi_vl.ops.sampling import draw_rows, uniform_numbers
+from kimi_vl.ops.sampling import uniform_numbers
 
 # What a recorded step computes with: nothing in it may ask the host, as the loop over experts and the walk over page tables do.
 RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
@@ -79,7 +79,7 @@ class Rows:
         decoder = self.model.language_model.model
         tokens = TokenLayout(lengths_B, self._nothing, 0)
         hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.ops, self.cache)
-        logits_BW = self.model.language_model.lm_head(hidden_BD).float()
+        logits_BW = self.model.language_model.lm_head(hidden_BD)
         drawn_B = self.draw(logits_BW, torch.arange(count, device=lengths_B.device), filters)
         self.drawn_B[:count] = drawn_B
         # -1 is no token; a request that has it ends, and until the host knows, its row goes on from any other.
@@ -89,11 +89,9 @@ class Rows:
 
     def draw(self, logits_QW: torch.Tensor, rows_Q: torch.Tensor, filters: bool) -> torch.Tensor:
         """The next token of these rows, int64 [Q]; -1 where the logits are not finite."""
-        finite_Q = logits_QW.amax(-1).isfinite()
-        logits_QW[:, self.placeholder] = float("-inf")
         uniforms_Q = uniform_numbers(self.seeds_B[rows_Q], self.numbers_B[rows_Q])
         chosen = (self.top_k_B[rows_Q], self.top_p_B[rows_Q], self.min_p_B[rows_Q]) if filters else ()
-        return draw_rows(logits_QW, uniforms_Q, self.temperature_B[rows_Q], *chosen).where(finite_Q, -1)
+        return self.ops.draw_rows(logits_QW, uniforms_Q, self.temperature_B[rows_Q], *chosen, excluded=self.placeholder)
 
     def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
         """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""
