@@ -19,15 +19,15 @@ import platform
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from kimi_vl.ops import attention, experts, latent, norm
-from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops import attention, experts, latent, norm, sampling
+from kimi_vl.ops.triton import batched_latent_attention, draw_rows, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
 BYTES_PER_S, FLOPS_PER_S = 2.9e12, 790e12
@@ -50,12 +50,13 @@ class Sizes:
     K: int = 6
     F: int = 1408
     page: int = 64
+    W: int = 163_840
     batches: tuple[int, ...] = (1, 8, 32, 128, 256)
     contexts: tuple[int, ...] = (1024, 16384, 120_000)
     prompts: tuple[int, ...] = (512, 2048, 16384)
 
 
-SMALL = Sizes(64, 5, 8, 16, 32, 6, 3, 48, 4, batches=(1, 3), contexts=(9, 70), prompts=(5,))
+SMALL = Sizes(64, 5, 8, 16, 32, 6, 3, 48, 4, 5000, batches=(1, 3), contexts=(9, 70), prompts=(5,))
 
 
 @dataclass
@@ -246,6 +247,31 @@ def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
         )
 
 
+def draw_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """The next token of every row, without filters and with all three in every row."""
+    for batch in z.batches:
+        for filters in (0, 1):
+
+            def make(batch=batch, filters=filters):
+                logits = torch.empty(batch, z.W, dtype=like.dtype, device=like.device).normal_(std=3.0)
+                uniforms = torch.rand(batch, dtype=torch.float64, device=like.device)
+                temperature, top_p, min_p = (torch.full((batch,), value, device=like.device) for value in (0.8, 0.95, 0.01))
+                top_k = torch.full((batch,), 100, device=like.device)
+                return (logits, uniforms, temperature, *((top_k, top_p, min_p) if filters else ()))
+
+            num_bytes = batch * z.W * like.itemsize
+            ways = {"triton": draw_rows.draw_rows_triton, "reference": sampling.draw_rows}
+            ways = {name: partial(way, excluded=z.W - 1) for name, way in ways.items()}
+            shape = {"batch": batch, "filters": filters}
+            yield Problem("draw_rows", shape, rotated(num_bytes, make), ways, ways["reference"], num_bytes, result=mass_before_the_token)
+
+
+def mass_before_the_token(out: torch.Tensor, call: tuple) -> torch.Tensor:
+    """Where in the distribution a row's token lies: on the border between two, either is right."""
+    cumulative = (call[0].float() / call[2][:, None]).softmax(-1).cumsum(-1, dtype=torch.float64)
+    return cumulative.gather(1, out[:, None])
+
+
 def spread_choice(out: tuple[torch.Tensor, torch.Tensor], call: tuple) -> torch.Tensor:
     """The router's choice as weights of all experts, in which no order is left."""
     indices, weights = out
@@ -320,6 +346,7 @@ def results(problem: Problem, only_check: bool) -> Iterator[dict[str, Any]]:
 
 def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
     yield from small_problems(sizes, like)
+    yield from draw_problems(sizes, like)
     yield from expert_problems(sizes, like, sweep)
     yield from chunk_problems(sizes, like, sweep)
     yield from attention_problems(sizes, like, sweep)

@@ -18,6 +18,8 @@ REGROUPED = 2e-5
 # One operation against its fp64 formula, relative to the largest expected value, by the dtype of the tensors.
 # bf16 keeps 8 significant bits: rounding the probabilities, then the output, costs up to 2^-8 each.
 OPERATION_RELATIVE = {"float32": 3e-6, "bfloat16": 1.2e-2}
+# How far outside of a token's interval of cumulative probability the number may lie that draws it. Noise: 5e-8 at 300 tokens.
+DRAWN_MASS = 1e-5
 GRADIENT_RELATIVE = 3e-6  # noise 2e-7; fp32, against autograd through the fp64 formula
 
 # Position table in fp32 against torch's own interpolation of a table of values in [-1, 1].

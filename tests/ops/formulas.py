@@ -1,6 +1,7 @@
 """Each operation as its formula in fp64, one output at a time: what every implementation is compared with."""
 
 import itertools
+import math
 
 import torch
 import torch.nn.functional as F
@@ -90,3 +91,27 @@ def routed_experts(x, gate_up, down, indices, weights):
             gate, up = (gate_up[expert] @ x[token]).chunk(2)
             out[token] = out[token] + weight * (down[expert] @ (F.silu(gate) * up))
     return out
+
+
+def draw_rows(logits, uniforms, temperature, top_k=None, top_p=None, min_p=None, *, excluded):
+    """What each row's token is drawn from: the probability of every token, all 0 for a row that has no distribution."""
+    probs = torch.zeros(logits.shape, dtype=torch.float64)
+    for b, row in enumerate(logits.tolist()):
+        left = [(x, token) for token, x in enumerate(row) if token != excluded and x > -math.inf]
+        if not left or any(x != x or x == math.inf for x in row):
+            continue
+        ranked = sorted(left, key=lambda pair: (-pair[0], pair[1]))
+        if float(temperature[b]) == 0:
+            probs[b, ranked[0][1]] = 1.0
+            continue
+        kept = [(math.exp((x - ranked[0][0]) / float(temperature[b])), token) for x, token in ranked]
+        if top_k is not None:
+            kept = kept[: int(top_k[b]) or None]
+            limit, before = float(top_p[b]) * math.fsum(weight for weight, _ in kept), itertools.accumulate(w for w, _ in kept)
+            reached = [0.0, *before][: len(kept)]
+            kept = [pair for k, (pair, mass) in enumerate(zip(kept, reached, strict=True)) if k == 0 or mass < limit or top_p[b] >= 1]
+            kept = [(weight, token) for weight, token in kept if weight >= float(min_p[b])]
+        total = math.fsum(weight for weight, _ in kept)
+        for weight, token in kept:
+            probs[b, token] = weight / total
+    return probs

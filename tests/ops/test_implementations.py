@@ -112,6 +112,45 @@ def scored(tokens, *, width=48, experts=12, top_k=3, renormalise=True, contiguou
     return (x.to(dtype), weight, bias, top_k), {"renormalise": renormalise, "scaling_factor": 2.446}
 
 
+NO_FILTERS = (0, 1.0, 0.0)
+LAST_NUMBER = 1 - 2.0**-53
+
+
+def drawn(*rows, vocabulary=300, logits=None, numbers=None, excluded=2, padding=0, contiguous=True, dtype=torch.float32):
+    """Arguments of draw_rows; a row is its temperature, or that and top_k, top_p, min_p. `logits` makes them of noise [B, W]."""
+    noise_BW = torch.randn(len(rows), vocabulary) * 3
+    logits_BW = (noise_BW if logits is None else logits(noise_BW)).to(dtype)
+    if padding:
+        logits_BW = torch.cat((logits_BW, torch.full((len(rows), padding), float("nan"), dtype=dtype)), dim=1)[:, :vocabulary]
+    logits_BW = logits_BW if contiguous else logits_BW.T.contiguous().T
+    uniforms_B = torch.rand(len(rows), dtype=torch.float64) if numbers is None else torch.tensor(numbers, dtype=torch.float64)
+    if not any(isinstance(row, tuple) for row in rows):
+        return (logits_BW, uniforms_B, torch.tensor(rows, dtype=torch.float32)), {"excluded": excluded}
+    columns = zip(*(row if isinstance(row, tuple) else (row, *NO_FILTERS) for row in rows), strict=True)
+    kinds = (torch.float32, torch.int64, torch.float32, torch.float32)
+    parameters = [torch.tensor(column, dtype=kind) for column, kind in zip(columns, kinds, strict=True)]
+    return (logits_BW, uniforms_B, *parameters), {"excluded": excluded}
+
+
+def spoilt(noise_BW):
+    """Of seven rows the first and the last are good; an excluded token's logit counts as well."""
+    logits_BW = noise_BW.clone()
+    logits_BW[1, -3] = logits_BW[2, 2] = float("nan")
+    logits_BW[3, 17] = logits_BW[4, 2] = float("inf")
+    logits_BW[5, :2] = logits_BW[5, 3:] = float("-inf")
+    return logits_BW
+
+
+def with_ends_excluded(noise_BW):
+    logits_BW = noise_BW.clone()
+    logits_BW[:, :9] = logits_BW[:, -4100:] = float("-inf")
+    return logits_BW
+
+
+def likeliest(token):
+    return lambda noise_BW: noise_BW.index_fill(1, torch.tensor(token), 30.0)
+
+
 CASES = {
     "rms_norm": {
         "one token": partial(normed, 1, 64),
@@ -205,6 +244,61 @@ CASES = {
         "widths that no tile divides": partial(routed, 9, width=80, inner=72),
         "nano's widths": partial(routed, 1, experts=4, top_k=3, width=320, inner=128),
     },
+    "draw_rows": {
+        "one row": partial(drawn, 1.0),
+        "temperatures side by side": partial(drawn, 0.0, 1.0, 0.3, 1.5, 1e-6, 1e-45, vocabulary=5000),
+        "rows without a distribution": partial(drawn, 1.0, 0.7, 0.0, 1.0, 0.7, 1.0, 0.0, vocabulary=5003, logits=spoilt),
+        "the ends of the unit interval": partial(
+            drawn,
+            1.0,
+            1.0,
+            (0.8, 9, 0.9, 0.01),
+            (0.8, 9, 0.9, 0.01),
+            vocabulary=8200,
+            logits=with_ends_excluded,
+            numbers=[0.0, LAST_NUMBER] * 2,
+        ),
+        "the likeliest of equals": partial(drawn, 0.0, (0.0, 3, 0.4, 0.5), 1e-6, vocabulary=4500, logits=torch.zeros_like, excluded=0),
+        "the excluded token is the likeliest": partial(drawn, 0.0, 1.0, (0.5, 4, 0.9, 0.1), logits=likeliest(299), excluded=299),
+        "peaks of blocks far apart": partial(drawn, 1.0, 2.0, 0.0, vocabulary=9000, logits=lambda x: x - 8 * (torch.arange(9000) < 4096)),
+        "each row its own filters": partial(
+            drawn, 0.0, 1.0, (0.7, 5, 1.0, 0.0), (1.3, 0, 0.6, 0.0), (2.0, 0, 1.0, 0.2), (0.9, 12, 0.9, 0.05), (1.5, 200, 0.9, 0.0)
+        ),
+        "filters that leave one, or all": partial(
+            drawn,
+            (1.5, 1, 1.0, 0.0),
+            (1.5, 0, 1e-9, 0.0),
+            (1.5, 0, 1.0, 1.0),
+            (1.5, 307, 1.0, 0.0),
+            (1e-6, 20, 0.999, 0.0),
+            (1e-45, 3, 0.5, 0.1),
+        ),
+        "filters of rows without a distribution": partial(drawn, *[(0.8, 20, 0.9, 0.01)] * 7, logits=spoilt),
+        "filters over blocks": partial(drawn, (1.0, 3000, 1.0, 0.0), (1.2, 0, 0.95, 0.0), (1.0, 700, 0.8, 1e-3), vocabulary=9000),
+        "cut among equals": partial(
+            drawn,
+            (1.0, 5000, 1.0, 0.0),
+            (1.0, 0, 0.55003, 0.0),
+            (1.0, 5000, 0.9001, 0.5),
+            vocabulary=9000,
+            logits=torch.zeros_like,
+            numbers=[0.9999] * 3,
+        ),
+        "equals below the likeliest": partial(
+            drawn,
+            (2.0, 9, 1.0, 0.0),
+            (2.0, 100, 0.7, 0.0),
+            (3.0, 0, 0.8, 0.0),
+            (2.0, 60, 0.97, 1e-3),
+            logits=torch.round,
+            numbers=[0.99, 0.98, 0.97, 0.98],
+        ),
+        "zeros of both signs": partial(drawn, (1.0, 150, 1.0, 0.0), (1.0, 0, 0.5002, 0.0), logits=lambda x: 0.0 * x, numbers=[0.999] * 2),
+        "logits below zero": partial(drawn, (0.7, 5, 1.0, 0.0), (1.3, 0, 0.6, 0.0), (0.9, 12, 0.9, 0.05), logits=lambda x: x - 40),
+        "columns of a wider matrix": partial(drawn, 0.7, 0.0, (1.0, 8, 0.9, 0.0), padding=5),
+        "columns of a transposed matrix": partial(drawn, 0.7, 0.0, contiguous=False),
+        "no row at all": drawn,
+    },
 }
 # Training sends gradients through these; whatever else is registered may be for serving only.
 TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense", "grouped"}}
@@ -220,6 +314,20 @@ def assert_near(actual, expected, tolerance):
     """Within a share of the largest expected value."""
     scale = expected.abs().max().item() if expected.numel() else 1.0
     torch.testing.assert_close(actual.double().cpu(), expected.double().cpu(), rtol=0.0, atol=tolerance * scale)
+
+
+def assert_drawn(tokens, probs, uniforms):
+    """That each token's interval of cumulative probability holds its uniform number, and -1 came where there is nothing to draw."""
+    assert tokens.dtype == torch.int64
+    assert tokens.shape == uniforms.shape
+    for token, probs_W, uniform in zip(tokens.tolist(), probs, uniforms.tolist(), strict=True):
+        if not probs_W.any():
+            assert token == -1
+            continue
+        assert 0 <= token < len(probs_W)
+        assert probs_W[token] > 0
+        end = float(probs_W[: token + 1].sum())
+        assert end - float(probs_W[token]) - tolerances.DRAWN_MASS <= uniform <= end + tolerances.DRAWN_MASS
 
 
 def limit(kind):
@@ -272,6 +380,9 @@ def check(function, operation, case, device, kind):
     expected = getattr(formulas, operation)(*args, **options)
     found = function(*args, **options)
     found = RESULTS[operation](found, args) if operation in RESULTS else found
+    if operation == "draw_rows":
+        assert_drawn(found, expected, args[1])
+        found, expected = (), ()
     if isinstance(found, torch.Tensor):
         found, expected = (found,), (expected,)
     for one, other in zip(found, expected, strict=True):

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from kimi_vl.ops import attention, experts, latent, norm, select
+from kimi_vl.ops import attention, experts, latent, norm, sampling, select
 from kimi_vl.ops.registry import explain
-from tests.ops.test_implementations import assert_near, limit, spread
+from tests.ops.test_implementations import assert_drawn, assert_near, limit, spread
 
 pytestmark = pytest.mark.gpu
 KINDS = ("bfloat16", "float16")
-D, H, N, R, L, E, K, F = 2048, 16, 128, 64, 512, 64, 6, 1408
+D, H, N, R, L, E, K, F, W = 2048, 16, 128, 64, 512, 64, 6, 1408, 163_840
 PAGE = 64
 SCALE = (N + R) ** -0.5
 NEW_TOKENS = {"decode": [1] * 4, "chunks": [130, 1, 37, 1]}
@@ -134,7 +134,66 @@ def test_norms_and_cache_rows(tokens, kind):
     assert torch.equal(pages, after)
 
 
+SAMPLING = [  # temperature, top_k, top_p, min_p
+    (1.0, 0, 1.0, 0.0),
+    (0.0, 0, 1.0, 0.0),
+    (0.6, 50, 0.95, 0.0),
+    (1.3, 0, 0.9, 0.0),
+    (1.0, 0, 1.0, 0.05),
+    (1.8, 100_000, 0.99, 1e-4),
+    (1e-6, 0, 1.0, 0.0),
+]
+
+
+@pytest.mark.parametrize("filters", [False, True], ids=["without filters", "with filters"])
+@pytest.mark.parametrize("rows", [1, 33, 256])
+def test_drawn_rows_from_a_graph(rows, filters):
+    """Against `token_probabilities`, row by row in fp64 on the CPU; every eighth row has NaN and gets no token."""
+    chosen = [SAMPLING[(b + (2 if rows == 1 and filters else 0)) % len(SAMPLING)] for b in range(rows)]
+    kinds = (torch.float32, torch.int64, torch.float32, torch.float32)
+    columns = [torch.tensor(column, dtype=kind, device="cuda") for column, kind in zip(zip(*chosen, strict=True), kinds, strict=True)]
+    logits, uniforms = random(rows, W, kind="bfloat16"), torch.zeros(rows, dtype=torch.float64, device="cuda")
+    excluded, function = 163_605, operations("bfloat16").draw_rows
+
+    def draw():
+        return function(logits, uniforms, *(columns if filters else columns[:1]), excluded=excluded)
+
+    draw()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        found = draw()
+    for std in (0.5, 3.0):
+        logits.copy_(random(rows, W, kind="bfloat16", std=std))
+        logits[:, excluded] = 30.0
+        logits[7::8, 100_000] = float("nan")
+        uniforms.uniform_()
+        graph.replay()
+        first = found.clone()
+        left, probs = logits.index_fill(1, torch.tensor(excluded, device="cuda"), float("-inf")), []
+        for row, parameters in zip(left, chosen, strict=True):
+            temperature, top_k, top_p, min_p = parameters if filters else (parameters[0], 0, 1.0, 0.0)
+            if row.isnan().any():
+                probs.append(torch.zeros(W, dtype=torch.float64))
+            elif temperature == 0:
+                probs.append(torch.nn.functional.one_hot(row.cpu().argmax(), W).double())
+            else:
+                given = {"temperature": float(torch.tensor(temperature)), "top_p": float(torch.tensor(top_p))}  # as rounded to fp32
+                probs.append(sampling.token_probabilities(row, **given, top_k=top_k, min_p=min_p))
+        assert_drawn(first.cpu(), probs, uniforms.cpu())
+        graph.replay()
+        assert torch.equal(found, first), "the same twice"
+
+
 def test_half_precision_on_a_gpu_chooses_the_kernels():
     chosen = {v.operation: v.name for v in explain(torch.device("cuda"), torch.bfloat16) if v.chosen}
-    for operation in ("rms_norm", "add_rms_norm", "latent_rows", "write_latent", "paged_latent_attention", "route", "routed_experts"):
+    for operation in (
+        "rms_norm",
+        "add_rms_norm",
+        "latent_rows",
+        "write_latent",
+        "paged_latent_attention",
+        "route",
+        "routed_experts",
+        "draw_rows",
+    ):
         assert chosen[operation] == "triton"

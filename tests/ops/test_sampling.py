@@ -200,12 +200,14 @@ MIXED = [  # temperature, top_k, top_p, min_p
 def test_rows_are_drawn_each_by_its_own_parameters():
     """As `token_probabilities` and `draw_token` would, one by one."""
     torch.manual_seed(5)
+    parameters_BX = [torch.tensor(column) for column in zip(*MIXED, strict=True)]
     for _ in range(40):
         logits_BW = torch.randn(len(MIXED), 60) * 3
         logits_BW[:, 7] = -math.inf
         uniforms_B = torch.rand(len(MIXED), dtype=torch.float64)
-        drawn = draw_rows(logits_BW, uniforms_B, *(torch.tensor(column) for column in zip(*MIXED, strict=True))).tolist()
+        drawn = draw_rows(logits_BW, uniforms_B, *parameters_BX, excluded=11).tolist()
         for logits_W, uniform, parameters, token in zip(logits_BW, uniforms_B.tolist(), MIXED, drawn, strict=True):
+            logits_W[11] = -math.inf
             temperature, top_k, top_p, min_p = parameters
             if temperature == 0:
                 assert token == int(logits_W.argmax())
@@ -218,14 +220,28 @@ def test_rows_are_drawn_each_by_its_own_parameters():
 def test_without_filters_rows_are_drawn_from_everything():
     torch.manual_seed(6)
     logits_BW, uniforms_B = torch.randn(3, 50), torch.tensor([0.1, 0.5, 0.999999], dtype=torch.float64)
-    drawn = draw_rows(logits_BW, uniforms_B, torch.tensor([0.0, 1.0, 0.5]))
+    drawn = draw_rows(logits_BW, uniforms_B, torch.tensor([0.0, 1.0, 0.5]), excluded=49)
+    logits_BW[:, 49] = -math.inf
     one, half = (token_probabilities(logits_BW[k], temperature=t) for k, t in ((1, 1.0), (2, 0.5)))
     assert drawn.tolist() == [int(logits_BW[0].argmax()), draw_token(one, 0.5), draw_token(half, 0.999999)]
 
 
 @pytest.mark.parametrize("uniform", [0.0, 1 - 2.0**-53])
 def test_the_ends_of_the_unit_interval_land_on_tokens_that_are_left(uniform):
-    logits_BW = torch.tensor([[-math.inf, 0.0, 1.0, -math.inf]]).repeat(2, 1)
-    ones = torch.ones(2)
-    drawn = draw_rows(logits_BW, torch.full((2,), uniform, dtype=torch.float64), ones, torch.tensor([0, 1]), ones, torch.zeros(2))
+    logits_BW = torch.tensor([[-math.inf, 0.0, 1.0, 2.0]]).repeat(2, 1)
+    ones, uniforms_B = torch.ones(2), torch.full((2,), uniform, dtype=torch.float64)
+    drawn = draw_rows(logits_BW, uniforms_B, ones, torch.tensor([0, 1]), ones, torch.zeros(2), excluded=3)
     assert drawn.tolist() == [1 if uniform == 0 else 2, 2]
+
+
+def test_a_row_that_has_no_distribution_gets_no_token_and_the_logits_are_left_alone():
+    logits_BW = torch.zeros(6, 4, dtype=torch.bfloat16)
+    logits_BW[1, 0] = logits_BW[2, 3] = math.nan
+    logits_BW[3, 3] = math.inf
+    logits_BW[4] = -math.inf
+    logits_BW[5, :3] = -math.inf
+    before_BW = logits_BW.clone()
+    for temperature in (0.0, 1.0):
+        drawn = draw_rows(logits_BW, torch.full((6,), 0.5, dtype=torch.float64), torch.full((6,), temperature), excluded=3)
+        assert drawn.tolist() == [1 if temperature else 0, -1, -1, -1, -1, -1]
+    torch.testing.assert_close(logits_BW, before_BW, rtol=0, atol=0, equal_nan=True)

@@ -62,6 +62,17 @@ MUTANTS = (
         "the bias weighs", "route", "tl.where(is_chosen_E, score_E, 0.0)", "tl.where(is_chosen_E, score_E + tl.load(bias + e % E), 0.0)"
     ),
     Mutant("selection without bias", "route", "score_E + tl.load(bias + e, mask=e < E, other=0.0)", "score_E + 0.0"),
+    Mutant("the excluded token drawn", "draw_rows", "if block == excluded // N:", "if block < 0:"),
+    Mutant(
+        "an excluded NaN unseen", "draw_rows", "row_stride + excluded).to(tl.float32) <", "row_stride + excluded).to(tl.float32) * 0.0 !="
+    ),
+    Mutant("blocks weighed by their own peaks", "draw_rows", "* _weights(peak_X, peak, scale)\n    if HAS", "\n    if HAS"),
+    Mutant("the number starts again in a block", "draw_rows", "target - before, N", "target, N"),
+    Mutant("numbers below zero the wrong way round", "draw_rows", "((bits >> 31) & 0x7FFFFFFF) ^ -0x80000000).to", "0 ^ -0x80000000).to"),
+    Mutant("a digit too high", "draw_rows", ".to(tl.int32), 0) - 1, 0)", ".to(tl.int32), 0), 0)"),
+    Mutant("top-p of what lies above top-k's cut", "draw_rows", "+ mass_at_cut)", "+ 0.0 * mass_at_cut)"),
+    Mutant("every block keeps equals", "draw_rows", "num_kept - (tl.cumsum(ties_X, 0) - ties_X)", "num_kept - 0 * ties_X"),
+    Mutant("min-p without temperature", "draw_rows", "peak + tl.load(temperature + row) * tl.log(least)", "peak + tl.log(least)"),
 )
 
 
@@ -95,4 +106,5 @@ def test_a_mistake_in_a_kernel_is_caught(mutant, tmp_path, monkeypatch):
             check(function, mutant.operation, case, torch.device("cpu"), "float16")
         except AssertionError:
             caught.append(name)
+            break
     assert caught

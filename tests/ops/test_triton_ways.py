@@ -5,10 +5,10 @@ from functools import partial
 import pytest
 import torch
 
-from kimi_vl.ops.triton import paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton import draw_rows, paged_latent_attention, rms_norm, route, routed_experts
 from tests import interpreter
 from tests.ops import formulas
-from tests.ops.test_implementations import assert_near, limit, paged, routed
+from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -85,3 +85,15 @@ def test_a_gradient_through_a_kernel_is_an_error_and_not_a_missing_one():
     out = rms_norm.rms_norm_triton(x, torch.ones(16, device=DEVICE, dtype=torch.float16), 1e-5)
     with pytest.raises(RuntimeError, match="no autograd formula"):
         out.sum().backward()
+
+
+def test_a_row_s_token_depends_on_the_row_alone():
+    """To the bit: also where the number to draw with lies on the border between two tokens."""
+    (logits, *rest), options = drawn(*[1.0] * 6, vocabulary=5000, logits=lambda x: x[:1].expand(6, -1) / 9, numbers=[0.3] * 6)
+    logits, uniforms, temperature = on_device([logits.half(), *rest])
+    alone = draw_rows.draw_rows_triton(logits[:1], uniforms[:1], temperature[:1], **options)
+    filters = [torch.tensor(column, device=DEVICE) for column in ([0, 0, 40, 0, 9, 0], [1.0, 1.0, 1.0, 0.5, 0.9, 1.0], [0.0] * 5 + [0.1])]
+    together = draw_rows.draw_rows_triton(logits, uniforms, temperature, **options)
+    beside_filters = draw_rows.draw_rows_triton(logits, uniforms, temperature, *filters, **options)
+    assert together.tolist() == alone.tolist() * 6
+    assert beside_filters[:2].tolist() == alone.tolist() * 2

@@ -25,7 +25,7 @@ from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import select
-from kimi_vl.ops.sampling import draw_rows, uniform_numbers
+from kimi_vl.ops.sampling import uniform_numbers
 
 # What must be able to run where steps are recorded: the kernels that the row decoder is made of.
 RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
@@ -92,21 +92,19 @@ class Rows:
         self.numbers_B[:count] += active_B
 
     def _logits(self, ids_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-        """What follows the newest tokens, fp32 [B, W]."""
+        """What follows the newest tokens, [B, W] in the weights' dtype."""
         if self.decoder is not None:
-            return self.decoder(ids_B, lengths_B, self.cache).float()
+            return self.decoder(ids_B, lengths_B, self.cache)
         decoder = self.model.language_model.model
         tokens = TokenLayout(lengths_B, self._nothing, 0)
         hidden_BD, _ = decoder(decoder.embed_tokens(ids_B), tokens, self.model.ops, self.cache)
-        return self.model.language_model.lm_head(hidden_BD).float()
+        return self.model.language_model.lm_head(hidden_BD)
 
     def draw(self, logits_QW: torch.Tensor, rows_Q: torch.Tensor, filters: bool) -> torch.Tensor:
         """The next token of these rows, int64 [Q]; -1 where the logits are not finite."""
-        finite_Q = logits_QW.amax(-1).isfinite()
-        logits_QW[:, self.placeholder] = float("-inf")
         uniforms_Q = uniform_numbers(self.seeds_B[rows_Q], self.numbers_B[rows_Q])
         chosen = (self.top_k_B[rows_Q], self.top_p_B[rows_Q], self.min_p_B[rows_Q]) if filters else ()
-        return draw_rows(logits_QW, uniforms_Q, self.temperature_B[rows_Q], *chosen).where(finite_Q, -1)
+        return self.model.ops.draw_rows(logits_QW, uniforms_Q, self.temperature_B[rows_Q], *chosen, excluded=self.placeholder)
 
     def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
         """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""

@@ -20,7 +20,7 @@ class DecoderLayer(nn.Module):
         self.input_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
         self.self_attn = LatentAttention(config, layer, **factory)
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
-        self.mlp = (
+        self.mlp: GatedMLP | MixtureOfExperts = (
             GatedMLP(config.hidden_size, config.intermediate_size, **factory)
             if layer < config.first_k_dense_replace
             else MixtureOfExperts(config, **factory)

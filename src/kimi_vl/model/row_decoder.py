@@ -14,7 +14,7 @@ from torch import nn
 from kimi_vl.model.attention import LatentAttention
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.model.decoder import DecoderLayer, LanguageModel
-from kimi_vl.model.experts import MixtureOfExperts
+from kimi_vl.model.experts import MixtureOfExperts, Router
 from kimi_vl.model.layers import GatedMLP, RMSNorm
 from kimi_vl.ops.triton import few_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.latent_rows import write_latent_triton
@@ -28,7 +28,8 @@ class RowDecoder:
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
-        for layer in model.model.layers:
+        self.layers = [layer for layer in model.model.layers if isinstance(layer, DecoderLayer)]
+        for layer in self.layers:
             joined(layer.self_attn.q_proj, layer.self_attn.kv_a_proj_with_mqa)
             mlp = layer.mlp.shared_experts if isinstance(layer.mlp, MixtureOfExperts) else layer.mlp
             if mlp is not None:
@@ -39,7 +40,7 @@ class RowDecoder:
         decoder = self.model.model
         x_BD = decoder.embed_tokens(ids_B)
         cos, sin = decoder.rotations(positions_B, x_BD.dtype)
-        for layer in decoder.layers:
+        for layer in self.layers:
             x_BD = self._attend(layer, x_BD, cos, sin, cache)
             x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD)
         return _linear(x_BD, self.model.lm_head.weight, decoder.norm)
@@ -95,24 +96,18 @@ class RowDecoder:
         torch.bmm(attended_BHL.transpose(0, 1), value_up_HVL.mT, out=values_BHV.transpose(0, 1))
         return values_BHV.flatten(1)
 
-    def _mix(self, mlp: nn.Module, norm: RMSNorm, x_BD: torch.Tensor) -> torch.Tensor:
+    def _mix(self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor) -> torch.Tensor:
         """x + mlp(norm(x))."""
         if not isinstance(mlp, MixtureOfExperts):
             return _gated(mlp, _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm), x_BD)
-        gate, experts, shared = mlp.gate, mlp.experts, mlp.shared_experts
-        router = (gate.weight, gate.e_score_correction_bias, gate.top_k)
-        options = {"renormalise": gate.renormalise, "scaling_factor": gate.scaling_factor}
-        if x_BD.shape[0] <= route.VECTOR_TOKENS:
-            normed_BD, *chosen = route.score(x_BD, (norm.weight, norm.eps), *router, **options)
-        else:
-            normed_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
-            chosen = route.route_triton(normed_BD, *router, **options)
+        experts, shared = mlp.experts, mlp.shared_experts
+        normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, norm)
         residual_BD, beside = x_BD, None
         if shared is not None and x_BD.shape[0] <= TOGETHER:
             beside = (shared.gate_proj.weight, shared.up_proj.weight, shared.down_proj.weight)
         elif shared is not None:
             residual_BD = _gated(shared, F.linear(normed_BD, joined(shared.gate_proj, shared.up_proj)), x_BD)
-        return routed_experts.mixture(normed_BD, experts.gate_up_proj, experts.down_proj, *chosen, beside, residual_BD)
+        return routed_experts.mixture(normed_BD, experts.gate_up_proj, experts.down_proj, indices_BK, weights_BK, beside, residual_BD)
 
 
 def joined(*layers: nn.Linear) -> torch.Tensor:
@@ -133,6 +128,15 @@ def _linear(x_BD: torch.Tensor, weight_RD: torch.Tensor, norm: RMSNorm) -> torch
     if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
         return few_rows.linear(x_BD, weight_RD, norm=(norm.weight, norm.eps))
     return F.linear(rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps), weight_RD)
+
+
+def _route(gate: Router, x_BD: torch.Tensor, norm: RMSNorm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """norm(x), and the experts that it chooses with their weights."""
+    arguments = (gate.weight, gate.e_score_correction_bias, gate.top_k)
+    if x_BD.shape[0] <= route.VECTOR_TOKENS:
+        return route.score(x_BD, (norm.weight, norm.eps), *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
+    normed_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
+    return normed_BD, *route.route_triton(normed_BD, *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
 
 
 def _gated(mlp: GatedMLP, gate_up_BG: torch.Tensor, residual_BD: torch.Tensor) -> torch.Tensor:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts, latent, norm
-from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops import attention, experts, latent, norm, sampling
+from kimi_vl.ops.triton import batched_latent_attention, draw_rows, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
 
@@ -32,6 +32,7 @@ class Operations:
     paged_latent_attention: Callable[..., torch.Tensor]
     route: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     routed_experts: Callable[..., torch.Tensor]
+    draw_rows: Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ IMPLEMENTATIONS = (
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
     Implementation("routed_experts", "grouped", experts.routed_experts_grouped, _grouped),
+    Implementation("draw_rows", "triton", draw_rows.draw_rows_triton, _triton),
+    Implementation("draw_rows", "reference", sampling.draw_rows, _anywhere),
 )
 
 

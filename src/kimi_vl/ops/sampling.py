@@ -123,22 +123,29 @@ def draw_rows(
     top_k_B: torch.Tensor | None = None,
     top_p_B: torch.Tensor | None = None,
     min_p_B: torch.Tensor | None = None,
+    *,
+    excluded: int,
 ) -> torch.Tensor:
     """A token of each row, int64 [B], each row by its own parameters: `token_probabilities` and `draw_token`, where the logits lie.
 
-    temperature 0 takes the likeliest token. The three filters come together or not at all; without them nothing is sorted, which at 163,840
-    tokens is most of the work. A logit of -inf excludes its token. Nothing asks the host. fp32, but for running sums.
+    logits bf16, fp16 or fp32; uniforms fp64 in [0, 1); top_k int64, the other parameters fp32. Temperature 0 takes the likeliest token,
+    of equals the lowest. The three filters come together or not at all; a row is without them at (0, 1, 0). A logit of -inf excludes
+    its token, and the token `excluded`, a number in [0, W), is never drawn. A row gets -1 if one of its logits, that of `excluded`
+    among them, is NaN or +inf, or if it leaves nothing to draw. Nothing asks the host. fp32, but for running sums.
     """
-    logits_BW = logits_BW.float()
+    peaks_B = logits_BW.amax(-1)
+    logits_BW = logits_BW.to(torch.float32, copy=True)
+    logits_BW[:, excluded] = float("-inf")
+    left_B1 = logits_BW.amax(-1, keepdim=True)
     greedy_B = temperature_B == 0
     temperature_B1 = temperature_B.masked_fill(greedy_B, 1.0)[:, None]
-    probs_BW = ((logits_BW - logits_BW.amax(-1, keepdim=True)) / temperature_B1).softmax(-1)
+    probs_BW = ((logits_BW - left_B1) / temperature_B1).softmax(-1)
     if top_k_B is not None and top_p_B is not None and min_p_B is not None:
         probs_BW = _filtered(probs_BW, top_k_B[:, None], top_p_B[:, None], min_p_B[:, None])
     cumulative_BW = probs_BW.cumsum(-1, dtype=torch.float64)
     targets_B1 = uniforms_B[:, None] * cumulative_BW[:, -1:]
     drawn_B = torch.searchsorted(cumulative_BW, targets_B1, right=True)[:, 0].clamp_(max=logits_BW.shape[-1] - 1)
-    return logits_BW.argmax(-1).where(greedy_B, drawn_B)
+    return logits_BW.argmax(-1).where(greedy_B, drawn_B).where(peaks_B.isfinite() & left_B1[:, 0].isfinite(), -1)
 
 
 def _filtered(probs_BW: torch.Tensor, top_k_B1: torch.Tensor, top_p_B1: torch.Tensor, min_p_B1: torch.Tensor) -> torch.Tensor:

@@ -138,8 +138,8 @@ def latent_query(
     heads: int,
     nope: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Queries in latent space [T, H, L] and rotated [T, H, R] from the projections [T, H (N + R) + Z] of queries and latents; the rows of the
-    cache are written where `slots` says (`latent.write_latent`). `key_value_up` is the checkpoint's kv_b_proj [H (N + V), L]."""
+    """Queries in latent space [T, H, L] and rotated [T, H, R] from the projections [T, H (N + R) + Z] of queries and latents; the rows of
+    the cache are written where `slots` says (`latent.write_latent`). `key_value_up` is the checkpoint's kv_b_proj [H (N + V), L]."""
     tokens, rank, rope = projected_TW.shape[0], key_value_up_WL.shape[1], 2 * cos_TP.shape[1]
     q_latent_THL = projected_TW.new_empty(tokens, heads, rank)
     q_rope_THR = projected_TW.new_empty(tokens, heads, rope)

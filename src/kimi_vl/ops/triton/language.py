@@ -26,8 +26,8 @@ def jit(function=None, *, varying: tuple[str, ...] = ()):
 
 
 def overlap(device: torch.device) -> dict[str, bool]:
-    """Launch options of a kernel that takes part in programmatic dependent launch (Hopper and newer): it is set up, and loads what no kernel
-    before it computes, while those before it still run. Between 200 kernels of 5 us each the gaps would be a fifth of the time.
+    """Launch options of a kernel that takes part in programmatic dependent launch (Hopper and newer): it is set up, and loads what no
+    kernel before it computes, while those before it still run. Between 200 kernels of 5 us each the gaps would be a fifth of the time.
 
     Such a kernel has the constexpr OVERLAPS and calls `begin` before it touches what others write.
     """

@@ -265,8 +265,8 @@ def attend_parts(
     num_splits: int | None = None,
     whole_THL: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The reading kernel alone: averages [W, T, H, L] of the parts, fp32, the base-2 logarithms of their masses [W, T, H], and how many parts
-    each token has [T]. `whole` takes the place of the averages if there is one part."""
+    """The reading kernel alone: averages [W, T, H, L] of the parts, fp32, the base-2 logarithms of their masses [W, T, H], and how many
+    parts each token has [T]. `whole` takes the place of the averages if there is one part."""
     q_latent_THL, q_rope_THR = (q if q.stride(-1) == 1 else q.contiguous() for q in (q_latent_THL, q_rope_THR))
     (num_tokens, heads, rank), num_sequences, page_size = q_latent_THL.shape, lengths_B.shape[0], pages_GOZ.shape[1]
     one_each = launch.tile_tokens == 1
