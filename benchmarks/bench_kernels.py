@@ -26,7 +26,7 @@ from typing import Any
 
 import torch
 
-from kimi_vl.ops import attention, experts, latent, norm
+from kimi_vl.ops import attention, cudnn, experts, latent, norm
 from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
@@ -127,6 +127,35 @@ def attention_cuts() -> dict[str, Callable]:
         )
         for tokens, warps, stages, splits in cuts
     }
+
+
+def prompt_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """Whole prompts, alone or many, and pictures of one size; as arithmetic counts what the mask leaves."""
+    if not like.is_cuda:
+        return
+    for count, length, causal in [
+        (1, 1024, True),
+        (1, 4096, True),
+        (1, 16384, True),
+        (16, 1024, True),
+        (1, 16384, False),
+        (4, 4096, False),
+    ]:
+        width, value_width = (z.N + z.R, z.N) if causal else (72, 72)
+        q, k = torch.randn(2, count * length, z.H, width, dtype=like.dtype, device=like.device)
+        v = torch.randn(count * length, z.H, 2 * value_width, dtype=like.dtype, device=like.device)[..., value_width:]
+        boundaries = torch.arange(count + 1, dtype=torch.int32, device=like.device) * length
+        options: dict[str, Any] = {"causal": causal, "scale": width**-0.5}
+        flash = partial(attention.varlen_attention_flash, **options)
+        yield Problem(
+            "varlen_attention",
+            {"sequences": count, "tokens": length, "width": width},
+            [(q, k, v, boundaries, length)],
+            {"cudnn": partial(cudnn.varlen_attention_cudnn, **options, lengths=(length,) * count), "flash": flash},
+            flash,
+            2 * (q.nbytes + v.numel() * like.itemsize),
+            flops=2.0 * count * length**2 * z.H * (width + value_width) / (2 if causal else 1),
+        )
 
 
 def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
@@ -312,6 +341,7 @@ def results(problem: Problem, only_check: bool) -> Iterator[dict[str, Any]]:
 def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
     yield from small_problems(sizes, like)
     yield from expert_problems(sizes, like, sweep)
+    yield from prompt_problems(sizes, like)
     yield from chunk_problems(sizes, like, sweep)
     yield from attention_problems(sizes, like, sweep)
 

@@ -46,7 +46,7 @@ def route(x, weight, bias, top_k, *, renormalise, scaling_factor):
     return weights * scaling_factor
 
 
-def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale):
+def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale, lengths=None):
     q, k, v = q.double(), k.double(), v.double()
     out = torch.zeros_like(v)
     for start, stop in itertools.pairwise(cu_seqlens.tolist()):

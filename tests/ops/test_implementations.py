@@ -21,14 +21,14 @@ DTYPES = (torch.float32, torch.bfloat16)
 INTERPRETED = (torch.float32, torch.float16)
 
 
-def packed(lengths, *, heads=3, width=24, value_width=20, causal=True, contiguous=True, dtype=torch.float32):
-    """Arguments of varlen_attention; when not contiguous, q, k and v are views of one fused projection."""
+def packed(lengths, *, heads=3, width=24, value_width=20, causal=True, contiguous=True, known=False, dtype=torch.float32):
+    """Arguments of varlen_attention; when not contiguous, q, k and v are views of one fused projection; `known` if the host has lengths."""
     fused = torch.randn(sum(lengths), heads, 2 * width + value_width).to(dtype)
     q, k, v = fused.split([width, width, value_width], dim=-1)
     if contiguous:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     cu_seqlens = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32)
-    return (q, k, v, cu_seqlens, max(lengths)), {"causal": causal, "scale": width**-0.5}
+    return (q, k, v, cu_seqlens, max(lengths)), {"causal": causal, "scale": width**-0.5} | ({"lengths": lengths} if known else {})
 
 
 def cached(num_new, num_cached, *, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
@@ -162,6 +162,7 @@ CASES = {
         "heads of 192 and values of 128 as in the decoder": partial(packed, [21, 3], width=192, value_width=128),
         "values wider than queries": partial(packed, [6, 7], width=12, value_width=40),
         "views of a fused projection": partial(packed, [8, 11], contiguous=False),
+        "lengths that the host knows": partial(packed, [9, 0, 4, 12], known=True),
     },
     "latent_attention": {
         "the first token": partial(cached, 1, 1),

@@ -40,6 +40,27 @@ def queries(num_tokens, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("lengths", "causal", "widths"),
+    [
+        ([4096], True, (N + R, N)),
+        ([700, 2048, 2048, 40, 3001, 1537], True, (N + R, N)),
+        ([3000, 1000, 2500, 2500], False, (72, 72)),
+    ],
+    ids=["prompt", "prompts", "pictures"],
+)
+def test_varlen_attention(lengths, causal, widths, kind):
+    """Values are a view of a projection, as in the model."""
+    q, k = random(2, sum(lengths), H, widths[0], kind=kind)
+    v = random(sum(lengths), H, 2 * widths[1], kind=kind)[..., widths[1] :]
+    boundaries = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32, device="cuda")
+    call, options = (q, k, v, boundaries, max(lengths)), {"causal": causal, "scale": widths[0] ** -0.5}
+    expected = attention.varlen_attention_reference(*call, **options)
+    assert_near(operations(kind).varlen_attention(*call, **options, lengths=lengths), expected, limit(kind))
+    assert_near(operations(kind).varlen_attention(*call, **options), expected, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("new", NEW_TOKENS.values(), ids=NEW_TOKENS)
 def test_paged_attention(new, kind):
     lengths = [20_011, 1, 1024, 65]

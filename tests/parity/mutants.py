@@ -194,7 +194,7 @@ def keys_then_values(monkeypatch, model):
 
 def no_causal_mask(monkeypatch, model):
     expanded = model.ops.varlen_attention
-    object.__setattr__(model.ops, "varlen_attention", lambda *args, causal, scale: expanded(*args, causal=False, scale=scale))
+    object.__setattr__(model.ops, "varlen_attention", lambda *args, causal, **options: expanded(*args, causal=False, **options))
 
 
 def features_reversed(monkeypatch, model):

@@ -171,4 +171,4 @@ def _layout(chunks: Sequence[Chunk], device: torch.device) -> TokenLayout:
     fresh = [chunk.count for chunk in chunks if not chunk.start]
     positions = torch.cat([torch.arange(chunk.start, chunk.start + chunk.count) for chunk in chunks])
     boundaries = torch.tensor([0, *accumulate(fresh)], dtype=torch.int32, device=device)
-    return TokenLayout(positions.to(device), boundaries, max(fresh, default=0))
+    return TokenLayout(positions.to(device), boundaries, max(fresh, default=0), tuple(fresh))

@@ -71,7 +71,8 @@ class LatentAttention(nn.Module):
         k_nope_THN, v_THV = kv_THW.split([self.nope, self.value], dim=-1)
         k_rope_THR = k_rope_TR[:, None].expand(-1, self.num_heads, -1)
         q_THQ, k_THQ = torch.cat((q_nope_THN, q_rope_THR), dim=-1), torch.cat((k_nope_THN, k_rope_THR), dim=-1)
-        return ops.varlen_attention(q_THQ, k_THQ, v_THV.contiguous(), tokens.cu_seqlens, tokens.max_seqlen, causal=True, scale=self.scale)
+        options = {"causal": True, "scale": self.scale, "lengths": tokens.lengths}
+        return ops.varlen_attention(q_THQ, k_THQ, v_THV, tokens.cu_seqlens, tokens.max_seqlen, **options)
 
     def absorbed(self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache: Cache, ops: Operations) -> torch.Tensor:
         """The key and value maps folded into query and output, so that only the latents are read. [T, H, V]."""

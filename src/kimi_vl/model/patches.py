@@ -71,6 +71,7 @@ class PatchLayout:
     merge_index_M4: torch.Tensor
     cu_seqlens: torch.Tensor  # int32 [I + 1]
     max_seqlen: int
+    lengths: tuple[int, ...] | None = None  # patches of every image, where the host knows them: not in a recorded training step
 
     @classmethod
     def of(cls, grid_hws: Sequence[tuple[int, int]], table_hw: tuple[int, int], device: torch.device | str = "cpu") -> PatchLayout:
@@ -78,7 +79,8 @@ class PatchLayout:
         if not grid_hws:
             raise ShapeError("no image: a patch layout needs at least one grid")
         layouts = [grid_layout(int(h), int(w), *table_hw) for h, w in grid_hws]
-        starts = np.cumsum([0] + [layout.rows_P.size for layout in layouts])
+        lengths = tuple(layout.rows_P.size for layout in layouts)
+        starts = np.cumsum((0, *lengths))
         merge_index = np.concatenate([layout.merge_index_M4 + start for layout, start in zip(layouts, starts, strict=False)])
 
         def packed(field: str) -> torch.Tensor:
@@ -91,5 +93,6 @@ class PatchLayout:
             tap_weight_P16=packed("tap_weight_P16"),
             merge_index_M4=torch.from_numpy(merge_index).to(device),
             cu_seqlens=torch.tensor(starts, dtype=torch.int32, device=device),
-            max_seqlen=int(np.diff(starts).max()),
+            max_seqlen=max(lengths),
+            lengths=lengths,
         )

@@ -5,6 +5,7 @@ Z = L + R; G pages of O tokens, J pages of a sequence.
 """
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -19,14 +20,16 @@ def varlen_attention_reference(
     *,
     causal: bool,
     scale: float,
+    lengths: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """Softmax attention inside each of several sequences packed one after another.
 
-    `cu_seqlens` int32 [sequences + 1] holds the boundaries, first 0 and last T; `max_seqlen` the longest length. Tokens never see
-    another sequence. Scores and softmax in fp32, probabilities rounded to v's dtype. Returns [T, H, V].
+    `cu_seqlens` int32 [sequences + 1] holds the boundaries, first 0 and last T; `max_seqlen` the longest length; `lengths` all of them
+    as numbers, where the host knows them, so that nothing need ask the device. Tokens never see another sequence. Scores and softmax in
+    fp32, probabilities rounded to v's dtype. Returns [T, H, V].
     """
     out_THV = torch.empty_like(v_THV)
-    for start, stop in itertools.pairwise(cu_seqlens.tolist()):
+    for start, stop in itertools.pairwise(_boundaries(cu_seqlens, lengths)):
         q, k, v = q_THQ[start:stop], k_THQ[start:stop], v_THV[start:stop]
         scores_HTS = torch.einsum("thq,shq->hts", q.float(), k.float()) * scale
         if causal:
@@ -45,14 +48,20 @@ def varlen_attention_sdpa(
     *,
     causal: bool,
     scale: float,
+    lengths: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """The same, one call of torch's fused attention per sequence: no T x T matrix is kept. Contract of the reference."""
     out_THV = torch.empty_like(v_THV)
-    for start, stop in itertools.pairwise(cu_seqlens.tolist()):  # host sync on a GPU; the flash path has none
+    for start, stop in itertools.pairwise(_boundaries(cu_seqlens, lengths)):
         q, k, v = (x[start:stop].transpose(0, 1)[None] for x in (q_THQ, k_THQ, v_THV))
         out = F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=scale)
         out_THV[start:stop] = out[0].transpose(0, 1)
     return out_THV
+
+
+def _boundaries(cu_seqlens: torch.Tensor, lengths: Sequence[int] | None) -> list[int]:
+    """Asks the device only where the host does not know."""
+    return cu_seqlens.tolist() if lengths is None else [0, *itertools.accumulate(lengths)]
 
 
 def varlen_attention_flash(
@@ -64,6 +73,7 @@ def varlen_attention_flash(
     *,
     causal: bool,
     scale: float,
+    lengths: Sequence[int] | None = None,
 ) -> torch.Tensor:
     """The same as one kernel (torch's FlashAttention-2), without host synchronisation. Contract of the reference.
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts, latent, norm
+from kimi_vl.ops import attention, cudnn, experts, latent, norm
 from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
@@ -74,6 +74,12 @@ def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def _cudnn(device: torch.device, dtype: torch.dtype) -> str | None:
+    if (refusal := _flash(device, dtype)) is not None:  # which computes what cuDNN does not
+        return refusal
+    return None if cudnn.has_cudnn_attention(device, dtype) else "needs cuDNN 9.11 or newer, turned on in torch, and an H100 or newer"
+
+
 def _triton(device: torch.device, dtype: torch.dtype) -> str | None:
     if (refusal := _half_on_gpu(device, dtype)) is not None:
         return refusal
@@ -100,6 +106,7 @@ IMPLEMENTATIONS = (
     Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
     Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
     Implementation("write_latent", "reference", latent.write_latent, _anywhere),
+    Implementation("varlen_attention", "cudnn", cudnn.varlen_attention_cudnn, _cudnn),
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),

@@ -17,6 +17,7 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.patches import PatchLayout
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.cudnn import varlen_attention_cudnn
 from kimi_vl.training.packing import GLYPH_CLASSES, GLYPH_SLOTS, TASKS, Batch, Budget
 
 # What a gradient goes through: on a GPU the automatic choice would be kernels without a backward pass.
@@ -46,6 +47,8 @@ class TrainedNetwork(nn.Module):
         self.model = KimiVLForConditionalGeneration(config, device=device, dtype=dtype)
         self.glyph_head = nn.Linear(config.text_config.hidden_size, GLYPH_SLOTS * GLYPH_CLASSES, device=device, dtype=dtype)
         self.model.choose_implementations(TRAINABLE)
+        if self.model.ops.varlen_attention is varlen_attention_cudnn:  # it wants lengths on the host, and a recorded step has none
+            self.model.choose_implementations(TRAINABLE | {"varlen_attention": "flash"})
         self.budget = budget
         for name, parameter in self.named_parameters():
             if name.endswith("e_score_correction_bias"):
