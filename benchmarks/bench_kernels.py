@@ -26,8 +26,8 @@ from typing import Any
 
 import torch
 
-from kimi_vl.ops import attention, cudnn, experts, latent, norm
-from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary
+from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, rotate_qk, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
 BYTES_PER_S, FLOPS_PER_S = 2.9e12, 790e12
@@ -234,6 +234,11 @@ def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
     factory: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
     weight_D, weight_L = torch.randn(z.D, **factory), torch.randn(z.L, **factory)
     router, bias = torch.randn(z.E, z.D, device=like.device) / z.D**0.5, torch.randn(z.E, device=like.device) * 0.1
+    for patches in [1024, 16384] if z.D > 64 else [9]:
+        angles = torch.rand(patches, 36, device=like.device) * 100
+        call: tuple = (torch.randn(patches, 3, 16, 72, **factory), angles.cos(), angles.sin())
+        ways: dict[str, Callable] = {"triton": rotate_qk.rotate_qk_triton, "reference": rotary.rotate_qk}
+        yield Problem("rotate_qk", {"patches": patches}, [call], ways, rotary.rotate_qk, 4 * patches * 16 * 72 * like.itemsize)
     routing: dict[str, Any] = {"top_k": z.K, "renormalise": True, "scaling_factor": 2.446}
     for tokens in z.batches:
         x, update = torch.randn(2, tokens, z.D, **factory).unbind(0)
@@ -242,7 +247,7 @@ def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
         ways = {"triton": rms_norm.rms_norm_triton, "reference": norm.rms_norm}
         yield problem("rms_norm", calls=[(x, weight_D, 1e-5)], ways=ways, reference=norm.rms_norm, num_bytes=2 * rows * row_bytes)
         ways = {"triton": rms_norm.add_rms_norm_triton, "reference": norm.add_rms_norm}
-        call: tuple = (x, update, weight_D, 1e-5)
+        call = (x, update, weight_D, 1e-5)
         yield problem("add_rms_norm", calls=[call], ways=ways, reference=norm.add_rms_norm, num_bytes=4 * rows * row_bytes)
         ways = {"triton": partial(route.route_triton, **routing), "reference": partial(experts.route, **routing)}
         num_bytes = router.nbytes + rows * row_bytes

@@ -99,6 +99,13 @@ def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, dtype=torch.float32)
     return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), {}
 
 
+def fused(patches, *, heads=3, width=24, contiguous=True, dtype=torch.float32):
+    """Arguments of rotate_qk; when not contiguous, the projection is the middle of a wider one."""
+    qkv = torch.randn(patches, 5, heads, width).to(dtype)[:, 1:4]
+    angles = torch.randn(patches, width // 2) * 9
+    return (qkv.contiguous() if contiguous else qkv, angles.cos(), angles.sin()), {}
+
+
 def written(slots, *, num_pages=4, page_size=4, rank=32, rope=16, dtype=torch.float32, **sizes):
     """Arguments of write_latent; what is in the pages before must stay where no token is written, the last row among it."""
     arguments, _ = projected(len(slots), rank=rank, rope=rope, dtype=dtype, **sizes)
@@ -127,6 +134,14 @@ CASES = {
         "columns of a wider matrix": partial(normed, 3, 48, added=True, contiguous=False),
         "the official width": partial(normed, 3, 2048, added=True),
         "no token at all": partial(normed, 0, 16, added=True),
+    },
+    "rotate_qk": {
+        "one patch": partial(fused, 1),
+        "more patches than a tile": partial(fused, 29),
+        "columns of a wider projection": partial(fused, 9, contiguous=False),
+        "nano's sizes": partial(fused, 4, heads=5, width=64),
+        "the official sizes": partial(fused, 10, heads=16, width=72),
+        "no patch at all": partial(fused, 0),
     },
     "latent_rows": {
         "one token": partial(projected, 1),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kimi_vl.ops import attention, experts, latent, norm, select
+from kimi_vl.ops import attention, experts, latent, norm, rotary, select
 from kimi_vl.ops.registry import explain
 from tests.ops.test_implementations import assert_near, limit, spread
 
@@ -155,7 +155,25 @@ def test_norms_and_cache_rows(tokens, kind):
     assert torch.equal(pages, after)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("patches", [1, 4096, 16_390])
+def test_rotated_queries_and_keys_of_the_tower(patches, kind):
+    angles = torch.rand(patches, 36, device="cuda") * 100
+    call = random(patches, 3, 16, 72, kind=kind), angles.cos(), angles.sin()
+    for found, expected in zip(operations(kind).rotate_qk(*call), rotary.rotate_qk(*call), strict=True):
+        assert_near(found, expected, limit(kind))
+
+
 def test_half_precision_on_a_gpu_chooses_the_kernels():
     chosen = {v.operation: v.name for v in explain(torch.device("cuda"), torch.bfloat16) if v.chosen}
-    for operation in ("rms_norm", "add_rms_norm", "latent_rows", "write_latent", "paged_latent_attention", "route", "routed_experts"):
+    for operation in (
+        "rms_norm",
+        "add_rms_norm",
+        "rotate_qk",
+        "latent_rows",
+        "write_latent",
+        "paged_latent_attention",
+        "route",
+        "routed_experts",
+    ):
         assert chosen[operation] == "triton"

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from kimi_vl.model import KimiVLForConditionalGeneration, experts, vision
 from kimi_vl.model.layers import RMSNorm
-from kimi_vl.ops import latent
+from kimi_vl.ops import latent, rotary
 from tests.parity import checks
 
 Mutation = Callable[..., None]  # (monkeypatch, model)
@@ -50,7 +50,7 @@ def vision_angles(*, first="column", interleaved=True) -> Mutation:
 
 
 def vision_rotate_half(monkeypatch, model):
-    monkeypatch.setattr(vision, "rotate_pairs", rotate_half)
+    monkeypatch.setattr(rotary, "rotate_pairs", rotate_half)  # the decoder has its own name for it, in `latent`
 
 
 def text_rotate_half(*, deinterleave=True) -> Mutation:

@@ -13,7 +13,7 @@ from torch import nn
 
 from kimi_vl.config import TextConfig, VisionConfig
 from kimi_vl.model.patches import PatchLayout
-from kimi_vl.ops import Operations, rotate_pairs
+from kimi_vl.ops import Operations
 
 ROPE_THETA = 10000.0
 LAYER_NORM_EPS = 1e-5  # torch's default; the checkpoint has no key for it
@@ -79,9 +79,11 @@ class VisionBlock(nn.Module):
         lengths: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """cos and sin are fp32 [P, Q/2]: the rotation is done in fp32 and cast back (MODEL_SPEC §3, step 3)."""
-        q_PHQ, k_PHQ, v_PHQ = self.wqkv(self.norm0(x_PC)).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
-        q_PHQ, k_PHQ = rotate_pairs(q_PHQ, cos, sin), rotate_pairs(k_PHQ, cos, sin)
-        attended = ops.varlen_attention(q_PHQ, k_PHQ, v_PHQ, cu_seqlens, max_seqlen, causal=False, scale=self.scale, lengths=lengths)
+        qkv_P3HQ = self.wqkv(self.norm0(x_PC)).unflatten(-1, (3, self.num_heads, -1))
+        q_PHQ, k_PHQ = ops.rotate_qk(qkv_P3HQ, cos, sin)
+        attended = ops.varlen_attention(
+            q_PHQ, k_PHQ, qkv_P3HQ[:, 2], cu_seqlens, max_seqlen, causal=False, scale=self.scale, lengths=lengths
+        )
         x_PC = x_PC + self.wo(attended.flatten(1))
         return x_PC + self.mlp(self.norm1(x_PC))
 

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, cudnn, experts, latent, norm
-from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary
+from kimi_vl.ops.triton import batched_latent_attention, latent_rows, paged_latent_attention, rms_norm, rotate_qk, route, routed_experts
 from kimi_vl.ops.triton.language import triton
 
 
@@ -24,6 +24,7 @@ class Operations:
 
     rms_norm: Callable[..., torch.Tensor]
     add_rms_norm: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    rotate_qk: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     latent_rows: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     write_latent: Callable[..., torch.Tensor]
     varlen_attention: Callable[..., torch.Tensor]
@@ -102,6 +103,8 @@ IMPLEMENTATIONS = (
     Implementation("rms_norm", "reference", norm.rms_norm, _anywhere),
     Implementation("add_rms_norm", "triton", rms_norm.add_rms_norm_triton, _triton),
     Implementation("add_rms_norm", "reference", norm.add_rms_norm, _anywhere),
+    Implementation("rotate_qk", "triton", rotate_qk.rotate_qk_triton, _triton),
+    Implementation("rotate_qk", "reference", rotary.rotate_qk, _anywhere),
     Implementation("latent_rows", "triton", latent_rows.latent_rows_triton, _triton),
     Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
     Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
