@@ -200,7 +200,11 @@ def no_causal_mask(monkeypatch, model):
 def features_reversed(monkeypatch, model):
     """The second image's features written over the first image's placeholders."""
     embed = type(model).embed
-    monkeypatch.setattr(type(model), "embed", lambda self, ids, features: embed(self, ids, None if features is None else features.flip(0)))
+
+    def flipped(self, ids, features, *places):
+        return embed(self, ids, None if features is None else features.flip(0), *places)
+
+    monkeypatch.setattr(type(model), "embed", flipped)
 
 
 FEATURES, LOGITS = checks.check_golden_features, checks.check_golden_logits
