@@ -161,7 +161,7 @@ def prompt_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
 def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
     """A prompt's next chunk behind kept tokens."""
     scale, width, context = (z.N + z.R) ** -0.5, z.L + z.R, z.contexts[1]
-    for new in sorted({8, min(512, context // 2)}):
+    for new in sorted({8, min(512, context // 2), min(2048, context // 2)}):
         columns = -(-context // z.page)
         query = torch.randn(new, z.H, width, dtype=like.dtype, device=like.device)
         pages = torch.randn(columns, z.page, width, dtype=like.dtype, device=like.device)
@@ -181,6 +181,27 @@ def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Proble
             context * width * like.itemsize,
             flops=2.0 * new * (context - new / 2) * z.H * (width + z.L) if new > 64 else 0.0,
             unrecorded={"reference": partial(attention.paged_latent_attention_reference, scale=scale)},
+        )
+
+
+def continued_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """The same in expanded form, expansion of the kept rows included."""
+    scale, width, context = (z.N + z.R) ** -0.5, z.L + z.R, z.contexts[1]
+    if not like.is_cuda:
+        return
+    for new in (128, 512, 2048, 8192):
+        query = torch.randn(new, z.H, z.N + z.R, dtype=like.dtype, device=like.device)
+        rows = torch.randn(context, width, dtype=like.dtype, device=like.device)
+        kv_up = torch.randn(2 * z.H * z.N, z.L, dtype=like.dtype, device=like.device) / z.L**0.5
+        flash = partial(attention.expanded_latent_attention_flash, scale=scale)
+        yield Problem(
+            "expanded_latent_attention",
+            {"batch": 1, "context": context, "new": new},
+            [(query, rows, kv_up)],
+            {"cudnn": partial(cudnn.expanded_latent_attention_cudnn, scale=scale), "flash": flash},
+            flash,
+            context * width * like.itemsize,
+            flops=2.0 * z.H * (new * (context - new / 2) * (2 * z.N + z.R) + context * z.L * 2 * z.N),
         )
 
 
@@ -348,6 +369,7 @@ def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pro
     yield from expert_problems(sizes, like, sweep)
     yield from prompt_problems(sizes, like)
     yield from chunk_problems(sizes, like, sweep)
+    yield from continued_problems(sizes, like)
     yield from attention_problems(sizes, like, sweep)
 
 

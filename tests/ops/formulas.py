@@ -61,6 +61,20 @@ def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale, lengths=
     return out
 
 
+def expanded_latent_attention(q, rows, kv_up, *, scale):
+    q, latents, kv_up = q.double(), rows[:, : kv_up.shape[1]].double(), kv_up.double()
+    keys = rows[:, kv_up.shape[1] :].double()
+    num_new, heads, width = q.shape
+    maps = kv_up.view(heads, -1, kv_up.shape[1])
+    nope = width - keys.shape[1]
+    out = torch.zeros(num_new, heads, maps.shape[1] - nope, dtype=torch.float64, device=q.device)
+    for token, head in itertools.product(range(num_new), range(heads)):
+        last = len(rows) - num_new + token + 1
+        scores = latents[:last] @ (maps[head, :nope].T @ q[token, head, :nope]) + keys[:last] @ q[token, head, nope:]
+        out[token, head] = maps[head, nope:] @ ((scores * scale).softmax(-1) @ latents[:last])
+    return out
+
+
 def latent_attention(q_latent, q_rope, cache, *, scale):
     q = torch.cat((q_latent, q_rope), dim=-1).double()
     cache, rank = cache.double(), q_latent.shape[-1]

@@ -8,7 +8,7 @@ import torch
 from kimi_vl.ops import attention, cudnn
 from tests import tolerances
 from tests.ops import formulas
-from tests.ops.test_implementations import assert_near, packed
+from tests.ops.test_implementations import assert_near, continued, packed
 
 
 def plain_attend(q, k, v, *, causal, scale, with_mass=False):
@@ -31,7 +31,10 @@ def shapes(monkeypatch):
 
     monkeypatch.setattr(cudnn, "attend", attend)
     monkeypatch.setattr(cudnn, "varlen_attention_flash", attention.varlen_attention_sdpa)
+    monkeypatch.setattr(cudnn, "expanded_latent_attention_flash", attention.expanded_latent_attention_sdpa)
     monkeypatch.setattr(cudnn, "CUDNN_TOKENS", 10)
+    monkeypatch.setattr(cudnn, "GRAIN", 4)
+    monkeypatch.setattr(cudnn, "PIECES", (64, 16, 4))
     monkeypatch.setattr(cudnn, "padded_length", lambda length: -(-length // 8) * 8)
     return seen
 
@@ -69,6 +72,33 @@ def test_a_token_of_nan_stays_inside_its_own_sequence(shapes):
     assert out[12:24].isnan().any()
     assert out[:12].isfinite().all()
     assert out[24:].isfinite().all()
+
+
+@pytest.mark.parametrize("num_new", [10, 12, 23])
+@pytest.mark.parametrize("num_kept", [0, 1, 4, 7, 83, 201])
+def test_a_continued_prompt_is_attended_in_pieces(shapes, num_new, num_kept):
+    call, options = continued(num_new, num_kept + num_new, value=16)
+    found = cudnn.expanded_latent_attention_cudnn(*call, **options)
+    assert_near(found, formulas.expanded_latent_attention(*call, **options), tolerances.OPERATION_RELATIVE["float32"])
+    assert sum(keys for causal, _, keys in shapes if not causal) == num_kept // 4 * 4
+    for causal, (_, queries), keys in shapes:
+        assert queries % 4 == 0
+        assert keys == queries if causal else keys in (64, 16, 4)
+
+
+@pytest.mark.parametrize("loud", [slice(0, 16), slice(16, 32), slice(48, 60)], ids=str)
+def test_pieces_of_very_different_masses_are_joined(shapes, loud):
+    (q, rows, kv_up), options = continued(12, 60, value=16)
+    rows[loud] *= 8  # e^4 to e^20 times the mass of all others
+    found = cudnn.expanded_latent_attention_cudnn(q, rows, kv_up, **options)
+    assert_near(found, formulas.expanded_latent_attention(q, rows, kv_up, **options), tolerances.OPERATION_RELATIVE["float32"])
+
+
+def test_a_short_chunk_goes_to_flash(shapes):
+    call, options = continued(9, 50, value=16)
+    found = cudnn.expanded_latent_attention_cudnn(*call, **options)
+    assert_near(found, formulas.expanded_latent_attention(*call, **options), tolerances.OPERATION_RELATIVE["float32"])
+    assert not shapes
 
 
 def test_padding_is_little_and_leaves_few_shapes():

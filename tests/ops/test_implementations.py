@@ -40,6 +40,13 @@ def cached(num_new, num_cached, *, heads=3, rank=32, rope=16, contiguous=True, d
     return (q_latent, q_rope, rows), {"scale": (rank + rope) ** -0.5}
 
 
+def continued(num_new, num_rows, *, heads=3, nope=16, rope=8, value=12, rank=32, contiguous=True, dtype=torch.float32):
+    """Arguments of expanded_latent_attention; queries that are not contiguous are columns of a wider projection."""
+    q = torch.randn(num_new, heads * (nope + rope) + 8).to(dtype)[:, : heads * (nope + rope)].unflatten(-1, (heads, -1))
+    kv_up = torch.randn(heads * (nope + value), rank).to(dtype) / rank**0.5
+    return (q.contiguous() if contiguous else q, torch.randn(num_rows, rank + rope).to(dtype), kv_up), {"scale": (nope + rope) ** -0.5}
+
+
 def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
     """Arguments of batched_latent_attention; the cache is a window of longer rows, with large values behind each length."""
     q_latent, q_rope = torch.randn(len(lengths), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
@@ -178,6 +185,14 @@ CASES = {
         "values wider than queries": partial(packed, [6, 7], width=12, value_width=40),
         "views of a fused projection": partial(packed, [8, 11], contiguous=False),
         "lengths that the host knows": partial(packed, [9, 0, 4, 12], known=True),
+    },
+    "expanded_latent_attention": {
+        "one token": partial(continued, 1, 9),
+        "a chunk": partial(continued, 7, 40),
+        "more new tokens than kept ones": partial(continued, 33, 40),
+        "every token new": partial(continued, 9, 9),
+        "columns of a wider projection": partial(continued, 4, 12, contiguous=False),
+        "the official widths": partial(continued, 3, 20, heads=16, nope=128, rope=64, value=128, rank=512),
     },
     "latent_attention": {
         "the first token": partial(cached, 1, 1),

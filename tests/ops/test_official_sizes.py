@@ -61,6 +61,14 @@ def test_varlen_attention(lengths, causal, widths, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("new", "rows"), [(130, 3000), (1600, 1601), (2048, 6144), (1700, 9000), (3000, 24_100)])
+def test_expanded_latent_attention(new, rows, kind):
+    call = random(new, H, N + R, kind=kind), random(rows, L + R, kind=kind), random(2 * H * N, L, kind=kind, std=L**-0.5)
+    expected = attention.expanded_latent_attention_reference(*call, scale=SCALE)
+    assert_near(operations(kind).expanded_latent_attention(*call, scale=SCALE), expected, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("new", NEW_TOKENS.values(), ids=NEW_TOKENS)
 def test_paged_attention(new, kind):
     lengths = [20_011, 1, 1024, 65]

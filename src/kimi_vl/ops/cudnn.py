@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch.backends.cuda import SDPAParams, can_use_cudnn_attention
 
-from kimi_vl.ops.attention import varlen_attention_flash
+from kimi_vl.ops.attention import boundaries_on, expand_latents, expanded_latent_attention_flash, varlen_attention_flash
 
 # Shorter sequences are better packed into one kernel than each launched by itself: one of 1,024 takes both about 0.1 ms.
 CUDNN_TOKENS = 1536
 LONG_TOKENS = 65_536
+GRAIN = 1024
+PIECES = (16_384, 4096, GRAIN)  # of kept rows: 120,000 are 7 + 1 + 1 of them and 192 more
 
 
 def has_cudnn_attention(device: torch.device, dtype: torch.dtype) -> bool:
@@ -89,6 +90,52 @@ def _equal_sequences(
     return out_NSHV[:, :length].flatten(0, 1)
 
 
+def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, *, scale: float) -> torch.Tensor:
+    """`expanded_latent_attention` in pieces, of which few shapes occur; short chunks by the flash kernel. Contract of the reference.
+
+    The kept rows up to a multiple of `GRAIN` are attended piece by piece, without a mask. What is left of them and the new rows are one
+    causal square: queries of nobody stand before the first new one, and rows of nobody behind the last. The outputs are joined by their
+    masses. Keys and values exist for one piece at a time.
+    """
+    (num_new, num_heads, width), num_rows = q_THQ.shape, rows_SZ.shape[0]
+    value_width = kv_up_XL.shape[0] // num_heads - (width - (rows_SZ.shape[1] - kv_up_XL.shape[1]))
+    if num_new < CUDNN_TOKENS or not takes_widths(width, value_width):
+        return expanded_latent_attention_flash(q_THQ, rows_SZ, kv_up_XL, scale=scale)
+    odd = (num_rows - num_new) % GRAIN
+    whole = num_rows - num_new - odd
+    square, count = _rounded(odd + num_new), _rounded(num_new)
+    new = slice(odd, odd + num_new)
+    q_YHQ = F.pad(q_THQ, (0, 0, 0, 0, odd, max(square, odd + count) - odd - num_new))
+
+    def part(rows: torch.Tensor, queries: slice, *, causal: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        k_NSHQ, v_NSHV = (x[None] for x in expand_latents(rows, kv_up_XL, num_heads, width))
+        out_NSHV, log_mass = attend(q_YHQ[None, queries], k_NSHQ, v_NSHV, causal=causal, scale=scale, with_mass=True)
+        return out_NSHV[0], log_mass[0]
+
+    out_YHV, log_mass_YH1 = part(F.pad(rows_SZ[whole:], (0, 0, 0, square - odd - num_new)), slice(square), causal=True)
+    if not whole:
+        return out_YHV[new]
+    out_THV, log_mass_TH1 = out_YHV[new].float(), log_mass_YH1[new]
+    for start, stop in itertools.pairwise(_pieces(whole)):
+        piece_YHV, its_mass_YH1 = part(rows_SZ[start:stop], slice(odd, odd + count), causal=False)
+        its_mass_TH1 = its_mass_YH1[:num_new]
+        out_THV.lerp_(piece_YHV[:num_new].float(), torch.sigmoid(its_mass_TH1 - log_mass_TH1))
+        log_mass_TH1 = torch.logaddexp(log_mass_TH1, its_mass_TH1)
+    return out_THV.to(q_THQ.dtype)
+
+
+def _rounded(length: int) -> int:
+    return -(-length // GRAIN) * GRAIN
+
+
+def _pieces(length: int) -> list[int]:
+    """The boundaries of pieces that a multiple of `GRAIN` is cut into, the largest first."""
+    boundaries = [0]
+    for size in PIECES:
+        boundaries += range(boundaries[-1] + size, length + 1, size)
+    return boundaries
+
+
 def attend(
     q_NSHQ: torch.Tensor, k_NSHQ: torch.Tensor, v_NSHV: torch.Tensor, *, causal: bool, scale: float, with_mass: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -97,15 +144,9 @@ def attend(
     q_NHSQ, k_NHSQ, v_NHSV = (x.transpose(1, 2) for x in (q_NSHQ, k_NSHQ, v_NSHV))
     operator = torch.ops.aten._scaled_dot_product_cudnn_attention
     out_NHSV, log_mass, *_ = operator(q_NHSQ, k_NHSQ, v_NHSV, None, with_mass, 0.0, causal, False, scale=scale)
-    return out_NHSV.transpose(1, 2), log_mass.transpose(1, 2) if with_mass else log_mass
+    return out_NHSV.transpose(1, 2), log_mass.view(*q_NHSQ.shape[:3], 1).transpose(1, 2) if with_mass else log_mass
 
 
 def takes_widths(width: int, value_width: int) -> bool:
     """Of queries and values, by cuDNN on an H100; others the flash kernel pads."""
     return width % 8 == 0 and value_width % 8 == 0 and (max(width, value_width) <= 128 or (width, value_width) == (192, 128))
-
-
-@lru_cache(maxsize=64)  # every layer of a step asks
-def boundaries_on(device: torch.device, lengths: tuple[int, ...]) -> torch.Tensor:
-    """The boundaries of packed sequences, int32 on a device, which must not be written to."""
-    return torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32, device=device)

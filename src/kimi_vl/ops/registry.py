@@ -28,6 +28,7 @@ class Operations:
     latent_rows: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     write_latent: Callable[..., torch.Tensor]
     varlen_attention: Callable[..., torch.Tensor]
+    expanded_latent_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
     batched_latent_attention: Callable[..., torch.Tensor]
     paged_latent_attention: Callable[..., torch.Tensor]
@@ -113,6 +114,10 @@ IMPLEMENTATIONS = (
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
+    Implementation("expanded_latent_attention", "cudnn", cudnn.expanded_latent_attention_cudnn, _cudnn),
+    Implementation("expanded_latent_attention", "flash", attention.expanded_latent_attention_flash, _flash),
+    Implementation("expanded_latent_attention", "sdpa", attention.expanded_latent_attention_sdpa, _anywhere),
+    Implementation("expanded_latent_attention", "reference", attention.expanded_latent_attention_reference, _anywhere),
     Implementation("latent_attention", "reference", attention.latent_attention_reference, _anywhere),
     Implementation("batched_latent_attention", "triton", batched_latent_attention.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),
