@@ -20,12 +20,21 @@ def plain_attend(q, k, v, *, causal, scale, with_mass=False):
     return torch.einsum("nsht,nthv->nshv", scores.softmax(-1), v), scores.logsumexp(-1, keepdim=True)
 
 
+class Shapes(list):
+    """(causal, sequences and queries, keys) of every call, and what cuDNN tells plans apart by."""
+
+    def __init__(self):
+        super().__init__()
+        self.plans = set()
+
+
 @pytest.fixture
 def shapes(monkeypatch):
     """Plain attention for both kernels, small limits, and the shapes that cuDNN would have to plan for."""
-    seen = []
+    seen = Shapes()
 
     def attend(q, k, v, **options):
+        seen.plans.add((options["causal"], *((x.shape, x.stride()) for x in (q, k, v))))
         seen.append((options["causal"], tuple(q.shape[:2]), k.shape[1]))
         return plain_attend(q, k, v, **options)
 
@@ -35,6 +44,7 @@ def shapes(monkeypatch):
     monkeypatch.setattr(cudnn, "CUDNN_TOKENS", 10)
     monkeypatch.setattr(cudnn, "GRAIN", 4)
     monkeypatch.setattr(cudnn, "PIECES", (64, 16, 4))
+    monkeypatch.setattr(cudnn, "FLASH_ROWS", 60)
     monkeypatch.setattr(cudnn, "padded_length", lambda length: -(-length // 8) * 8)
     return seen
 
@@ -94,11 +104,25 @@ def test_pieces_of_very_different_masses_are_joined(shapes, loud):
     assert_near(found, formulas.expanded_latent_attention(q, rows, kv_up, **options), tolerances.OPERATION_RELATIVE["float32"])
 
 
-def test_a_short_chunk_goes_to_flash(shapes):
-    call, options = continued(9, 50, value=16)
+@pytest.mark.parametrize("num_rows", [50, 61])
+def test_a_short_chunk_goes_to_flash_if_its_keys_are_not_too_many_to_hold(shapes, num_rows):
+    call, options = continued(9, num_rows, value=16)
     found = cudnn.expanded_latent_attention_cudnn(*call, **options)
     assert_near(found, formulas.expanded_latent_attention(*call, **options), tolerances.OPERATION_RELATIVE["float32"])
-    assert not shapes
+    assert bool(shapes) == (num_rows > 60)
+
+
+def test_plans_of_one_prompt_serve_another(shapes):
+    """Whatever is kept: 12 new tokens are squares of 12 or 16 tokens, and three kinds of pieces. Alone: lengths in steps of 8."""
+    for num_kept in range(1, 180):
+        call, options = continued(12, num_kept + 12, value=16)
+        cudnn.expanded_latent_attention_cudnn(*call, **options)
+    assert len(shapes.plans) == 2 + 3
+    shapes.plans.clear()
+    for length in range(17, 33):
+        (*args, longest), options = packed([length, 3], width=24, value_width=16)
+        cudnn.varlen_attention_cudnn(*args, longest, **options, lengths=[length, 3])
+    assert len(shapes.plans) == 2
 
 
 def test_padding_is_little_and_leaves_few_shapes():

@@ -21,8 +21,9 @@ from kimi_vl.model.cache import Continued, PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
 
 # From so many new tokens behind kept ones on, keys and values of every kept row are worth expanding: that costs 4.2 MFLOP a row and layer,
-# and saves 25 kFLOP of the remaining 35 for every new token and row, which run at more than twice the rate.
-EXPANDED_TOKENS = 128
+# and saves 25 kFLOP of the remaining 35 for every new token and row, which run at more than twice the rate. With fewer, attention has only
+# 16 heads x 1 tile of 128 tokens for the 132 processors of an H100; the absorbed form shares a sequence's rows out over all of them.
+EXPANDED_TOKENS = 256
 FRESH, CONTINUED, ABSORBED = range(3)
 Normalise = Callable[[torch.Tensor], torch.Tensor]  # of uint8 patches, on their device
 

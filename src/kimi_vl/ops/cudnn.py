@@ -23,6 +23,7 @@ CUDNN_TOKENS = 1536
 LONG_TOKENS = 65_536
 GRAIN = 1024
 PIECES = (16_384, 4096, GRAIN)  # of kept rows: 120,000 are 7 + 1 + 1 of them and 192 more
+FLASH_ROWS = 32_768  # kept and new ones, whose keys and values are 0.7 GB, and padded for the flash kernel 1.1
 
 
 def has_cudnn_attention(device: torch.device, dtype: torch.dtype) -> bool:
@@ -91,7 +92,9 @@ def _equal_sequences(
 
 
 def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, *, scale: float) -> torch.Tensor:
-    """`expanded_latent_attention` in pieces, of which few shapes occur; short chunks by the flash kernel. Contract of the reference.
+    """`expanded_latent_attention` in pieces, of which few shapes occur. Contract of the reference.
+
+    A short chunk behind not too many rows goes to the flash kernel, which has no plans to build: 120 ms at its first occurrence.
 
     The kept rows up to a multiple of `GRAIN` are attended piece by piece, without a mask. What is left of them and the new rows are one
     causal square: queries of nobody stand before the first new one, and rows of nobody behind the last. The outputs are joined by their
@@ -99,20 +102,22 @@ def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, 
     """
     (num_new, num_heads, width), num_rows = q_THQ.shape, rows_SZ.shape[0]
     value_width = kv_up_XL.shape[0] // num_heads - (width - (rows_SZ.shape[1] - kv_up_XL.shape[1]))
-    if num_new < CUDNN_TOKENS or not takes_widths(width, value_width):
+    is_small = num_new < CUDNN_TOKENS and num_rows <= FLASH_ROWS
+    if is_small or not takes_widths(width, value_width):
         return expanded_latent_attention_flash(q_THQ, rows_SZ, kv_up_XL, scale=scale)
     odd = (num_rows - num_new) % GRAIN
     whole = num_rows - num_new - odd
     square, count = _rounded(odd + num_new), _rounded(num_new)
     new = slice(odd, odd + num_new)
-    q_YHQ = F.pad(q_THQ, (0, 0, 0, 0, odd, max(square, odd + count) - odd - num_new))
+    q_YHQ = _padded(q_THQ, odd, max(square, odd + count) - odd - num_new)
 
     def part(rows: torch.Tensor, queries: slice, *, causal: bool) -> tuple[torch.Tensor, torch.Tensor]:
         k_NSHQ, v_NSHV = (x[None] for x in expand_latents(rows, kv_up_XL, num_heads, width))
-        out_NSHV, log_mass = attend(q_YHQ[None, queries], k_NSHQ, v_NSHV, causal=causal, scale=scale, with_mass=True)
+        # A slice first, then a batch of it: plans are told apart by strides too, that of the only sequence among them.
+        out_NSHV, log_mass = attend(q_YHQ[queries][None], k_NSHQ, v_NSHV, causal=causal, scale=scale, with_mass=True)
         return out_NSHV[0], log_mass[0]
 
-    out_YHV, log_mass_YH1 = part(F.pad(rows_SZ[whole:], (0, 0, 0, square - odd - num_new)), slice(square), causal=True)
+    out_YHV, log_mass_YH1 = part(_padded(rows_SZ[whole:], 0, square - odd - num_new), slice(square), causal=True)
     if not whole:
         return out_YHV[new]
     out_THV, log_mass_TH1 = out_YHV[new].float(), log_mass_YH1[new]
@@ -122,6 +127,11 @@ def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, 
         out_THV.lerp_(piece_YHV[:num_new].float(), torch.sigmoid(its_mass_TH1 - log_mass_TH1))
         log_mass_TH1 = torch.logaddexp(log_mass_TH1, its_mass_TH1)
     return out_THV.to(q_THQ.dtype)
+
+
+def _padded(x: torch.Tensor, before: int, behind: int) -> torch.Tensor:
+    """With rows of zeros before and behind its own."""
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (before, behind)) if before or behind else x
 
 
 def _rounded(length: int) -> int:
