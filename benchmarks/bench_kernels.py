@@ -26,8 +26,17 @@ from typing import Any
 
 import torch
 
-from kimi_vl.ops import attention, experts, latent, norm, sampling
-from kimi_vl.ops.triton import batched_latent_attention, draw_rows, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary, sampling
+from kimi_vl.ops.triton import (
+    batched_latent_attention,
+    draw_rows,
+    latent_rows,
+    paged_latent_attention,
+    rms_norm,
+    rotate_qk,
+    route,
+    routed_experts,
+)
 from kimi_vl.ops.triton.language import triton
 
 BYTES_PER_S, FLOPS_PER_S = 2.9e12, 790e12
@@ -139,10 +148,39 @@ def attention_cuts() -> dict[str, Callable]:
     }
 
 
+def prompt_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """Whole prompts, alone or many, and pictures of one size; as arithmetic counts what the mask leaves."""
+    if not like.is_cuda:
+        return
+    for count, length, causal in [
+        (1, 1024, True),
+        (1, 4096, True),
+        (1, 16384, True),
+        (16, 1024, True),
+        (1, 16384, False),
+        (4, 4096, False),
+    ]:
+        width, value_width = (z.N + z.R, z.N) if causal else (72, 72)
+        q, k = torch.randn(2, count * length, z.H, width, dtype=like.dtype, device=like.device)
+        v = torch.randn(count * length, z.H, 2 * value_width, dtype=like.dtype, device=like.device)[..., value_width:]
+        boundaries = torch.arange(count + 1, dtype=torch.int32, device=like.device) * length
+        options: dict[str, Any] = {"causal": causal, "scale": width**-0.5}
+        flash = partial(attention.varlen_attention_flash, **options)
+        yield Problem(
+            "varlen_attention",
+            {"sequences": count, "tokens": length, "width": width},
+            [(q, k, v, boundaries, length)],
+            {"cudnn": partial(cudnn.varlen_attention_cudnn, **options, lengths=(length,) * count), "flash": flash},
+            flash,
+            2 * (q.nbytes + v.numel() * like.itemsize),
+            flops=2.0 * count * length**2 * z.H * (width + value_width) / (2 if causal else 1),
+        )
+
+
 def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
     """A prompt's next chunk behind kept tokens."""
     scale, width, context = (z.N + z.R) ** -0.5, z.L + z.R, z.contexts[1]
-    for new in sorted({8, min(512, context // 2)}):
+    for new in sorted({8, min(512, context // 2), min(2048, context // 2)}):
         columns = -(-context // z.page)
         query = torch.randn(new, z.H, width, dtype=like.dtype, device=like.device)
         pages = torch.randn(columns, z.page, width, dtype=like.dtype, device=like.device)
@@ -162,6 +200,27 @@ def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Proble
             context * width * like.itemsize,
             flops=2.0 * new * (context - new / 2) * z.H * (width + z.L) if new > 64 else 0.0,
             unrecorded={"reference": partial(attention.paged_latent_attention_reference, scale=scale)},
+        )
+
+
+def continued_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """The same in expanded form, expansion of the kept rows included."""
+    scale, width, context = (z.N + z.R) ** -0.5, z.L + z.R, z.contexts[1]
+    if not like.is_cuda:
+        return
+    for new in (128, 512, 2048, 8192):
+        query = torch.randn(new, z.H, z.N + z.R, dtype=like.dtype, device=like.device)
+        rows = torch.randn(context, width, dtype=like.dtype, device=like.device)
+        kv_up = torch.randn(2 * z.H * z.N, z.L, dtype=like.dtype, device=like.device) / z.L**0.5
+        flash = partial(attention.expanded_latent_attention_flash, scale=scale)
+        yield Problem(
+            "expanded_latent_attention",
+            {"batch": 1, "context": context, "new": new},
+            [(query, rows, kv_up)],
+            {"cudnn": partial(cudnn.expanded_latent_attention_cudnn, scale=scale), "flash": flash},
+            flash,
+            context * width * like.itemsize,
+            flops=2.0 * z.H * (new * (context - new / 2) * (2 * z.N + z.R) + context * z.L * 2 * z.N),
         )
 
 
@@ -215,6 +274,11 @@ def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
     factory: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
     weight_D, weight_L = torch.randn(z.D, **factory), torch.randn(z.L, **factory)
     router, bias = torch.randn(z.E, z.D, device=like.device) / z.D**0.5, torch.randn(z.E, device=like.device) * 0.1
+    for patches in [1024, 16384] if z.D > 64 else [9]:
+        angles = torch.rand(patches, 36, device=like.device) * 100
+        call: tuple = (torch.randn(patches, 3, 16, 72, **factory), angles.cos(), angles.sin())
+        ways: dict[str, Callable] = {"triton": rotate_qk.rotate_qk_triton, "reference": rotary.rotate_qk}
+        yield Problem("rotate_qk", {"patches": patches}, [call], ways, rotary.rotate_qk, 4 * patches * 16 * 72 * like.itemsize)
     routing: dict[str, Any] = {"top_k": z.K, "renormalise": True, "scaling_factor": 2.446}
     for tokens in z.batches:
         x, update = torch.randn(2, tokens, z.D, **factory).unbind(0)
@@ -223,7 +287,7 @@ def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
         ways = {"triton": rms_norm.rms_norm_triton, "reference": norm.rms_norm}
         yield problem("rms_norm", calls=[(x, weight_D, 1e-5)], ways=ways, reference=norm.rms_norm, num_bytes=2 * rows * row_bytes)
         ways = {"triton": rms_norm.add_rms_norm_triton, "reference": norm.add_rms_norm}
-        call: tuple = (x, update, weight_D, 1e-5)
+        call = (x, update, weight_D, 1e-5)
         yield problem("add_rms_norm", calls=[call], ways=ways, reference=norm.add_rms_norm, num_bytes=4 * rows * row_bytes)
         ways = {"triton": partial(route.route_triton, **routing), "reference": partial(experts.route, **routing)}
         num_bytes = router.nbytes + rows * row_bytes
@@ -348,7 +412,9 @@ def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pro
     yield from small_problems(sizes, like)
     yield from draw_problems(sizes, like)
     yield from expert_problems(sizes, like, sweep)
+    yield from prompt_problems(sizes, like)
     yield from chunk_problems(sizes, like, sweep)
+    yield from continued_problems(sizes, like)
     yield from attention_problems(sizes, like, sweep)
 
 

@@ -14,9 +14,10 @@ pytestmark = pytest.mark.gpu
 RECEIPT = Path(__file__).parents[1] / "examples" / "receipt.png"
 
 
-def test_half_precision_on_a_gpu_chooses_the_flash_kernel():
+def test_half_precision_on_a_gpu_chooses_cudnn_where_it_takes_the_decoders_heads_and_flash_elsewhere():
     chosen = {v.operation: v.name for v in explain(torch.device("cuda"), torch.bfloat16) if v.chosen}
-    assert chosen["varlen_attention"] == "flash"
+    is_able = torch.cuda.get_device_capability()[0] in (9, 10) and torch.backends.cudnn.version() >= 91100
+    assert chosen["varlen_attention"] == ("cudnn" if is_able else "flash")
 
 
 def test_fp32_on_a_gpu_equals_the_cpu():

@@ -31,14 +31,19 @@ def new_engine(model, kind, **changed):
     """An engine that draws on the host, one that is invariant, or one whose answers are written in rows."""
     options = dict(KINDS[kind])
     feature_tokens, rows = changed.pop("feature_tokens", 1000), options.pop("rows", False)
-    return Engine(model, limits(**changed, **options), rows=rows, feature_tokens=feature_tokens)
+    expanded_tokens = changed.pop("expanded_tokens", 128)
+    engine = Engine(model, limits(**changed, **options), rows=rows, feature_tokens=feature_tokens)
+    engine.runner.expanded_tokens = expanded_tokens
+    return engine
 
 
 @pytest.mark.parametrize("num_pages", [18, 24, 64])
 @pytest.mark.parametrize("step_tokens", [8, 40, 400])
+@pytest.mark.parametrize("expanded_tokens", [2, 13, 128])
 @pytest.mark.parametrize("kind", KINDS)
-def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_pages, step_tokens, kind):
-    engine = new_engine(model, kind, num_pages=num_pages, step_tokens=step_tokens)
+def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_pages, step_tokens, expanded_tokens, kind):
+    """Chunks behind kept tokens in expanded form from 2 tokens on, in both forms, and none."""
+    engine = new_engine(model, kind, num_pages=num_pages, step_tokens=step_tokens, expanded_tokens=expanded_tokens)
     requests = [submit(engine, prompt)[0] for prompt in prompts]
     given = run(engine)
     assert [answer(request) for request in requests] == expected
@@ -47,9 +52,10 @@ def test_answers_equal_those_given_one_by_one(model, prompts, expected, num_page
     assert engine.scheduler.num_preempted == 0 or num_pages < 64
 
 
+@pytest.mark.parametrize("expanded_tokens", [2, 128])
 @pytest.mark.parametrize("kind", KINDS)
-def test_preempted_requests_go_on_as_if_nothing_had_been(model, prompts, expected, kind):
-    engine = new_engine(model, kind, num_pages=18, step_tokens=16, shares_prefixes=False)
+def test_preempted_requests_go_on_as_if_nothing_had_been(model, prompts, expected, kind, expanded_tokens):
+    engine = new_engine(model, kind, num_pages=18, step_tokens=16, shares_prefixes=False, expanded_tokens=expanded_tokens)
     requests = [submit(engine, prompt, priority=-k)[0] for k, prompt in enumerate(prompts)]
     for _ in range(3):
         engine.step()
@@ -70,6 +76,7 @@ def test_answers_stand_in_random_traffic(model, prompts, expected, seed, kind):
         num_pages=rng.randint(18, 40),
         max_running=rng.randint(1, 8),
         step_tokens=8 * rng.randint(1, 12),
+        expanded_tokens=rng.choice((2, 5, 20, 128)),
         feature_tokens=rng.choice((0, 20, 1000)),
     )
     requests = []
@@ -102,14 +109,18 @@ def logits_of(engine, prompt, company=()):
     return torch.stack(seen)
 
 
-def test_an_invariant_engine_computes_the_same_bits_alone_in_a_crowd_after_a_prefix_and_after_preemption(model, prompts):
-    alone = logits_of(Engine(model, limits(step_tokens=16, invariant=True)), prompts[2])
-    crowded = Engine(model, limits(step_tokens=16, invariant=True))
+@pytest.mark.parametrize("expanded_tokens", [2, 128])
+def test_an_invariant_engine_computes_the_same_bits_alone_in_a_crowd_after_a_prefix_and_after_preemption(model, prompts, expanded_tokens):
+    def invariant(**changed):
+        return new_engine(model, "invariant", expanded_tokens=expanded_tokens, step_tokens=16, **changed)
+
+    alone = logits_of(invariant(), prompts[2])
+    crowded = invariant()
     assert torch.equal(logits_of(crowded, prompts[2], company=prompts), alone)
     assert torch.equal(logits_of(crowded, prompts[2]), alone)  # its beginning is in the pages now
-    narrow = Engine(model, limits(num_pages=19, step_tokens=16, invariant=True))
+    narrow = invariant(num_pages=19)
     assert torch.equal(logits_of(narrow, prompts[2], company=prompts[1:2]), alone)
-    preempted = Engine(model, limits(num_pages=19, step_tokens=16, invariant=True, shares_prefixes=False))
+    preempted = invariant(num_pages=19, shares_prefixes=False)
     submit(preempted, prompts[2], params=SamplingParams(max_tokens=60))
     assert torch.equal(logits_of(preempted, prompts[2]), alone)
 

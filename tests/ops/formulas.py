@@ -22,6 +22,10 @@ def rotated(x, cos, sin):
     return torch.view_as_real(turned).flatten(-2)
 
 
+def rotate_qk(qkv, cos, sin):
+    return rotated(qkv[:, 0], cos, sin), rotated(qkv[:, 1], cos, sin)
+
+
 def latent_rows(q_rope, projected, weight, eps, cos, sin):
     latent, key = projected.tensor_split([weight.shape[0]], dim=-1)
     return rotated(q_rope, cos, sin), torch.cat((rms_norm(latent, weight, eps), rotated(key[:, None], cos, sin)[:, 0]), dim=-1)
@@ -47,7 +51,7 @@ def route(x, weight, bias, top_k, *, renormalise, scaling_factor):
     return weights * scaling_factor
 
 
-def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale):
+def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale, lengths=None):
     q, k, v = q.double(), k.double(), v.double()
     out = torch.zeros_like(v)
     for start, stop in itertools.pairwise(cu_seqlens.tolist()):
@@ -55,6 +59,20 @@ def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale):
             last = token + 1 if causal else stop
             scores = torch.einsum("hd,shd->hs", q[token], k[start:last]) * scale
             out[token] = torch.einsum("hs,shv->hv", scores.softmax(-1), v[start:last])
+    return out
+
+
+def expanded_latent_attention(q, rows, kv_up, *, scale):
+    q, latents, kv_up = q.double(), rows[:, : kv_up.shape[1]].double(), kv_up.double()
+    keys = rows[:, kv_up.shape[1] :].double()
+    num_new, heads, width = q.shape
+    maps = kv_up.view(heads, -1, kv_up.shape[1])
+    nope = width - keys.shape[1]
+    out = torch.zeros(num_new, heads, maps.shape[1] - nope, dtype=torch.float64, device=q.device)
+    for token, head in itertools.product(range(num_new), range(heads)):
+        last = len(rows) - num_new + token + 1
+        scores = latents[:last] @ (maps[head, :nope].T @ q[token, head, :nope]) + keys[:last] @ q[token, head, nope:]
+        out[token, head] = maps[head, nope:] @ ((scores * scale).softmax(-1) @ latents[:last])
     return out
 
 

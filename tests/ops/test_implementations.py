@@ -21,14 +21,14 @@ DTYPES = (torch.float32, torch.bfloat16)
 INTERPRETED = (torch.float32, torch.float16)
 
 
-def packed(lengths, *, heads=3, width=24, value_width=20, causal=True, contiguous=True, dtype=torch.float32):
-    """Arguments of varlen_attention; when not contiguous, q, k and v are views of one fused projection."""
+def packed(lengths, *, heads=3, width=24, value_width=20, causal=True, contiguous=True, known=False, dtype=torch.float32):
+    """Arguments of varlen_attention; when not contiguous, q, k and v are views of one fused projection; `known` if the host has lengths."""
     fused = torch.randn(sum(lengths), heads, 2 * width + value_width).to(dtype)
     q, k, v = fused.split([width, width, value_width], dim=-1)
     if contiguous:
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
     cu_seqlens = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32)
-    return (q, k, v, cu_seqlens, max(lengths)), {"causal": causal, "scale": width**-0.5}
+    return (q, k, v, cu_seqlens, max(lengths)), {"causal": causal, "scale": width**-0.5} | ({"lengths": lengths} if known else {})
 
 
 def cached(num_new, num_cached, *, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
@@ -38,6 +38,13 @@ def cached(num_new, num_cached, *, heads=3, rank=32, rope=16, contiguous=True, d
         q_latent, q_rope = q_latent.contiguous(), q_rope.contiguous()
     rows = torch.randn(num_cached + 5, rank + rope).to(dtype)[:num_cached]
     return (q_latent, q_rope, rows), {"scale": (rank + rope) ** -0.5}
+
+
+def continued(num_new, num_rows, *, heads=3, nope=16, rope=8, value=12, rank=32, contiguous=True, dtype=torch.float32):
+    """Arguments of expanded_latent_attention; queries that are not contiguous are columns of a wider projection."""
+    q = torch.randn(num_new, heads * (nope + rope) + 8).to(dtype)[:, : heads * (nope + rope)].unflatten(-1, (heads, -1))
+    kv_up = torch.randn(heads * (nope + value), rank).to(dtype) / rank**0.5
+    return (q.contiguous() if contiguous else q, torch.randn(num_rows, rank + rope).to(dtype), kv_up), {"scale": (nope + rope) ** -0.5}
 
 
 def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
@@ -97,6 +104,13 @@ def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, dtype=torch.float32)
     angles = torch.randn(tokens, rope // 2) * 9
     rows = torch.randn(tokens, rank + rope).to(dtype)
     return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), {}
+
+
+def fused(patches, *, heads=3, width=24, contiguous=True, dtype=torch.float32):
+    """Arguments of rotate_qk; when not contiguous, the projection is the middle of a wider one."""
+    qkv = torch.randn(patches, 5, heads, width).to(dtype)[:, 1:4]
+    angles = torch.randn(patches, width // 2) * 9
+    return (qkv.contiguous() if contiguous else qkv, angles.cos(), angles.sin()), {}
 
 
 def written(slots, *, num_pages=4, page_size=4, rank=32, rope=16, dtype=torch.float32, **sizes):
@@ -167,6 +181,14 @@ CASES = {
         "the official width": partial(normed, 3, 2048, added=True),
         "no token at all": partial(normed, 0, 16, added=True),
     },
+    "rotate_qk": {
+        "one patch": partial(fused, 1),
+        "more patches than a tile": partial(fused, 29),
+        "columns of a wider projection": partial(fused, 9, contiguous=False),
+        "nano's sizes": partial(fused, 4, heads=5, width=64),
+        "the official sizes": partial(fused, 10, heads=16, width=72),
+        "no patch at all": partial(fused, 0),
+    },
     "latent_rows": {
         "one token": partial(projected, 1),
         "many tokens": partial(projected, 23),
@@ -201,6 +223,15 @@ CASES = {
         "heads of 192 and values of 128 as in the decoder": partial(packed, [21, 3], width=192, value_width=128),
         "values wider than queries": partial(packed, [6, 7], width=12, value_width=40),
         "views of a fused projection": partial(packed, [8, 11], contiguous=False),
+        "lengths that the host knows": partial(packed, [9, 0, 4, 12], known=True),
+    },
+    "expanded_latent_attention": {
+        "one token": partial(continued, 1, 9),
+        "a chunk": partial(continued, 7, 40),
+        "more new tokens than kept ones": partial(continued, 33, 40),
+        "every token new": partial(continued, 9, 9),
+        "columns of a wider projection": partial(continued, 4, 12, contiguous=False),
+        "the official widths": partial(continued, 3, 20, heads=16, nope=128, rope=64, value=128, rank=512),
     },
     "latent_attention": {
         "the first token": partial(cached, 1, 1),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from kimi_vl.ops import attention, experts, latent, norm, sampling, select
+from kimi_vl.ops import attention, experts, latent, norm, rotary, sampling, select
 from kimi_vl.ops.registry import explain
 from tests.ops.test_implementations import assert_drawn, assert_near, limit, spread
 
@@ -37,6 +37,35 @@ def pages_of(lengths, kind):
 
 def queries(num_tokens, kind):
     return random(num_tokens, H, L + R, kind=kind).split([L, R], dim=-1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("lengths", "causal", "widths"),
+    [
+        ([4096], True, (N + R, N)),
+        ([700, 2048, 2048, 40, 3001, 1537], True, (N + R, N)),
+        ([3000, 1000, 2500, 2500], False, (72, 72)),
+    ],
+    ids=["prompt", "prompts", "pictures"],
+)
+def test_varlen_attention(lengths, causal, widths, kind):
+    """Values are a view of a projection, as in the model."""
+    q, k = random(2, sum(lengths), H, widths[0], kind=kind)
+    v = random(sum(lengths), H, 2 * widths[1], kind=kind)[..., widths[1] :]
+    boundaries = torch.tensor([0, *torch.tensor(lengths).cumsum(0).tolist()], dtype=torch.int32, device="cuda")
+    call, options = (q, k, v, boundaries, max(lengths)), {"causal": causal, "scale": widths[0] ** -0.5}
+    expected = attention.varlen_attention_reference(*call, **options)
+    assert_near(operations(kind).varlen_attention(*call, **options, lengths=lengths), expected, limit(kind))
+    assert_near(operations(kind).varlen_attention(*call, **options), expected, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("new", "rows"), [(130, 3000), (1600, 1601), (2048, 6144), (1700, 9000), (3000, 24_100)])
+def test_expanded_latent_attention(new, rows, kind):
+    call = random(new, H, N + R, kind=kind), random(rows, L + R, kind=kind), random(2 * H * N, L, kind=kind, std=L**-0.5)
+    expected = attention.expanded_latent_attention_reference(*call, scale=SCALE)
+    assert_near(operations(kind).expanded_latent_attention(*call, scale=SCALE), expected, limit(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -184,11 +213,21 @@ def test_drawn_rows_from_a_graph(rows, filters):
         assert torch.equal(found, first), "the same twice"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("patches", [1, 4096, 16_390])
+def test_rotated_queries_and_keys_of_the_tower(patches, kind):
+    angles = torch.rand(patches, 36, device="cuda") * 100
+    call = random(patches, 3, 16, 72, kind=kind), angles.cos(), angles.sin()
+    for found, expected in zip(operations(kind).rotate_qk(*call), rotary.rotate_qk(*call), strict=True):
+        assert_near(found, expected, limit(kind))
+
+
 def test_half_precision_on_a_gpu_chooses_the_kernels():
     chosen = {v.operation: v.name for v in explain(torch.device("cuda"), torch.bfloat16) if v.chosen}
     for operation in (
         "rms_norm",
         "add_rms_norm",
+        "rotate_qk",
         "latent_rows",
         "write_latent",
         "paged_latent_attention",

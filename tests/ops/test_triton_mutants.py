@@ -56,6 +56,10 @@ MUTANTS = (
         "tl.load(update + t * D + d, mask=d < 0",
         "rms_norm",
     ),
+    Mutant("turned the other way", "rotate_qk", "even * sine + odd * cosine", "odd * cosine - even * sine"),
+    Mutant("angles of another pair", "rotate_qk", "+ pair % A,", "+ (pair * 0 + 1) % A,"),
+    Mutant("angles of the tile's first patch", "rotate_qk", "first * A + pair // (HQ // 2) * A", "first * A"),
+    Mutant("queries for keys", "rotate_qk", "tl.program_id(2) * stride_qkv", "tl.program_id(2) * 0"),
     Mutant("turned the other way", "latent_rows", "(even_HP * sin_P).to(dtype)", "(-even_HP * sin_P).to(dtype)"),
     Mutant("padding written", "write_latent", "slot = tl.load(slots + t)", "slot = tl.maximum(tl.load(slots + t), 0)", "latent_rows"),
     Mutant(

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from kimi_vl.model import KimiVLForConditionalGeneration, experts, vision
 from kimi_vl.model.layers import RMSNorm
-from kimi_vl.ops import latent
+from kimi_vl.ops import latent, rotary
 from tests.parity import checks
 
 Mutation = Callable[..., None]  # (monkeypatch, model)
@@ -50,7 +50,7 @@ def vision_angles(*, first="column", interleaved=True) -> Mutation:
 
 
 def vision_rotate_half(monkeypatch, model):
-    monkeypatch.setattr(vision, "rotate_pairs", rotate_half)
+    monkeypatch.setattr(rotary, "rotate_pairs", rotate_half)  # the decoder has its own name for it, in `latent`
 
 
 def text_rotate_half(*, deinterleave=True) -> Mutation:
@@ -194,13 +194,17 @@ def keys_then_values(monkeypatch, model):
 
 def no_causal_mask(monkeypatch, model):
     expanded = model.ops.varlen_attention
-    object.__setattr__(model.ops, "varlen_attention", lambda *args, causal, scale: expanded(*args, causal=False, scale=scale))
+    object.__setattr__(model.ops, "varlen_attention", lambda *args, causal, **options: expanded(*args, causal=False, **options))
 
 
 def features_reversed(monkeypatch, model):
     """The second image's features written over the first image's placeholders."""
     embed = type(model).embed
-    monkeypatch.setattr(type(model), "embed", lambda self, ids, features: embed(self, ids, None if features is None else features.flip(0)))
+
+    def flipped(self, ids, features, *places):
+        return embed(self, ids, None if features is None else features.flip(0), *places)
+
+    monkeypatch.setattr(type(model), "embed", flipped)
 
 
 FEATURES, LOGITS = checks.check_golden_features, checks.check_golden_logits

@@ -13,6 +13,7 @@ from kimi_vl.model.cache import Cache
 from kimi_vl.model.layers import RMSNorm
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import Operations
+from kimi_vl.ops.attention import expand_latents
 
 LATENT_NORM_EPS = 1e-6  # the official class default, whatever rms_norm_eps says (MODEL_SPEC §1.2)
 
@@ -41,7 +42,7 @@ class LatentAttention(nn.Module):
         cache: Cache | None,
     ) -> torch.Tensor:
         """cos and sin are [T, R/2] in x's dtype. With a cache, `tokens` has the boundaries of the sequences that begin here; the tokens
-        behind theirs continue what the cache holds."""
+        behind theirs continue what the cache holds, many of one sequence in expanded form and the others in absorbed form."""
         q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
         norm = self.kv_a_layernorm
@@ -51,27 +52,31 @@ class LatentAttention(nn.Module):
             fresh = cache.write(self.layer, rows_TZ)
         attended = []
         if fresh:
-            attended.append(self.expanded(q_nope_THN[:fresh], q_rope_THR[:fresh], rows_TZ[:fresh], tokens, ops))
-        if cache is not None and fresh < num_tokens:
-            attended.append(self.absorbed(q_nope_THN[fresh:], q_rope_THR[fresh:], cache, ops))
+            attended.append(self.expanded(self.joined(q_THQ[:fresh], q_rope_THR[:fresh]), rows_TZ[:fresh], tokens, ops))
+        done = fresh
+        for num_new, rows_SZ in cache.continued(self.layer) if cache is not None else ():
+            new = slice(done, done + num_new)
+            q_new_THQ = self.joined(q_THQ[new], q_rope_THR[new])
+            attended.append(ops.expanded_latent_attention(q_new_THQ, rows_SZ, self.kv_b_proj.weight, scale=self.scale))
+            done += num_new
+        if cache is not None and done < num_tokens:
+            attended.append(self.absorbed(q_nope_THN[done:], q_rope_THR[done:], cache, ops))
         attended_THV = attended[0] if len(attended) == 1 else torch.cat(attended)
         return self.o_proj(attended_THV.flatten(1))
 
-    def expanded(
-        self,
-        q_nope_THN: torch.Tensor,
-        q_rope_THR: torch.Tensor,
-        rows_TZ: torch.Tensor,
-        tokens: TokenLayout,
-        ops: Operations,
-    ) -> torch.Tensor:
+    def joined(self, q_THQ: torch.Tensor, q_rope_THR: torch.Tensor) -> torch.Tensor:
+        """Projected queries with their rotary part turned. Without gradients it is written into the projection, which is not used again: a
+        third of the traffic, and 0.8 GB less at 131,072 tokens."""
+        if torch.is_grad_enabled():
+            return torch.cat((q_THQ[..., : self.nope], q_rope_THR), dim=-1)
+        q_THQ[..., self.nope :] = q_rope_THR
+        return q_THQ
+
+    def expanded(self, q_THQ: torch.Tensor, rows_TZ: torch.Tensor, tokens: TokenLayout, ops: Operations) -> torch.Tensor:
         """Keys and values of every head materialised: fewest operations when there are as many queries as keys. [T, H, V]."""
-        latent_TL, k_rope_TR = rows_TZ.split([self.rank, self.rope], dim=-1)
-        kv_THW = self.kv_b_proj(latent_TL).unflatten(-1, (self.num_heads, -1))
-        k_nope_THN, v_THV = kv_THW.split([self.nope, self.value], dim=-1)
-        k_rope_THR = k_rope_TR[:, None].expand(-1, self.num_heads, -1)
-        q_THQ, k_THQ = torch.cat((q_nope_THN, q_rope_THR), dim=-1), torch.cat((k_nope_THN, k_rope_THR), dim=-1)
-        return ops.varlen_attention(q_THQ, k_THQ, v_THV.contiguous(), tokens.cu_seqlens, tokens.max_seqlen, causal=True, scale=self.scale)
+        k_THQ, v_THV = expand_latents(rows_TZ, self.kv_b_proj.weight, *q_THQ.shape[1:])
+        options = {"causal": True, "scale": self.scale, "lengths": tokens.lengths}
+        return ops.varlen_attention(q_THQ, k_THQ, v_THV, tokens.cu_seqlens, tokens.max_seqlen, **options)
 
     def absorbed(self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache: Cache, ops: Operations) -> torch.Tensor:
         """The key and value maps folded into query and output, so that only the latents are read. [T, H, V]."""

@@ -6,6 +6,7 @@ sequences that share what they begin with.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,6 +23,9 @@ class Cache(Protocol):
     def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
         """Store the rows of the tokens being computed. Returns how many of them, from the first on, belong to sequences that begin with
         them, so that they have no need of the cache."""
+
+    def continued(self, layer: int) -> Iterable[tuple[int, torch.Tensor]]:
+        """The sequences whose tokens come next and attend in expanded form: how many tokens each, and all its rows [S, Z], theirs last."""
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
         """Attention of the other tokens in absorbed form, over the kept rows and those just written; the attended latents [T, H, L]."""
@@ -51,6 +55,10 @@ class LatentCache:
             raise CapacityError(f"the latent cache holds {self.capacity} tokens and {stop} are needed; start with a larger one")
         self.rows_NSZ[layer, self.length : stop] = rows_TZ
         return 0 if self.length else rows_TZ.shape[0]
+
+    def continued(self, layer: int) -> Iterable[tuple[int, torch.Tensor]]:
+        """None: the plain path is the reference, and computes prompts whole."""
+        return ()
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
         rows_SZ = self.rows_NSZ[layer, : self.length + q_latent_THL.shape[0]]
@@ -103,6 +111,10 @@ class BatchLatentCache:
         self.layers_BSZ[layer][self._every_B, self.lengths_B] = rows_BZ
         return 0
 
+    def continued(self, layer: int) -> Iterable[tuple[int, torch.Tensor]]:
+        """None: every row has one token."""
+        return ()
+
     def attend(self, layer: int, q_latent_BHL: torch.Tensor, q_rope_BHR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
         rows_BSZ = self.layers_BSZ[layer][:, : self.window]
         return ops.batched_latent_attention(q_latent_BHL, q_rope_BHR, rows_BSZ, self.lengths_B + 1, scale=scale)
@@ -113,12 +125,22 @@ class BatchLatentCache:
 
 
 @dataclass(frozen=True)
-class PagedStep:
-    """Where the T tokens of a step stand. The sequences that begin with it come first; the B others attend over their pages.
+class Continued:
+    """A sequence of `length` tokens, the last `num_new` of which are computed now; its pages in order, int64 [J]."""
 
-    slots_T int64 is where each token's row is stored, page x page size + place. page_table_BJ int32 holds the pages of each continued
-    sequence in order (what is behind its length does not count), cu_seqlens int32 [B + 1] the boundaries of their tokens, counted from the
-    first continued one, lengths_B int32 the tokens of each, those of the step included.
+    num_new: int
+    length: int
+    pages_J: torch.Tensor
+
+
+@dataclass(frozen=True)
+class PagedStep:
+    """Where the T tokens of a step stand. The sequences that begin with it come first, then those `continued` by many tokens; the B others
+    attend over their pages.
+
+    slots_T int64 is where each token's row is stored, page x page size + place. page_table_BJ int32 holds the pages of each of the B
+    sequences in order (what is behind its length does not count), cu_seqlens int32 [B + 1] the boundaries of their tokens, counted from the
+    first of these, lengths_B int32 the tokens of each, those of the step included.
     """
 
     slots_T: torch.Tensor
@@ -126,6 +148,7 @@ class PagedStep:
     page_table_BJ: torch.Tensor
     cu_seqlens: torch.Tensor
     lengths_B: torch.Tensor
+    continued: tuple[Continued, ...] = ()
 
 
 class PagedLatentCache:
@@ -152,6 +175,10 @@ class PagedLatentCache:
     def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
         self.layers_GOZ[layer].view(-1, rows_TZ.shape[1]).index_copy_(0, self.step.slots_T, rows_TZ)
         return self.step.num_fresh
+
+    def continued(self, layer: int) -> Iterator[tuple[int, torch.Tensor]]:
+        for one in self.step.continued:
+            yield one.num_new, self.layers_GOZ[layer].index_select(0, one.pages_J).flatten(0, 1)[: one.length]
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
         step = self.step

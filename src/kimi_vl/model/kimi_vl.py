@@ -64,20 +64,24 @@ class KimiVLForConditionalGeneration(nn.Module):
         patches_PC = self.vision_tower(pixel_values.to(self.device), layout, self.ops)
         return self.multi_modal_projector(patches_PC, layout.merge_index_M4)
 
-    def embed(self, input_ids_T: torch.Tensor, features_MD: torch.Tensor | None) -> torch.Tensor:
-        """Token embeddings [T, D] with the image features written over the placeholder tokens, in order.
+    def embed(
+        self, input_ids_T: torch.Tensor, features_MD: torch.Tensor | None, placeholders_M: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Token embeddings [T, D] with the image features written over the placeholder tokens, in order. `placeholders_M` int64 says where
+        these are, if the caller knows; the device is asked otherwise.
 
         Raises: ShapeError unless there are exactly as many placeholders as features.
         """
         embeddings_TD = self.language_model.model.embed_tokens(input_ids_T)
-        placeholders_T = input_ids_T == self.config.media_placeholder_token_id
-        count, features = int(placeholders_T.sum()), 0 if features_MD is None else features_MD.shape[0]  # host sync
+        if placeholders_M is None:
+            placeholders_M = (input_ids_T == self.config.media_placeholder_token_id).nonzero()[:, 0]  # host sync
+        count, features = placeholders_M.shape[0], 0 if features_MD is None else features_MD.shape[0]
         if count != features:
             raise ShapeError(f"the prompt holds {count} image placeholder tokens and the images give {features} features; they must match")
         if features_MD is None or count == 0:
             return embeddings_TD
         embeddings_TD = embeddings_TD.to(features_MD.dtype)
-        return embeddings_TD.index_copy(0, placeholders_T.nonzero()[:, 0], features_MD)
+        return embeddings_TD.index_copy(0, placeholders_M, features_MD)
 
     def forward(
         self, input_ids: torch.Tensor, pixel_values: torch.Tensor | None = None, image_grid_hws: GridHWs | None = None

@@ -5,13 +5,15 @@ Letters: P patches, M merged tokens, C vision width, H heads, Q head width, D de
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from kimi_vl.config import TextConfig, VisionConfig
 from kimi_vl.model.patches import PatchLayout
-from kimi_vl.ops import Operations, rotate_pairs
+from kimi_vl.ops import Operations
 
 ROPE_THETA = 10000.0
 LAYER_NORM_EPS = 1e-5  # torch's default; the checkpoint has no key for it
@@ -67,12 +69,21 @@ class VisionBlock(nn.Module):
         self.mlp = VisionMLP(config, **factory)
 
     def forward(
-        self, x_PC: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cu_seqlens: torch.Tensor, max_seqlen: int, ops: Operations
+        self,
+        x_PC: torch.Tensor,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        cu_seqlens: torch.Tensor,
+        max_seqlen: int,
+        ops: Operations,
+        lengths: Sequence[int] | None = None,
     ) -> torch.Tensor:
         """cos and sin are fp32 [P, Q/2]: the rotation is done in fp32 and cast back (MODEL_SPEC §3, step 3)."""
-        q_PHQ, k_PHQ, v_PHQ = self.wqkv(self.norm0(x_PC)).unflatten(-1, (3, self.num_heads, -1)).unbind(1)
-        q_PHQ, k_PHQ = rotate_pairs(q_PHQ, cos, sin), rotate_pairs(k_PHQ, cos, sin)
-        attended = ops.varlen_attention(q_PHQ, k_PHQ, v_PHQ, cu_seqlens, max_seqlen, causal=False, scale=self.scale)
+        qkv_P3HQ = self.wqkv(self.norm0(x_PC)).unflatten(-1, (3, self.num_heads, -1))
+        q_PHQ, k_PHQ = ops.rotate_qk(qkv_P3HQ, cos, sin)
+        attended = ops.varlen_attention(
+            q_PHQ, k_PHQ, qkv_P3HQ[:, 2], cu_seqlens, max_seqlen, causal=False, scale=self.scale, lengths=lengths
+        )
         x_PC = x_PC + self.wo(attended.flatten(1))
         return x_PC + self.mlp(self.norm1(x_PC))
 
@@ -88,7 +99,7 @@ class VisionEncoder(nn.Module):
         angles = self.rotary_angles(layout)
         cos, sin = angles.cos(), angles.sin()
         for block in self.blocks:
-            x_PC = block(x_PC, cos, sin, layout.cu_seqlens, layout.max_seqlen, ops)
+            x_PC = block(x_PC, cos, sin, layout.cu_seqlens, layout.max_seqlen, ops, layout.lengths)
         return self.final_layernorm(x_PC)
 
     def rotary_angles(self, layout: PatchLayout) -> torch.Tensor:

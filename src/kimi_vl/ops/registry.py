@@ -13,8 +13,17 @@ from typing import Any
 import torch
 
 from kimi_vl.errors import ImplementationUnavailable
-from kimi_vl.ops import attention, experts, latent, norm, sampling
-from kimi_vl.ops.triton import batched_latent_attention, draw_rows, latent_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary, sampling
+from kimi_vl.ops.triton import (
+    batched_latent_attention,
+    draw_rows,
+    latent_rows,
+    paged_latent_attention,
+    rms_norm,
+    rotate_qk,
+    route,
+    routed_experts,
+)
 from kimi_vl.ops.triton.language import triton
 
 
@@ -24,9 +33,11 @@ class Operations:
 
     rms_norm: Callable[..., torch.Tensor]
     add_rms_norm: Callable[..., tuple[torch.Tensor, torch.Tensor]]
+    rotate_qk: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     latent_rows: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     write_latent: Callable[..., torch.Tensor]
     varlen_attention: Callable[..., torch.Tensor]
+    expanded_latent_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
     batched_latent_attention: Callable[..., torch.Tensor]
     paged_latent_attention: Callable[..., torch.Tensor]
@@ -75,6 +86,12 @@ def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
     return None
 
 
+def _cudnn(device: torch.device, dtype: torch.dtype) -> str | None:
+    if (refusal := _flash(device, dtype)) is not None:  # which computes what cuDNN does not
+        return refusal
+    return None if cudnn.has_cudnn_attention(device, dtype) else "needs cuDNN 9.11 or newer, turned on in torch, and an H100 or newer"
+
+
 def _triton(device: torch.device, dtype: torch.dtype) -> str | None:
     if (refusal := _half_on_gpu(device, dtype)) is not None:
         return refusal
@@ -97,13 +114,20 @@ IMPLEMENTATIONS = (
     Implementation("rms_norm", "reference", norm.rms_norm, _anywhere),
     Implementation("add_rms_norm", "triton", rms_norm.add_rms_norm_triton, _triton),
     Implementation("add_rms_norm", "reference", norm.add_rms_norm, _anywhere),
+    Implementation("rotate_qk", "triton", rotate_qk.rotate_qk_triton, _triton),
+    Implementation("rotate_qk", "reference", rotary.rotate_qk, _anywhere),
     Implementation("latent_rows", "triton", latent_rows.latent_rows_triton, _triton),
     Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
     Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
     Implementation("write_latent", "reference", latent.write_latent, _anywhere),
+    Implementation("varlen_attention", "cudnn", cudnn.varlen_attention_cudnn, _cudnn),
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),
     Implementation("varlen_attention", "reference", attention.varlen_attention_reference, _anywhere),
+    Implementation("expanded_latent_attention", "cudnn", cudnn.expanded_latent_attention_cudnn, _cudnn),
+    Implementation("expanded_latent_attention", "flash", attention.expanded_latent_attention_flash, _flash),
+    Implementation("expanded_latent_attention", "sdpa", attention.expanded_latent_attention_sdpa, _anywhere),
+    Implementation("expanded_latent_attention", "reference", attention.expanded_latent_attention_reference, _anywhere),
     Implementation("latent_attention", "reference", attention.latent_attention_reference, _anywhere),
     Implementation("batched_latent_attention", "triton", batched_latent_attention.batched_latent_attention_triton, _triton),
     Implementation("batched_latent_attention", "bmm", attention.batched_latent_attention_bmm, _half_on_gpu),

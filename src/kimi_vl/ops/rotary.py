@@ -20,3 +20,12 @@ def rotate_pairs(x_THR: torch.Tensor, cos_TP: torch.Tensor, sin_TP: torch.Tensor
     even, odd = x_THR.unflatten(-1, (-1, 2)).unbind(-1)
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
     return turned.flatten(-2).to(x_THR.dtype)
+
+
+def rotate_qk(qkv_P3HQ: torch.Tensor, cos_PA: torch.Tensor, sin_PA: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The queries and keys [P, H, Q] of a fused projection, every pair turned by the angle of its token; the values are not looked at.
+
+    cos and sin are fp32 [P, Q/2], the rotation is computed in fp32 and rounded once. The projection stays as it is.
+    """
+    q_PHQ, k_PHQ, _ = qkv_P3HQ.unbind(1)
+    return rotate_pairs(q_PHQ, cos_PA, sin_PA), rotate_pairs(k_PHQ, cos_PA, sin_PA)

@@ -17,10 +17,11 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.patches import PatchLayout
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.cudnn import varlen_attention_cudnn
 from kimi_vl.training.packing import GLYPH_CLASSES, GLYPH_SLOTS, TASKS, Batch, Budget
 
 # What a gradient goes through: on a GPU the automatic choice would be kernels without a backward pass.
-TRAINABLE = dict.fromkeys(("rms_norm", "add_rms_norm", "latent_rows", "route"), "reference") | {"routed_experts": "dense"}
+TRAINABLE = dict.fromkeys(("rms_norm", "add_rms_norm", "latent_rows", "rotate_qk", "route"), "reference") | {"routed_experts": "dense"}
 RESIDUAL_OUTPUTS = ("wo.weight", "fc1.weight", "o_proj.weight", "down_proj.weight", "down_proj")
 
 
@@ -46,6 +47,8 @@ class TrainedNetwork(nn.Module):
         self.model = KimiVLForConditionalGeneration(config, device=device, dtype=dtype)
         self.glyph_head = nn.Linear(config.text_config.hidden_size, GLYPH_SLOTS * GLYPH_CLASSES, device=device, dtype=dtype)
         self.model.choose_implementations(TRAINABLE)
+        if self.model.ops.varlen_attention is varlen_attention_cudnn:  # it wants lengths on the host, and a recorded step has none
+            self.model.choose_implementations(TRAINABLE | {"varlen_attention": "flash"})
         self.budget = budget
         for name, parameter in self.named_parameters():
             if name.endswith("e_score_correction_bias"):

@@ -1,0 +1,162 @@
+"""Attention of prompts and pictures by cuDNN, which on an H100 takes 2.2 ms for 16,384 tokens of a layer where FlashAttention-2 takes 5.4.
+
+It knows single sequences and batches of equal ones, and builds a plan for every shape that it has not met, which takes tens of milliseconds
+at first use (once for each thread). What is here bounds how many shapes there are, and leaves the rest to `varlen_attention_flash`.
+
+Letters: T packed tokens, N sequences of one length, S tokens of a sequence or cached rows, H heads, Q query/key width, V value width,
+L latent rank, X = H x (nope width + V), Z = L + rotary width.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch.backends.cuda import SDPAParams, can_use_cudnn_attention
+
+from kimi_vl.ops.attention import boundaries_on, expand_latents, expanded_latent_attention_flash, varlen_attention_flash
+
+# Shorter sequences are better packed into one kernel than each launched by itself: one of 1,024 takes both about 0.1 ms.
+CUDNN_TOKENS = 1536
+LONG_TOKENS = 65_536
+GRAIN = 1024
+PIECES = (16_384, 4096, GRAIN)  # of kept rows: 120,000 are 7 + 1 + 1 of them and 192 more
+FLASH_ROWS = 32_768  # kept and new ones, whose keys and values are 0.7 GB, and padded for the flash kernel 1.1
+
+
+def has_cudnn_attention(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch may call cuDNN's attention here for heads of 192 with values of 128, which takes an H100 or newer."""
+    if not torch.cuda.is_available():
+        return False
+    with torch.cuda.device(device):
+        q, v = (torch.empty(1, 1, 64, width, dtype=dtype, device=device) for width in (192, 128))
+        return can_use_cudnn_attention(SDPAParams(q, q, v, None, 0.0, True, False))
+
+
+def padded_length(length: int) -> int:
+    """A causal sequence padded at its end is computed alike, so lengths of prompts can be rounded up to some 90 that there are plans for.
+
+    Padding costs a copy, 0.1 ms beside 2.2 at 16,384 tokens. From 65,536 tokens on, the plan's share of a prompt's seconds is less than the
+    copy's, and the copy gigabytes.
+    """
+    if length > LONG_TOKENS:
+        return length
+    step = 256 if length <= 8192 else 1024
+    return -(-length // step) * step
+
+
+def varlen_attention_cudnn(
+    q_THQ: torch.Tensor,
+    k_THQ: torch.Tensor,
+    v_THV: torch.Tensor,
+    cu_seqlens: torch.Tensor,
+    max_seqlen: int,
+    *,
+    causal: bool,
+    scale: float,
+    lengths: Sequence[int] | None = None,
+) -> torch.Tensor:
+    """`varlen_attention` with the long sequences by cuDNN, equal neighbours together, and runs of shorter ones by the flash kernel.
+
+    All by the flash kernel where the host does not know the lengths or a gradient is wanted. Contract of the reference.
+    """
+    wants_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (q_THQ, k_THQ, v_THV))
+    if lengths is None or max_seqlen < CUDNN_TOKENS or wants_gradient or not takes_widths(q_THQ.shape[-1], v_THV.shape[-1]):
+        return varlen_attention_flash(q_THQ, k_THQ, v_THV, cu_seqlens, max_seqlen, causal=causal, scale=scale)
+    parts, start = [], 0
+    for length, run in itertools.groupby(lengths, key=lambda length: length if length >= CUDNN_TOKENS else 0):
+        run_lengths = tuple(run)
+        stop = start + sum(run_lengths)
+        q, k, v = q_THQ[start:stop], k_THQ[start:stop], v_THV[start:stop]
+        if length:
+            parts.append(_equal_sequences(q, k, v, length, causal=causal, scale=scale))
+        elif start < stop:
+            boundaries = boundaries_on(q.device, run_lengths)
+            parts.append(varlen_attention_flash(q, k, v, boundaries, max(run_lengths), causal=causal, scale=scale))
+        start = stop
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _equal_sequences(
+    q_THQ: torch.Tensor, k_THQ: torch.Tensor, v_THV: torch.Tensor, length: int, *, causal: bool, scale: float
+) -> torch.Tensor:
+    """Sequences of one length in one call. Pictures stay as long as they are: their sizes recur, and nothing hides padding from them."""
+    q_NSHQ, k_NSHQ, v_NSHV = (x.unflatten(0, (-1, length)) for x in (q_THQ, k_THQ, v_THV))
+    missing = padded_length(length) - length if causal else 0
+    if missing:  # zeros: probability 0 times whatever lies in memory could be NaN
+        q_NSHQ, k_NSHQ, v_NSHV = (F.pad(x, (0, 0, 0, 0, 0, missing)) for x in (q_NSHQ, k_NSHQ, v_NSHV))
+    out_NSHV, _ = attend(q_NSHQ, k_NSHQ, v_NSHV, causal=causal, scale=scale)
+    return out_NSHV[:, :length].flatten(0, 1)
+
+
+def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, *, scale: float) -> torch.Tensor:
+    """`expanded_latent_attention` in pieces, of which few shapes occur. Contract of the reference.
+
+    A short chunk behind not too many rows goes to the flash kernel, which has no plans to build: 120 ms at its first occurrence.
+
+    The kept rows up to a multiple of `GRAIN` are attended piece by piece, without a mask. What is left of them and the new rows are one
+    causal square: queries of nobody stand before the first new one, and rows of nobody behind the last. The outputs are joined by their
+    masses. Keys and values exist for one piece at a time.
+    """
+    (num_new, num_heads, width), num_rows = q_THQ.shape, rows_SZ.shape[0]
+    value_width = kv_up_XL.shape[0] // num_heads - (width - (rows_SZ.shape[1] - kv_up_XL.shape[1]))
+    is_small = num_new < CUDNN_TOKENS and num_rows <= FLASH_ROWS
+    if is_small or not takes_widths(width, value_width):
+        return expanded_latent_attention_flash(q_THQ, rows_SZ, kv_up_XL, scale=scale)
+    odd = (num_rows - num_new) % GRAIN
+    whole = num_rows - num_new - odd
+    square, count = _rounded(odd + num_new), _rounded(num_new)
+    new = slice(odd, odd + num_new)
+    q_YHQ = _padded(q_THQ, odd, max(square, odd + count) - odd - num_new)
+
+    def part(rows: torch.Tensor, queries: slice, *, causal: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        k_NSHQ, v_NSHV = (x[None] for x in expand_latents(rows, kv_up_XL, num_heads, width))
+        # A slice first, then a batch of it: plans are told apart by strides too, that of the only sequence among them.
+        out_NSHV, log_mass = attend(q_YHQ[queries][None], k_NSHQ, v_NSHV, causal=causal, scale=scale, with_mass=True)
+        return out_NSHV[0], log_mass[0]
+
+    out_YHV, log_mass_YH1 = part(_padded(rows_SZ[whole:], 0, square - odd - num_new), slice(square), causal=True)
+    if not whole:
+        return out_YHV[new]
+    out_THV, log_mass_TH1 = out_YHV[new].float(), log_mass_YH1[new]
+    for start, stop in itertools.pairwise(_pieces(whole)):
+        piece_YHV, its_mass_YH1 = part(rows_SZ[start:stop], slice(odd, odd + count), causal=False)
+        its_mass_TH1 = its_mass_YH1[:num_new]
+        out_THV.lerp_(piece_YHV[:num_new].float(), torch.sigmoid(its_mass_TH1 - log_mass_TH1))
+        log_mass_TH1 = torch.logaddexp(log_mass_TH1, its_mass_TH1)
+    return out_THV.to(q_THQ.dtype)
+
+
+def _padded(x: torch.Tensor, before: int, behind: int) -> torch.Tensor:
+    """With rows of zeros before and behind its own."""
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (before, behind)) if before or behind else x
+
+
+def _rounded(length: int) -> int:
+    return -(-length // GRAIN) * GRAIN
+
+
+def _pieces(length: int) -> list[int]:
+    """The boundaries of pieces that a multiple of `GRAIN` is cut into, the largest first."""
+    boundaries = [0]
+    for size in PIECES:
+        boundaries += range(boundaries[-1] + size, length + 1, size)
+    return boundaries
+
+
+def attend(
+    q_NSHQ: torch.Tensor, k_NSHQ: torch.Tensor, v_NSHV: torch.Tensor, *, causal: bool, scale: float, with_mass: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One call of cuDNN: outputs [N, S, H, V], laid out like the queries, and where asked for the log-sum-exps of the scores, fp32
+    [N, S, H, 1]. Causal only with as many keys as queries. Any strides with whole vectors inside."""
+    q_NHSQ, k_NHSQ, v_NHSV = (x.transpose(1, 2) for x in (q_NSHQ, k_NSHQ, v_NSHV))
+    operator = torch.ops.aten._scaled_dot_product_cudnn_attention
+    out_NHSV, log_mass, *_ = operator(q_NHSQ, k_NHSQ, v_NHSV, None, with_mass, 0.0, causal, False, scale=scale)
+    return out_NHSV.transpose(1, 2), log_mass.view(*q_NHSQ.shape[:3], 1).transpose(1, 2) if with_mass else log_mass
+
+
+def takes_widths(width: int, value_width: int) -> bool:
+    """Of queries and values, by cuDNN on an H100; others the flash kernel pads."""
+    return width % 8 == 0 and value_width % 8 == 0 and (max(width, value_width) <= 128 or (width, value_width) == (192, 128))
