@@ -23,7 +23,7 @@ CUDNN_TOKENS = 1536
 LONG_TOKENS = 65_536
 GRAIN = 1024
 PIECES = (16_384, 4096, GRAIN)  # of kept rows: 120,000 are 7 + 1 + 1 of them and 192 more
-FLASH_ROWS = 32_768  # kept and new ones, whose keys and values are 0.7 GB, and padded for the flash kernel 1.1
+FLASH_ROWS = 32_768  # kept and new ones, whose keys and values are 0.5 GB, and padded for the flash kernel 0.7
 
 
 def has_cudnn_attention(device: torch.device, dtype: torch.dtype) -> bool:
@@ -38,8 +38,8 @@ def has_cudnn_attention(device: torch.device, dtype: torch.dtype) -> bool:
 def padded_length(length: int) -> int:
     """A causal sequence padded at its end is computed alike, so lengths of prompts can be rounded up to some 90 that there are plans for.
 
-    Padding costs a copy, 0.1 ms beside 2.2 at 16,384 tokens. From 65,536 tokens on, the plan's share of a prompt's seconds is less than the
-    copy's, and the copy gigabytes.
+    Padding costs a copy of 0.27 GB at 16,384 tokens, by its bytes 0.2 ms beside 2.2. From 65,536 tokens on, the
+    plan's share of a prompt's seconds is less than the copy's, and the copy gigabytes.
     """
     if length > LONG_TOKENS:
         return length
@@ -94,7 +94,7 @@ def _equal_sequences(
 def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, *, scale: float) -> torch.Tensor:
     """`expanded_latent_attention` in pieces, of which few shapes occur. Contract of the reference.
 
-    A short chunk behind not too many rows goes to the flash kernel, which has no plans to build: 120 ms at its first occurrence.
+    A short chunk behind not too many rows goes to the flash kernel, which has no plans to build; here there may be four.
 
     The kept rows up to a multiple of `GRAIN` are attended piece by piece, without a mask. What is left of them and the new rows are one
     causal square: queries of nobody stand before the first new one, and rows of nobody behind the last. The outputs are joined by their
