@@ -21,6 +21,7 @@ class Mutant:
     right: str
     wrong: str
     module: str = ""  # if it is not named after the operation
+    way: str = ""  # the function that computes it so, for whichever case is a prompt, if the operation would not choose it here
 
 
 # Each stays inside its tensors: the interpreter reads and writes where it is told.
@@ -42,6 +43,11 @@ MUTANTS = (
         "weight = tl.load(weights + t * TOP_K + k)",
         "weight = tl.load(weights + t * TOP_K)",
     ),
+    Mutant(
+        "programs before it forgotten", "routed_experts", "end_E - total_E + before_E", "end_E - total_E + 0 * before_E", way="by_groups"
+    ),
+    Mutant("every expert begins at the first row", "routed_experts", "end_E - total_E + before_E", "before_E", way="by_groups"),
+    Mutant("rows of another token", "routed_experts", "t * x_stride + d, mask=d < D, other=0.0)\n", "d, mask=d < D)\n", way="by_groups"),
     Mutant("the last value left out", "rms_norm", "tl.load(x + t * D + d, mask=d < D", "tl.load(x + t * D + d, mask=d < D - 1"),
     Mutant(
         "the epsilon outside of the root",
@@ -94,7 +100,7 @@ def mutated(mutant, folder, monkeypatch):
     loaded = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "mutant", loaded)  # dataclasses look their module up
     spec.loader.exec_module(loaded)
-    return getattr(loaded, f"{mutant.operation}_triton")
+    return getattr(loaded, mutant.way or f"{mutant.operation}_triton")
 
 
 @pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal()))
@@ -104,7 +110,7 @@ def test_a_mistake_in_a_kernel_is_caught(mutant, tmp_path, monkeypatch):
     function = mutated(mutant, tmp_path, monkeypatch)
     caught = []
     for name, case in CASES[mutant.operation].items():
-        if name == "the official widths":
+        if name == "the official widths" or (mutant.way and name != "a prompt"):
             continue  # seconds, and no mistake that the small ones would not show
         try:
             check(function, mutant.operation, case, torch.device("cpu"), "float16")

@@ -5,6 +5,7 @@ from functools import partial
 import pytest
 import torch
 
+from kimi_vl.ops.experts import group_by_expert
 from kimi_vl.ops.triton import draw_rows, paged_latent_attention, rms_norm, route, routed_experts
 from tests import interpreter
 from tests.ops import formulas
@@ -53,6 +54,19 @@ def test_experts_by_any_way(way, kind):
     args, _ = routed(20, experts=6, top_k=3, width=48, inner=24, only=[0, 1, 3, 5], dtype=getattr(torch, kind))
     args = on_device(args)
     assert_near(way(*args), formulas.routed_experts(*args), limit(kind))
+
+
+@pytest.mark.parametrize(("tokens", "experts", "top_k"), [(1, 5, 2), (40, 5, 5), (300, 64, 6), (5000, 3, 2), (150, 300, 3)])
+def test_pairs_are_grouped_as_sorting_does_it(tokens, experts, top_k, monkeypatch):
+    """The order within an expert among it; also where a program takes several turns."""
+    (_, _, _, indices, _), _ = routed(tokens, experts=experts, top_k=top_k, only=range(max(experts - 1, top_k)))
+    for programs in (routed_experts.GROUP_PROGRAMS, 2):
+        monkeypatch.setattr(routed_experts, "GROUP_PROGRAMS", programs)
+        places, ends = routed_experts.group_by_expert(indices.to(DEVICE), experts)
+        _, expected_places, expected_ends = group_by_expert(indices, experts)
+        assert places.tolist() == expected_places.tolist()
+        assert ends.tolist() == expected_ends.tolist()
+        assert places.dtype == ends.dtype == torch.int32
 
 
 def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
