@@ -8,7 +8,7 @@ import torch
 from kimi_vl.bench.engine import random_model
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
-from kimi_vl.model.row_decoder import RowDecoder, joined
+from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from tests import interpreter, tolerances
 from tests.configs import TINY
@@ -23,7 +23,7 @@ pytestmark = [
 # Widths that kernels take: powers of two of at least 16 where a tensor core multiplies.
 WIDTHS = {"hidden_size": 80, "kv_lora_rank": 64, "qk_nope_head_dim": 16, "qk_rope_head_dim": 16, "v_head_dim": 16}
 PAGE = 4
-REFERENCES = dict.fromkeys(("rms_norm", "add_rms_norm", "latent_rows", "paged_latent_attention", "route"), "reference")
+REFERENCES = dict.fromkeys(("rms_norm", "add_rms_norm", "latent_rows", "paged_latent_attention", "route", "gated_mlp"), "reference")
 
 
 def model_with(dtype, **text):
@@ -97,13 +97,3 @@ def test_a_model_without_shared_experts_and_with_two_dense_layers():
     for lengths in ([5], [3, 2, 8]):
         (expected, found), _ = both(model, lengths)
         assert_near(found, expected, 1e-5 if not GPU else 4 * tolerances.OPERATION_RELATIVE["bfloat16"])
-
-
-def test_joined_matrices_are_the_layers_own_and_are_moved_once():
-    one, other = torch.nn.Linear(6, 3, bias=False), torch.nn.Linear(6, 5, bias=False)
-    before = torch.cat([one.weight.detach(), other.weight.detach()])
-    whole = joined(one, other)
-    assert torch.equal(whole, before)
-    other.weight.data[2] = 7.0
-    assert whole[5].tolist() == [7.0] * 6
-    assert joined(one, other).data_ptr() == whole.data_ptr()

@@ -111,6 +111,19 @@ def routed_experts(x, gate_up, down, indices, weights):
     return out
 
 
+def gated_mlp(x, gate, up, down, residual=None):
+    x, gate, up, down = x.double(), gate.double(), up.double(), down.double()
+    y = torch.stack([down @ (F.silu(gate @ row) * (up @ row)) for row in x]) if len(x) else torch.zeros_like(x)
+    return y if residual is None else residual.double() + y
+
+
+def mixture(x, residual, gate_up, down, indices, weights, shared):
+    y = routed_experts(x, gate_up, down, indices, weights)
+    if shared is not None:
+        y = y + gated_mlp(x, *shared)
+    return y if residual is None else residual.double() + y
+
+
 def draw_rows(logits, uniforms, temperature, top_k=None, top_p=None, min_p=None, *, excluded):
     """What each row's token is drawn from: the probability of every token, all 0 for a row that has no distribution."""
     probs = torch.zeros(logits.shape, dtype=torch.float64)

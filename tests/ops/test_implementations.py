@@ -90,6 +90,21 @@ def routed(tokens, *, experts=5, top_k=2, width=16, inner=8, only=None, contiguo
     return (x.to(dtype), gate_up.to(dtype), down.to(dtype), indices, torch.rand(tokens, top_k) + 0.1), {}
 
 
+def gated(tokens, *, width=16, inner=8, residual=True, together=True, contiguous=True, dtype=torch.float32):
+    """Arguments of gated_mlp; `together` if gate and up lie one behind the other."""
+    x = torch.randn(tokens, width) if contiguous else torch.randn(width, tokens).T
+    gate, up = (torch.randn(2 * inner, width) / width**0.5).to(dtype).chunk(2)
+    down = (torch.randn(width, inner) / inner**0.5).to(dtype)
+    return (x.to(dtype), gate, up if together else up.clone(), down, torch.randn(tokens, width).to(dtype) if residual else None), {}
+
+
+def mixed(tokens, *, shared=2, residual=True, width=16, inner=8, dtype=torch.float32, **sizes):
+    """Arguments of mixture."""
+    (x, *routed_weights), _ = routed(tokens, width=width, inner=inner, dtype=dtype, **sizes)
+    (_, *shared_weights, to_add), _ = gated(tokens, width=width, inner=shared * inner, dtype=dtype)
+    return (x, to_add if residual else None, *routed_weights, tuple(shared_weights) if shared else None), {}
+
+
 def normed(tokens, width, *, added=False, scale=1.0, contiguous=True, dtype=torch.float32):
     """Arguments of rms_norm, or of add_rms_norm."""
     tensors = [torch.randn(tokens, 2 * width)[:, :width] * scale for _ in range(2 if added else 1)]
@@ -275,6 +290,27 @@ CASES = {
         "widths that no tile divides": partial(routed, 9, width=80, inner=72),
         "nano's widths": partial(routed, 1, experts=4, top_k=3, width=320, inner=128),
     },
+    "gated_mlp": {
+        "one token": partial(gated, 1),
+        "many tokens": partial(gated, 40),
+        "nothing to add to": partial(gated, 5, residual=False),
+        "matrices in two places": partial(gated, 7, together=False),
+        "columns of a transposed matrix": partial(gated, 6, contiguous=False),
+        "more values than a program takes": partial(gated, 3, inner=1100),
+        "no token at all": partial(gated, 0),
+    },
+    "mixture": {
+        "one token": partial(mixed, 1),
+        "few tokens": partial(mixed, 12),
+        "many tokens": partial(mixed, 50),
+        "nothing to add to": partial(mixed, 9, residual=False),
+        "nothing to add to many tokens": partial(mixed, 40, residual=False),
+        "no shared experts": partial(mixed, 9, shared=0),
+        "no shared experts for many tokens": partial(mixed, 40, shared=0),
+        "columns of a transposed matrix": partial(mixed, 11, contiguous=False),
+        "widths that no tile divides": partial(mixed, 35, width=80, inner=72, shared=1),
+        "no token at all": partial(mixed, 0),
+    },
     "draw_rows": {
         "one row": partial(drawn, 1.0),
         "temperatures side by side": partial(drawn, 0.0, 1.0, 0.3, 1.5, 1e-6, 1e-45, vocabulary=5000),
@@ -332,7 +368,12 @@ CASES = {
     },
 }
 # Training sends gradients through these; whatever else is registered may be for serving only.
-TRAINABLE = {"varlen_attention": {"sdpa", "reference"}, "routed_experts": {"loop", "dense", "grouped"}}
+TRAINABLE = {
+    "varlen_attention": {"sdpa", "reference"},
+    "routed_experts": {"loop", "dense", "grouped"},
+    "gated_mlp": {"reference"},
+    "mixture": {"reference"},
+}
 # Right on a CPU, but never the best there, so that the registry refuses them.
 ALSO_ON_CPU = {"grouped"} if hasattr(F, "grouped_mm") else set()
 
@@ -403,10 +444,16 @@ RESULTS = {
 }
 
 
+def on(device, argument):
+    if isinstance(argument, tuple):
+        return tuple(on(device, part) for part in argument)
+    return argument.to(device) if isinstance(argument, torch.Tensor) else argument
+
+
 def check(function, operation, case, device, kind):
     """That a function computes the operation's formula on a case and leaves its arguments alone, but for pages it is to write into."""
     args, options = case(dtype=getattr(torch, kind))
-    args = [a.to(device) if isinstance(a, torch.Tensor) else a for a in args]
+    args = [on(device, a) for a in args]
     originals = [(a, a.clone()) for a in args[: -1 if operation == "write_latent" else None] if isinstance(a, torch.Tensor)]
     expected = getattr(formulas, operation)(*args, **options)
     found = function(*args, **options)
@@ -435,7 +482,12 @@ TRAINED = [i for i in IMPLEMENTATIONS if i.name in TRAINABLE.get(i.operation, ()
 
 @pytest.mark.parametrize("implementation", TRAINED, ids=title)
 def test_gradients_are_those_of_the_formula(implementation):
-    case = {"varlen_attention": partial(packed, [9, 1, 6]), "routed_experts": partial(routed, 12, only=[0, 1, 3])}
+    case = {
+        "varlen_attention": partial(packed, [9, 1, 6]),
+        "routed_experts": partial(routed, 12, only=[0, 1, 3]),
+        "gated_mlp": partial(gated, 5, together=False),
+        "mixture": partial(mixed, 12, only=[0, 1, 3]),
+    }
     args, options = case[implementation.operation]()
     differentiable = [a for a in args if isinstance(a, torch.Tensor) and a.is_floating_point()]
     for operand in differentiable:

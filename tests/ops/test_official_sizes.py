@@ -106,14 +106,34 @@ def test_routed_experts(tokens, kind):
     assert torch.equal(operations(kind).routed_experts(*args, indices, weights), found), "the same twice"
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 32, 33, 512, 3000])
+def test_mixture(tokens, kind):
+    """Of experts by tiles, by groups, and beside the shared ones."""
+    x, residual = random(2, tokens, D, kind=kind)
+    weights = (random(E, 2 * F, D, kind=kind, std=D**-0.5), random(E, D, F, kind=kind, std=F**-0.5))
+    gate, up = random(2, 2 * F, D, kind=kind, std=D**-0.5)
+    shared = gate, up, random(D, 2 * F, kind=kind, std=F**-0.5)
+    indices, factors = torch.rand(tokens, E, device="cuda").topk(K, dim=-1).indices, torch.rand(tokens, K, device="cuda")
+    call = (x, residual, *weights, indices, factors, shared)
+    found = operations(kind).mixture(*call)
+    assert_near(found, experts.mixture(*call), limit(kind))
+    assert torch.equal(operations(kind).mixture(*call, routed_experts=experts.routed_experts_dense), found), "the same twice"
+    for call in ((x, *shared, residual), (x, gate, up.clone(), shared[2])):
+        assert_near(operations(kind).gated_mlp(*call), experts.gated_mlp(*call), limit(kind))
+
+
 @pytest.mark.parametrize("tokens", [1, 64, 1000])
-def test_routed_experts_and_the_router_can_be_recorded(tokens):
+def test_a_mixture_and_the_router_can_be_recorded(tokens):
     ops, factor = operations("bfloat16"), {"renormalise": True, "scaling_factor": 2.446}
     x, router, bias = random(tokens, D, kind="bfloat16"), random(E, D, kind="float32", std=D**-0.5), random(E, kind="float32", std=0.1)
     weights = (random(E, 2 * F, D, kind="bfloat16", std=D**-0.5), random(E, D, F, kind="bfloat16", std=F**-0.5))
 
+    gate, up = random(2, 2 * F, D, kind="bfloat16", std=D**-0.5)
+    shared = gate, up, random(D, 2 * F, kind="bfloat16", std=F**-0.5)
+
     def mixture():
-        return ops.routed_experts(x, *weights, *ops.route(x, router, bias, K, **factor))
+        return ops.mixture(x, x, *weights, *ops.route(x, router, bias, K, **factor), shared)
 
     mixture()
     graph = torch.cuda.CUDAGraph()
@@ -233,6 +253,8 @@ def test_half_precision_on_a_gpu_chooses_the_kernels():
         "paged_latent_attention",
         "route",
         "routed_experts",
+        "gated_mlp",
+        "mixture",
         "draw_rows",
     ):
         assert chosen[operation] == "triton"

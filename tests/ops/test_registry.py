@@ -6,6 +6,7 @@ import torch
 from kimi_vl.errors import ImplementationUnavailable
 from kimi_vl.ops import attention, experts, explain, registry, select
 from kimi_vl.ops.registry import IMPLEMENTATIONS
+from kimi_vl.ops.triton import routed_experts
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -42,6 +43,14 @@ def test_a_named_implementation_that_cannot_run_here_is_an_error_with_the_reason
 def test_flash_attention_refuses_fp32_weights_on_a_gpu_and_says_so():
     with pytest.raises(ImplementationUnavailable, match="needs bfloat16 or float16 weights, these are float32"):
         select(CUDA, torch.float32, {"varlen_attention": "flash"})
+
+
+def test_a_named_part_is_taken_instead_of_what_would_compute_it_along(monkeypatch):
+    monkeypatch.setattr(registry, "triton", object())
+    assert select(CUDA, torch.float16).mixture is routed_experts.mixture_triton
+    assert select(CUDA, torch.float16, {"routed_experts": "triton"}).mixture is routed_experts.mixture_triton
+    assert select(CUDA, torch.float16, {"routed_experts": "dense"}).mixture is experts.mixture
+    assert select(CUDA, torch.float16, {"routed_experts": "dense", "mixture": "triton"}).mixture is routed_experts.mixture_triton
 
 
 @pytest.mark.parametrize("choice", [{"varlen_attention": "flsh"}, {"attention": "flash"}], ids=["name", "operation"])

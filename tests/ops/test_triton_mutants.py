@@ -48,6 +48,22 @@ MUTANTS = (
     ),
     Mutant("every expert begins at the first row", "routed_experts", "end_E - total_E + before_E", "before_E", way="by_groups"),
     Mutant("rows of another token", "routed_experts", "t * x_stride + d, mask=d < D, other=0.0)\n", "d, mask=d < D)\n", way="by_groups"),
+    Mutant("up gates", "gated_mlp", "gate_F * tl.sigmoid(gate_F) * up_F", "up_F * tl.sigmoid(up_F) * gate_F"),
+    Mutant("rows of one half", "gated_mlp", "tl.load(up + row * stride + f", "tl.load(up + row * F + f"),
+    Mutant(
+        "shared experts forgotten",
+        "mixture",
+        "tl.load(beside + t * D + d, mask=d < D",
+        "tl.load(beside + t * D + d, mask=d < 0",
+        "routed_experts",
+    ),
+    Mutant(
+        "the residual added only beside shared experts",
+        "mixture",
+        "(beside + t * D + d, mask=d < D, other=0.0).to(tl.float32)\n    if",
+        "(beside + t * D + d, mask=d < D, other=0.0).to(tl.float32)\n    if HAS_BESIDE and",
+        "routed_experts",
+    ),
     Mutant("the last value left out", "rms_norm", "tl.load(x + t * D + d, mask=d < D", "tl.load(x + t * D + d, mask=d < D - 1"),
     Mutant(
         "the epsilon outside of the root",

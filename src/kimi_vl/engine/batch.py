@@ -186,8 +186,8 @@ class BatchEngine:
         # A graph may hold only operations that never ask the host; the loop over experts asks it which were chosen.
         model, ops = self._model, self._model.ops
         if self._graphs is not None:
-            dense = select(model.device, model.dtype, {"routed_experts": "dense"}).routed_experts
-            ops = dataclasses.replace(ops, routed_experts=dense)
+            dense = select(model.device, model.dtype, {"routed_experts": "dense"})
+            ops = dataclasses.replace(ops, routed_experts=dense.routed_experts, mixture=dense.mixture)
             self._graphs.forget_unless(tuple(parameter.data_ptr() for parameter in model.parameters()))
         if ops != self._rows.ops:  # an equal one in its place could make a compiled step be compiled again
             self._rows.ops = ops

@@ -42,17 +42,15 @@ class DecoderLayer(nn.Module):
         attended_TD = self.self_attn(self.input_layernorm(x_TD, ops), cos, sin, tokens, ops, cache)
         x_TD, normed_TD = self.post_attention_layernorm.after(x_TD, attended_TD, ops)
         if normed_TD.shape[0] <= MIXED_TOKENS:
-            y_TD, indices_TK = self._mixed(normed_TD, ops)
-        else:
-            parts = [self._mixed(part, ops) for part in normed_TD.split(MIXED_TOKENS)]
-            y_TD = torch.cat([y for y, _ in parts])
-            indices_TK = None if parts[0][1] is None else torch.cat([indices for _, indices in parts if indices is not None])
-        return x_TD + y_TD, indices_TK
+            return self._mixed(normed_TD, x_TD, ops)
+        parts = [self._mixed(*part, ops) for part in zip(normed_TD.split(MIXED_TOKENS), x_TD.split(MIXED_TOKENS), strict=True)]
+        indices_TK = None if parts[0][1] is None else torch.cat([indices for _, indices in parts if indices is not None])
+        return torch.cat([mixed for mixed, _ in parts]), indices_TK
 
-    def _mixed(self, normed_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def _mixed(self, normed_TD: torch.Tensor, x_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor | None]:
         if isinstance(self.mlp, GatedMLP):
-            return self.mlp(normed_TD), None
-        return self.mlp(normed_TD, ops)
+            return self.mlp(normed_TD, ops, x_TD), None
+        return self.mlp(normed_TD, ops, x_TD)
 
 
 class Decoder(nn.Module):

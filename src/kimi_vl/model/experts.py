@@ -51,10 +51,10 @@ class MixtureOfExperts(nn.Module):
             else None
         )
 
-    def forward(self, x_TD: torch.Tensor, ops: Operations) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns (output [T, D], chosen experts [T, K])."""
+    def forward(self, x_TD: torch.Tensor, ops: Operations, residual_TD: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns (output [T, D], added to the residual if there is one; chosen experts [T, K])."""
         indices_TK, weights_TK = self.gate(x_TD, ops)
-        y_TD = ops.routed_experts(x_TD, self.experts.gate_up_proj, self.experts.down_proj, indices_TK, weights_TK)
-        if self.shared_experts is not None:
-            y_TD = y_TD + self.shared_experts(x_TD)
-        return y_TD, indices_TK
+        weights = (self.experts.gate_up_proj, self.experts.down_proj)
+        shared = None if self.shared_experts is None else self.shared_experts.weights
+        mixed_TD = ops.mixture(x_TD, residual_TD, *weights, indices_TK, weights_TK, shared, routed_experts=ops.routed_experts)
+        return mixed_TD, indices_TK

@@ -1,10 +1,10 @@
 """The small parts of a decoder layer."""
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from kimi_vl.ops import Operations, rms_norm
+from kimi_vl.ops.matrices import adjacent
 
 
 class RMSNorm(nn.Module):
@@ -30,5 +30,20 @@ class GatedMLP(nn.Module):
         self.up_proj = nn.Linear(width, inner, bias=False, **factory)
         self.down_proj = nn.Linear(inner, width, bias=False, **factory)
 
-    def forward(self, x_TD: torch.Tensor) -> torch.Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
+    @property
+    def weights(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
+
+    def forward(self, x_TD: torch.Tensor, ops: Operations, residual_TD: torch.Tensor | None = None) -> torch.Tensor:
+        """Added to the residual, if there is one."""
+        return ops.gated_mlp(x_TD, *self.weights, residual_TD)
+
+
+def joined(*layers: nn.Linear) -> torch.Tensor:
+    """The matrices of several layers as one, rows behind rows. They are moved to lie so unless they already do."""
+    weights = [layer.weight for layer in layers]
+    if (whole := adjacent(*weights)) is None:
+        whole = torch.cat([weight.data for weight in weights])
+        for weight, part in zip(weights, whole.split([weight.shape[0] for weight in weights]), strict=True):
+            weight.data = part
+    return whole

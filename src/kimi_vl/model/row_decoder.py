@@ -9,18 +9,15 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from kimi_vl.model.attention import LatentAttention
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.model.decoder import DecoderLayer, LanguageModel
 from kimi_vl.model.experts import MixtureOfExperts, Router
-from kimi_vl.model.layers import GatedMLP, RMSNorm
+from kimi_vl.model.layers import GatedMLP, RMSNorm, joined
 from kimi_vl.ops.triton import few_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton.gated_mlp import swiglu
 from kimi_vl.ops.triton.latent_rows import write_latent_triton
-
-# Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
-TOGETHER = 32
 
 
 class RowDecoder:
@@ -99,28 +96,12 @@ class RowDecoder:
     def _mix(self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor) -> torch.Tensor:
         """x + mlp(norm(x))."""
         if not isinstance(mlp, MixtureOfExperts):
-            return _gated(mlp, _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm), x_BD)
-        experts, shared = mlp.experts, mlp.shared_experts
+            gate_BF, up_BF = _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm).chunk(2, dim=-1)
+            return torch.addmm(x_BD, swiglu(gate_BF, up_BF), mlp.down_proj.weight.T)
         normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, norm)
-        residual_BD, beside = x_BD, None
-        if shared is not None and x_BD.shape[0] <= TOGETHER:
-            beside = (shared.gate_proj.weight, shared.up_proj.weight, shared.down_proj.weight)
-        elif shared is not None:
-            residual_BD = _gated(shared, F.linear(normed_BD, joined(shared.gate_proj, shared.up_proj)), x_BD)
-        return routed_experts.mixture(normed_BD, experts.gate_up_proj, experts.down_proj, indices_BK, weights_BK, beside, residual_BD)
-
-
-def joined(*layers: nn.Linear) -> torch.Tensor:
-    """The matrices of several layers as one, rows behind rows. They are moved to lie so unless they already do."""
-    weights = [layer.weight for layer in layers]
-    first = weights[0]
-    places = [first.data_ptr() + first.element_size() * first.shape[1] * sum(w.shape[0] for w in weights[:k]) for k in range(len(weights))]
-    lies_together = [weight.data_ptr() for weight in weights] == places  # by chance it may be so in two allocations
-    if not lies_together or len({weight.untyped_storage().data_ptr() for weight in weights}) > 1:
-        whole = torch.cat([weight.data for weight in weights])
-        for weight, part in zip(weights, whole.split([weight.shape[0] for weight in weights]), strict=True):
-            weight.data = part
-    return first.data.as_strided((sum(weight.shape[0] for weight in weights), first.shape[1]), (first.shape[1], 1))
+        weights = (mlp.experts.gate_up_proj, mlp.experts.down_proj)
+        shared = None if mlp.shared_experts is None else mlp.shared_experts.weights
+        return routed_experts.mixture(normed_BD, x_BD, *weights, indices_BK, weights_BK, shared)
 
 
 def _linear(x_BD: torch.Tensor, weight_RD: torch.Tensor, norm: RMSNorm) -> torch.Tensor:
@@ -137,8 +118,3 @@ def _route(gate: Router, x_BD: torch.Tensor, norm: RMSNorm) -> tuple[torch.Tenso
         return route.score(x_BD, (norm.weight, norm.eps), *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
     normed_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
     return normed_BD, *route.route_triton(normed_BD, *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
-
-
-def _gated(mlp: GatedMLP, gate_up_BG: torch.Tensor, residual_BD: torch.Tensor) -> torch.Tensor:
-    """residual + down(silu(gate) · up)."""
-    return torch.addmm(residual_BD, routed_experts.swiglu(gate_up_BG), mlp.down_proj.weight.T)

@@ -1,10 +1,15 @@
-"""The router and the routed experts of a mixture-of-experts layer.
+"""The router and the experts of a mixture-of-experts layer, and the gated MLP that the shared ones are.
 
 Letters: T tokens, D decoder width, E experts, K experts per token, F inner width of one expert.
 """
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
+
+# gate [S F, D], up [S F, D] and down [D, S F] of the S shared experts, which every token runs: as the checkpoint has them.
+Shared = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 def route(
@@ -94,3 +99,33 @@ def routed_experts_grouped(
     for place_T, weight_T in zip(places_X.view(indices_TK.shape).unbind(1), weights_TK.unbind(1), strict=True):
         out_TD = out_TD + y_XD[place_T].float() * weight_T[:, None]
     return out_TD.to(x_TD.dtype)
+
+
+def gated_mlp(
+    x_TD: torch.Tensor, gate_FD: torch.Tensor, up_FD: torch.Tensor, down_DF: torch.Tensor, residual_TD: torch.Tensor | None = None
+) -> torch.Tensor:
+    """residual + down(silu(gate(x)) · up(x)), without a residual what would be added to it. Returns [T, D] in x's dtype."""
+    y_TD = F.linear(F.silu(F.linear(x_TD, gate_FD)) * F.linear(x_TD, up_FD), down_DF)
+    return y_TD if residual_TD is None else residual_TD + y_TD
+
+
+def mixture(
+    x_TD: torch.Tensor,
+    residual_TD: torch.Tensor | None,
+    gate_up_EGD: torch.Tensor,
+    down_EDF: torch.Tensor,
+    indices_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    shared: Shared | None,
+    *,
+    routed_experts: Callable[..., torch.Tensor] = routed_experts_loop,
+) -> torch.Tensor:
+    """residual + (routed experts + shared experts), each sum rounded as in the official code; residual and shared experts may be missing.
+
+    `routed_experts` is the implementation of that operation. The width of the shared experts is a multiple of F. Returns [T, D] in x's
+    dtype.
+    """
+    y_TD = routed_experts(x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK)
+    if shared is not None:
+        y_TD = y_TD + gated_mlp(x_TD, *shared)
+    return y_TD if residual_TD is None else residual_TD + y_TD

@@ -17,6 +17,7 @@ from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary, samplin
 from kimi_vl.ops.triton import (
     batched_latent_attention,
     draw_rows,
+    gated_mlp,
     latent_rows,
     paged_latent_attention,
     rms_norm,
@@ -43,17 +44,24 @@ class Operations:
     paged_latent_attention: Callable[..., torch.Tensor]
     route: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     routed_experts: Callable[..., torch.Tensor]
+    gated_mlp: Callable[..., torch.Tensor]
+    mixture: Callable[..., torch.Tensor]
     draw_rows: Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Implementation:
-    """One way to compute an operation. `refuses` returns the reason why it cannot run on (device, dtype), or None."""
+    """One way to compute an operation. `refuses` returns the reason why it cannot run on (device, dtype), or None.
+
+    `parts` are operations that it computes along with its own, in its own way: where the caller names another implementation of one of
+    them, it is no automatic choice.
+    """
 
     operation: str
     name: str
     function: Callable[..., Any]
     refuses: Callable[[torch.device, torch.dtype], str | None]
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,10 @@ IMPLEMENTATIONS = (
     Implementation("routed_experts", "loop", experts.routed_experts_loop, _anywhere),
     Implementation("routed_experts", "dense", experts.routed_experts_dense, _anywhere),
     Implementation("routed_experts", "grouped", experts.routed_experts_grouped, _grouped),
+    Implementation("gated_mlp", "triton", gated_mlp.gated_mlp_triton, _triton),
+    Implementation("gated_mlp", "reference", experts.gated_mlp, _anywhere),
+    Implementation("mixture", "triton", routed_experts.mixture_triton, _triton, parts=("routed_experts", "gated_mlp")),
+    Implementation("mixture", "reference", experts.mixture, _anywhere),
     Implementation("draw_rows", "triton", draw_rows.draw_rows_triton, _triton),
     Implementation("draw_rows", "reference", sampling.draw_rows, _anywhere),
 )
@@ -165,13 +177,13 @@ def select(device: torch.device, dtype: torch.dtype, choices: Mapping[str, str] 
     choices = dict(choices or {})
     resolved: dict[str, Callable[..., Any]] = {}
     for implementation in IMPLEMENTATIONS:
-        operation, wanted = implementation.operation, choices.get(implementation.operation)
+        operation, wanted, parts = implementation.operation, choices.get(implementation.operation), implementation.parts
         refusal = implementation.refuses(device, dtype)
         if wanted == implementation.name:
             if refusal is not None:
                 raise ImplementationUnavailable(f"{operation} was to run as {wanted!r}, which {refusal}")
             resolved[operation] = implementation.function
-        elif wanted is None and refusal is None:
+        elif wanted is None and refusal is None and {choices.get(part, implementation.name) for part in parts} <= {implementation.name}:
             resolved.setdefault(operation, implementation.function)
     for operation, wanted in choices.items():
         if operation not in resolved:

@@ -10,21 +10,19 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from kimi_vl.ops.experts import has_grouped_mm
+from kimi_vl.ops.experts import Shared, has_grouped_mm
+from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp, swiglu
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 # Up to here every pair reads its expert's weights by itself, as vectors.
 VECTOR_TOKENS = 1
 # Up to here tiles of tensor cores, behind it torch's grouped product: at 512 tokens an expert has 48 rows, less than one tile of 64.
 TILE_TOKENS = 512
+# Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
+TOGETHER_TOKENS = 32
 GROUP_BLOCK = 1024  # pairs that are sorted at once
 # Programs that share the pairs of a prompt out: two to a processor, and each reads 64 KB of the others' counts at 64 experts.
 GROUP_PROGRAMS = 256
-ROW_BLOCK = 1024  # values of a row that one program of the small kernels takes
-
-
-# gate [S F, D], up [S F, D] and down [D, S F] of the S shared experts, which every token runs: as the checkpoint has them.
-Shared = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -338,11 +336,13 @@ def _sum_kernel(
     y,
     places,
     weights,
+    beside,
     residual,
     out,
     D,
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
+    HAS_BESIDE: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
     BLOCK_D: tl.constexpr,
     IS_SORTED: tl.constexpr,
@@ -357,75 +357,86 @@ def _sum_kernel(
         row = tl.load(places + t * TOP_K + k).to(tl.int64) if IS_SORTED else t * (TOP_K + SHARED) + k
         y_D = tl.load(y + row * D + d, mask=d < D, other=0.0).to(tl.float32)
         sum_D += tl.load(weights + t * TOP_K + k) * y_D if k < TOP_K else y_D
+    if HAS_BESIDE:
+        sum_D += tl.load(beside + t * D + d, mask=d < D, other=0.0).to(tl.float32)
     if HAS_RESIDUAL:
         sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
     tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
 
 
-@jit
-def _swiglu_kernel(gate_up, inner, F, BLOCK_F: tl.constexpr, OVERLAPS: tl.constexpr):
-    """One program: BLOCK_F values of silu(gate) · up of one row [gate, up]."""
-    begin(OVERLAPS)
-    row = tl.program_id(0).to(tl.int64)
-    f = tl.program_id(1) * BLOCK_F + tl.arange(0, BLOCK_F)
-    gate_F = tl.load(gate_up + row * 2 * F + f, mask=f < F, other=0.0).to(tl.float32)
-    up_F = tl.load(gate_up + row * 2 * F + F + f, mask=f < F, other=0.0).to(tl.float32)
-    tl.store(inner + row * F + f, (gate_F * tl.sigmoid(gate_F) * up_F).to(inner.dtype.element_ty), mask=f < F)
-
-
 def routed_experts_triton(
     x_TD: torch.Tensor, gate_up_EGD: torch.Tensor, down_EDF: torch.Tensor, indices_TK: torch.Tensor, weights_TK: torch.Tensor
 ) -> torch.Tensor:
-    """`routed_experts` in two to four kernels. Contract of the loop, but nothing asks the host; the weights are contiguous.
+    """`routed_experts` in two to six kernels. Contract of the loop, but nothing asks the host; the weights are contiguous.
 
     Which way it is computed follows from the number of tokens alone (`VECTOR_TOKENS`, `TILE_TOKENS`). Sums run in the order of a token's
     experts, so results do not change from run to run, nor with the tokens beside it while the way and its tiles stay the same.
     """
-    return _routed_experts(x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK)
+    return _mixture(x_TD, None, gate_up_EGD, down_EDF, indices_TK, weights_TK, None)
 
 
-# An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
-@torch.library.custom_op(
-    "kimi_vl::routed_experts",
-    mutates_args=(),
-    schema="(Tensor x, Tensor gate_up, Tensor down, Tensor indices, Tensor weights) -> Tensor",
-)
-def _routed_experts(
-    x_TD: torch.Tensor, gate_up_EGD: torch.Tensor, down_EDF: torch.Tensor, indices_TK: torch.Tensor, weights_TK: torch.Tensor
-) -> torch.Tensor:
-    num_tokens = x_TD.shape[0]
-    if not num_tokens:
-        return torch.empty_like(x_TD)
-    x_TD = x_TD if x_TD.stride(-1) == 1 else x_TD.contiguous()
-    arguments = (x_TD, gate_up_EGD, down_EDF, indices_TK.contiguous(), weights_TK.contiguous())
-    with torch.cuda.device_of(x_TD):  # Triton launches on the current GPU, wherever the tensors are
-        if num_tokens <= VECTOR_TOKENS:
-            return by_vectors(*arguments)
-        if num_tokens <= TILE_TOKENS or not has_grouped_mm(x_TD.device, x_TD.dtype):
-            return by_tiles(*arguments, launch=tile(num_tokens))
-        return by_groups(*arguments)
-
-
-def mixture(
+def mixture_triton(
     x_TD: torch.Tensor,
+    residual_TD: torch.Tensor | None,
     gate_up_EGD: torch.Tensor,
     down_EDF: torch.Tensor,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,
-    residual_TD: torch.Tensor,
+    *,
+    routed_experts: object = None,
 ) -> torch.Tensor:
-    """residual + routed experts + shared experts, summed in fp32 and rounded once. For contiguous decoding rows; nothing asks the host."""
-    arguments = (x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK)
-    with torch.cuda.device_of(x_TD):
-        if x_TD.shape[0] <= VECTOR_TOKENS:
-            return by_vectors(*arguments, shared=shared, residual_TD=residual_TD)
-        return by_tiles(*arguments, launch=tile(x_TD.shape[0]), shared=shared, residual_TD=residual_TD)
+    """`mixture` as the above, which adds shared experts and residual to its sum: in fp32, rounded once. `routed_experts` is not called."""
+    return _mixture(x_TD, residual_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK, shared)
 
 
-@_routed_experts.register_fake
-def _(x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK):
+# An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
+@torch.library.custom_op(
+    "kimi_vl::mixture",
+    mutates_args=(),
+    schema="(Tensor x, Tensor? residual, Tensor gate_up, Tensor down, Tensor indices, Tensor weights, Tensor[]? shared) -> Tensor",
+)
+def _mixture(
+    x_TD: torch.Tensor,
+    residual_TD: torch.Tensor | None,
+    gate_up_EGD: torch.Tensor,
+    down_EDF: torch.Tensor,
+    indices_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    shared: Shared | None,
+) -> torch.Tensor:
+    x_TD = x_TD if x_TD.stride(-1) == 1 else x_TD.contiguous()
+    residual_TD = None if residual_TD is None else residual_TD.contiguous()
+    return mixture(x_TD, residual_TD, gate_up_EGD, down_EDF, indices_TK.contiguous(), weights_TK.contiguous(), shared)
+
+
+@_mixture.register_fake
+def _(x_TD, residual_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK, shared):
     return torch.empty_like(x_TD, memory_format=torch.contiguous_format)
+
+
+def mixture(
+    x_TD: torch.Tensor,
+    residual_TD: torch.Tensor | None,
+    gate_up_EGD: torch.Tensor,
+    down_EDF: torch.Tensor,
+    indices_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    shared: Shared | None,
+) -> torch.Tensor:
+    """The same for callers that want no operator; everything is contiguous, but for the rows of x."""
+    num_tokens, arguments, beside_TD = x_TD.shape[0], (x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK), None
+    if not num_tokens:
+        return torch.empty_like(x_TD)
+    with torch.cuda.device_of(x_TD):  # Triton launches on the current GPU, wherever the tensors are
+        if shared is not None and num_tokens > TOGETHER_TOKENS:
+            # Added below: torch.addmm would copy the residual first.
+            beside_TD, shared = gated_mlp(x_TD, *shared), None
+        if num_tokens <= VECTOR_TOKENS:
+            return by_vectors(*arguments, shared=shared, residual_TD=residual_TD)
+        if num_tokens <= TILE_TOKENS or not has_grouped_mm(x_TD.device, x_TD.dtype):
+            return by_tiles(*arguments, launch=tile(num_tokens), shared=shared, beside_TD=beside_TD, residual_TD=residual_TD)
+        return by_groups(*arguments, beside_TD=beside_TD, residual_TD=residual_TD)
 
 
 def by_vectors(
@@ -466,6 +477,7 @@ def by_tiles(
     *,
     launch: Launch,
     shared: Shared | None = None,
+    beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
     lists: bool | None = None,
 ) -> torch.Tensor:
@@ -504,7 +516,7 @@ def by_tiles(
     _down_kernel[-(-width // launch.rows), experts + num_shared](
         inner_XF, down_EDF, down, *who, y_XD, num_tokens, width, inner, experts, BLOCK_D=launch.rows, BLOCK_F=launch.width, **options
     )
-    return _weighted_sum(y_XD, None, weights_TK, num_shared, residual_TD)
+    return _weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD)
 
 
 def by_groups(
@@ -514,12 +526,14 @@ def by_groups(
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     *,
+    beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Pairs sorted by expert and multiplied by torch's grouped product, 622 TFLOP/s at 16,384 tokens on an H100."""
     places_X, ends_E = group_by_expert(indices_TK, gate_up_EGD.shape[0])
-    inner_XF = swiglu(F.grouped_mm(spread_rows(x_TD, places_X), gate_up_EGD.mT, offs=ends_E))
-    return _weighted_sum(F.grouped_mm(inner_XF, down_EDF.mT, offs=ends_E), places_X, weights_TK, 0, residual_TD)
+    gate_up_XG = F.grouped_mm(spread_rows(x_TD, places_X), gate_up_EGD.mT, offs=ends_E)
+    y_XD = F.grouped_mm(swiglu(*gate_up_XG.chunk(2, dim=-1)), down_EDF.mT, offs=ends_E)
+    return _weighted_sum(y_XD, places_X, weights_TK, 0, beside_TD, residual_TD)
 
 
 def group_by_expert(indices_TK: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -552,15 +566,6 @@ def spread_rows(x_TD: torch.Tensor, places_X: torch.Tensor) -> torch.Tensor:
     return spread_XD
 
 
-def swiglu(gate_up_XG: torch.Tensor) -> torch.Tensor:
-    """silu(gate) · up of rows [gate, up], [X, F]."""
-    inner_XF = gate_up_XG.new_empty(gate_up_XG.shape[0], gate_up_XG.shape[1] // 2)
-    grid = inner_XF.shape[0], -(-inner_XF.shape[1] // ROW_BLOCK)
-    with torch.cuda.device_of(gate_up_XG):
-        _swiglu_kernel[grid](gate_up_XG, inner_XF, inner_XF.shape[1], BLOCK_F=ROW_BLOCK, **overlap(gate_up_XG.device))
-    return inner_XF
-
-
 def _shared(shared: Shared | None, inner: int) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, int]:
     """The shared experts' weights, and how many experts of the routed ones' width they are."""
     if shared is None:
@@ -570,12 +575,18 @@ def _shared(shared: Shared | None, inner: int) -> tuple[torch.Tensor | None, tor
 
 
 def _weighted_sum(
-    y_XD: torch.Tensor, places_X: torch.Tensor | None, weights_TK: torch.Tensor, num_shared: int, residual_TD: torch.Tensor | None
+    y_XD: torch.Tensor,
+    places_X: torch.Tensor | None,
+    weights_TK: torch.Tensor,
+    num_shared: int,
+    beside_TD: torch.Tensor | None,
+    residual_TD: torch.Tensor | None,
 ) -> torch.Tensor:
-    """The rows of each token's pairs times their weights, summed in fp32 and rounded once; sorted rows lie at `places`."""
+    """The rows of each token's pairs times their weights, and what is to be added, summed in fp32 and rounded once; sorted rows lie at
+    `places`."""
     (num_tokens, top_k), width = weights_TK.shape, y_XD.shape[1]
     out_TD = y_XD.new_empty(num_tokens, width)
     options = {"TOP_K": top_k, "SHARED": num_shared, "BLOCK_D": ROW_BLOCK, "IS_SORTED": places_X is not None}
-    options |= {"HAS_RESIDUAL": residual_TD is not None} | overlap(y_XD.device)
-    _sum_kernel[num_tokens, -(-width // ROW_BLOCK)](y_XD, places_X, weights_TK, residual_TD, out_TD, width, **options)
+    options |= {"HAS_BESIDE": beside_TD is not None, "HAS_RESIDUAL": residual_TD is not None} | overlap(y_XD.device)
+    _sum_kernel[num_tokens, -(-width // ROW_BLOCK)](y_XD, places_X, weights_TK, beside_TD, residual_TD, out_TD, width, **options)
     return out_TD

@@ -1,0 +1,68 @@
+"""The gated MLP around one Triton kernel, silu(gate) · up. Letters: T tokens, D decoder width, F inner width, X rows of any kind."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from kimi_vl.ops.matrices import adjacent
+from kimi_vl.ops.triton.language import begin, jit, overlap, tl
+
+ROW_BLOCK = 1024  # values of a row that one program takes
+
+
+@jit
+def _swiglu_kernel(gate, up, inner, stride, F, BLOCK_F: tl.constexpr, OVERLAPS: tl.constexpr):
+    """One program: BLOCK_F values of silu(gate) · up of one row."""
+    begin(OVERLAPS)
+    row = tl.program_id(0).to(tl.int64)
+    f = tl.program_id(1) * BLOCK_F + tl.arange(0, BLOCK_F)
+    gate_F = tl.load(gate + row * stride + f, mask=f < F, other=0.0).to(tl.float32)
+    up_F = tl.load(up + row * stride + f, mask=f < F, other=0.0).to(tl.float32)
+    tl.store(inner + row * F + f, (gate_F * tl.sigmoid(gate_F) * up_F).to(inner.dtype.element_ty), mask=f < F)
+
+
+def gated_mlp_triton(
+    x_TD: torch.Tensor, gate_FD: torch.Tensor, up_FD: torch.Tensor, down_DF: torch.Tensor, residual_TD: torch.Tensor | None = None
+) -> torch.Tensor:
+    """`gated_mlp` in three kernels where gate and up lie one behind the other (`matrices.adjacent`), and in four where not. Contract of the
+    reference, but rounded less often."""
+    return _gated_mlp(x_TD, gate_FD, up_FD, down_DF, residual_TD)
+
+
+@torch.library.custom_op(
+    "kimi_vl::gated_mlp", mutates_args=(), schema="(Tensor x, Tensor gate, Tensor up, Tensor down, Tensor? residual) -> Tensor"
+)
+def _gated_mlp(
+    x_TD: torch.Tensor, gate_FD: torch.Tensor, up_FD: torch.Tensor, down_DF: torch.Tensor, residual_TD: torch.Tensor | None
+) -> torch.Tensor:
+    return gated_mlp(x_TD, gate_FD, up_FD, down_DF, residual_TD)
+
+
+@_gated_mlp.register_fake
+def _(x_TD, gate_FD, up_FD, down_DF, residual_TD):
+    return torch.empty_like(x_TD, memory_format=torch.contiguous_format)
+
+
+def gated_mlp(
+    x_TD: torch.Tensor, gate_FD: torch.Tensor, up_FD: torch.Tensor, down_DF: torch.Tensor, residual_TD: torch.Tensor | None = None
+) -> torch.Tensor:
+    """The same, for callers that are operators themselves or want none."""
+    gate_up_GD = adjacent(gate_FD, up_FD)
+    if gate_up_GD is None:
+        inner_TF = swiglu(F.linear(x_TD, gate_FD), F.linear(x_TD, up_FD))
+    else:
+        inner_TF = swiglu(*F.linear(x_TD, gate_up_GD).chunk(2, dim=-1))
+    return F.linear(inner_TF, down_DF) if residual_TD is None else torch.addmm(residual_TD, inner_TF, down_DF.T)
+
+
+def swiglu(gate_XF: torch.Tensor, up_XF: torch.Tensor) -> torch.Tensor:
+    """silu(gate) · up, [X, F]; rows may be parts of longer ones, equally long for both."""
+    assert gate_XF.stride() == up_XF.stride()
+    inner_XF = gate_XF.new_empty(gate_XF.shape)
+    (rows, width), stride = gate_XF.shape, gate_XF.stride(0)
+    if rows:
+        with torch.cuda.device_of(gate_XF):  # Triton launches on the current GPU, wherever the tensors are
+            grid = rows, -(-width // ROW_BLOCK)
+            _swiglu_kernel[grid](gate_XF, up_XF, inner_XF, stride, width, BLOCK_F=ROW_BLOCK, **overlap(gate_XF.device))
+    return inner_XF
