@@ -52,10 +52,11 @@ class Engine:
         normalise: Normalise | None = None,
         rows: bool | None = None,
         graphs: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         """`normalise`: what is done on the device to images that are submitted as bytes (`ImageProcessor.normalised`). `rows`: draw on the
         device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is to be invariant.
-        `graphs`: record the steps of rows; None: on CUDA in half precision.
+        `graphs`: record the steps of rows; `fused`: compute them by `RowDecoder`; None for both: on CUDA in half precision.
 
         Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together, ImplementationUnavailable for steps
         that cannot be recorded here.
@@ -67,7 +68,9 @@ class Engine:
         self.runner: Runner
         if rows:
             context = min(model.config.text_config.max_position_embeddings, limits.num_pages * limits.page_size)
-            self.runner = RowRunner(model, limits, feature_tokens=feature_tokens, context=context, normalise=normalise, graphs=graphs)
+            self.runner = RowRunner(
+                model, limits, feature_tokens=feature_tokens, context=context, normalise=normalise, graphs=graphs, fused=fused
+            )
         else:
             self.runner = Runner(model, limits, feature_tokens=feature_tokens, normalise=normalise)
         self._takes_bytes = normalise is not None
@@ -154,7 +157,7 @@ class Engine:
                     sampled[request] = self._samplers[request].draw(logits_W, len(request.token_ids) - request.num_prompt)
                 except (CheckpointError, InputError) as error:
                     errors[request] = error
-        tokens = [] if launched.tokens_Q is None else launched.tokens_Q.tolist()  # host sync
+        tokens = [] if launched.tokens is None else launched.tokens.wait()
         for request, token in zip(launched.requests, tokens, strict=True):
             if token >= 0:
                 sampled[request] = token

@@ -28,14 +28,33 @@ FRESH, CONTINUED, ABSORBED = range(3)
 Normalise = Callable[[torch.Tensor], torch.Tensor]  # of uint8 patches, on their device
 
 
+class OnTheWay:
+    """Tokens [Q] that a device is still computing. They start for the host as soon as they are there, ahead of what is launched later."""
+
+    def __init__(self, tokens_Q: torch.Tensor) -> None:
+        self._arrived: torch.cuda.Event | None = None
+        if tokens_Q.is_cuda:
+            self._tokens_Q = torch.empty(tokens_Q.shape, dtype=tokens_Q.dtype, pin_memory=True)
+            self._tokens_Q.copy_(tokens_Q, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+        else:
+            self._tokens_Q = tokens_Q
+
+    def wait(self) -> list[int]:
+        if self._arrived is not None:
+            self._arrived.synchronize()  # host sync
+        return self._tokens_Q.tolist()
+
+
 @dataclass(frozen=True)
 class Launched:
-    """A step that is being computed: what was in it, and the tokens [Q] of `requests` on their way, -1 for logits that are not finite; or
-    the `logits` [W] from which the host is to draw."""
+    """A step that is being computed: what was in it, and the tokens of `requests` on their way, -1 for logits that are not finite; or the
+    `logits` [W] from which the host is to draw."""
 
     chunks: list[Chunk]
     requests: list[Request]
-    tokens_Q: torch.Tensor | None
+    tokens: OnTheWay | None
     logits: dict[Request, torch.Tensor]
 
 
@@ -104,9 +123,7 @@ class Runner:
         model = self.model
         chunks = sorted(chunks, key=self._order)
         with memory_limit("computing a step", "lower step_tokens or max_running"):
-            ids = np.fromiter(chain.from_iterable(_ids(chunk) for chunk in chunks), np.int64)
-            placeholders_M = self._sent(np.flatnonzero(ids == model.config.media_placeholder_token_id))
-            embeddings_TD = model.embed(self._sent(ids), self._features_of(chunks, images), placeholders_M)
+            embeddings_TD = self._embedded(chunks, images)
             self.cache.begin(self._placed(chunks))
             hidden_TD, _ = model.language_model.model(embeddings_TD, self._layout(chunks), model.ops, self.cache)
             sampling = [(chunk, stop - 1) for chunk, stop in zip(chunks, accumulate(c.count for c in chunks), strict=True) if chunk.samples]
@@ -116,19 +133,25 @@ class Runner:
             logits_BW = model.language_model.lm_head(hidden_TD.index_select(0, last_B)).float()
         return {chunk.request: logits_W for (chunk, _), logits_W in zip(sampling, logits_BW, strict=True)}
 
+    def _embedded(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor:
+        """The tokens of these chunks with the features of their images, [T, D]."""
+        ids = np.fromiter(chain.from_iterable(_ids(chunk) for chunk in chunks), np.int64)
+        placeholders_M = self._sent(np.flatnonzero(ids == self.model.config.media_placeholder_token_id))
+        return self.model.embed(self._sent(ids), self._features_of(chunks, images), placeholders_M)
+
+    def _slots(self, chunk: Chunk) -> np.ndarray:
+        """Where in the cache a chunk's tokens go."""
+        places, page_size = _places(chunk), self.limits.page_size
+        return np.array(chunk.request.pages)[places // page_size] * page_size + places % page_size
+
     def _placed(self, chunks: Sequence[Chunk]) -> PagedStep:
-        page_size = self.limits.page_size
-        slots = []
-        for chunk in chunks:
-            places = _places(chunk)
-            slots.append(np.array(chunk.request.pages)[places // page_size] * page_size + places % page_size)
         continued = [chunk for chunk in chunks if self._form(chunk) == CONTINUED]
         later = [chunk for chunk in chunks if self._form(chunk) == ABSORBED]
         table = np.zeros((len(later), max((len(chunk.request.pages) for chunk in later), default=0)), np.int32)
         for row, chunk in zip(table, later, strict=True):
             row[: len(chunk.request.pages)] = chunk.request.pages
         return PagedStep(
-            slots_T=self._sent(np.concatenate(slots)),
+            slots_T=self._sent(np.concatenate([self._slots(chunk) for chunk in chunks])),
             num_fresh=sum(chunk.count for chunk in chunks if not chunk.start),
             page_table_BJ=self._sent(table),
             cu_seqlens=self._sent(_boundaries(later)),
@@ -160,9 +183,7 @@ class Runner:
         return TokenLayout(self._sent(positions), self._sent(_boundaries(fresh)), max(lengths, default=0), lengths)
 
     def _sent(self, numbers: np.ndarray) -> torch.Tensor:
-        """On the device. From pinned memory, because a copy from any other waits for all that has been launched before."""
-        tensor, device = torch.from_numpy(numbers), self.model.device
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and numbers.size else tensor.to(device)
+        return sent(numbers, self.model.device)
 
     def _features_of(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor | None:
         """The features of the image tokens in these chunks, in order, [M, D]."""
@@ -198,6 +219,12 @@ class Runner:
                 found[image.digest] = features_MD
                 self.features.put(image.digest, features_MD.clone())  # a part would keep the whole alive
         return found
+
+
+def sent(numbers: np.ndarray, device: torch.device) -> torch.Tensor:
+    """On the device. From pinned memory, because a copy from any other waits for all that has been launched before."""
+    tensor = torch.from_numpy(numbers)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and numbers.size else tensor.to(device)
 
 
 def _ids(chunk: Chunk) -> list[int]:
