@@ -53,7 +53,7 @@ class Shapes:
 
 
 FULL = Shapes(
-    decode=((1, 1024), (1, 16_384), (1, 65_536), (1, 120_000), (8, 1024), (32, 1024)),
+    decode=((1, 1024), (8, 1024), (32, 1024), (1, 16_384), (1, 65_536), (1, 120_000)),
     first_token=(1024, 16_384, 65_536, 120_000),
     throughput=(1, 8, 32, 128, 256),
     images=((1, 1792, 1792), (1, 1024, 768), (4, 1792, 1792)),
@@ -119,12 +119,12 @@ class EngineBench:
     def measurements(self) -> Iterator[Measurement]:
         for batch, context in self.shapes.decode:
             yield self.decode(batch, context)
-        for context in self.shapes.first_token:
-            yield self.first_token(context)
-        for batch in self.shapes.throughput:
-            yield self.throughput(batch)
         for count, width, height in self.shapes.images:
             yield self.images(count, width, height)
+        for batch in self.shapes.throughput:
+            yield self.throughput(batch)
+        for context in self.shapes.first_token:
+            yield self.first_token(context)
 
     def decode(self, batch: int, context: int) -> Measurement:
         """Milliseconds of a step while `batch` answers are written behind `context` tokens."""
@@ -226,6 +226,7 @@ def report(bench: EngineBench, measured: Sequence[Measurement]) -> dict[str, Any
         "dtype": str(bench.engine.model.dtype).removeprefix("torch."),
         "weights": "random, of the official sizes" if bench.is_official else "random, of another configuration",
         "limits": asdict(limits),
+        "memory": _memory(device),
         "roofline": asdict(bench.machine) if bench.machine else None,
         "peer": bench.anchors.get("peer"),
         "peer_machine": bench.anchors.get("machine"),
@@ -254,6 +255,14 @@ def _best(run: Callable[[], float], times: int = 2) -> float:
     """The least of several runs behind a warm-up."""
     run()
     return min(run() for _ in range(times))
+
+
+def _memory(device: torch.device) -> dict[str, int] | None:
+    """Bytes on a GPU: what torch holds now, and the most that was in use and held."""
+    if device.type != "cuda":
+        return None
+    in_use, held = torch.cuda.max_memory_allocated(device), torch.cuda.max_memory_reserved(device)
+    return {"held": torch.cuda.memory_reserved(device), "most_in_use": in_use, "most_held": held}
 
 
 def _params(tokens: int) -> SamplingParams:
