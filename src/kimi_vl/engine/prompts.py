@@ -7,6 +7,7 @@ padding, which writes into the spare page.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,8 +26,9 @@ SIZES = (64, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 class RecordedPrompts:
     """Letters: T tokens of a graph, D decoder width, W vocabulary."""
 
-    def __init__(self, model: KimiVLForConditionalGeneration, cache: PagedLatentCache, spare_slot: int) -> None:
-        self.model, self.cache, self.spare_slot = model, cache, spare_slot
+    def __init__(self, model: KimiVLForConditionalGeneration, cache: PagedLatentCache, spare_slot: int, pool: Any = None) -> None:
+        """`pool`: memory of other graphs, to share."""
+        self.model, self.cache, self.spare_slot, self._pool = model, cache, spare_slot, pool
         device, width = model.device, model.config.text_config.hidden_size
         self._embeddings_TD = torch.zeros(SIZES[-1], width, dtype=model.dtype, device=device)
         self._positions_T = torch.arange(SIZES[-1], device=device)
@@ -36,7 +38,6 @@ class RecordedPrompts:
         self._no_table = torch.zeros(0, 1, dtype=torch.int32, device=device)
         self._no_lengths = torch.zeros(0, dtype=torch.int32, device=device)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
-        self._pool = torch.cuda.graph_pool_handle()
 
     @staticmethod
     def fits(chunks: Sequence[Chunk]) -> bool:

@@ -174,13 +174,15 @@ class RowRunner(Runner):
         super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
         self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if records else None
+        # One for all graphs, which run one after another: what a recorded prompt leaves is read before anything else runs.
+        self._pool = torch.cuda.graph_pool_handle() if records else None
         if records:
             select(model.device, model.dtype, RECORDABLE)
         fused = records if fused is None else fused
         with memory_limit("making room for rows", "lower max_running"):
             decoder = RowDecoder(model.language_model) if fused else None
             self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size), decoder)
-            self._prompts = RecordedPrompts(model, self.cache, limits.num_pages * limits.page_size) if records else None
+            self._prompts = RecordedPrompts(model, self.cache, limits.num_pages * limits.page_size, self._pool) if records else None
         self._row_of: dict[Request, int] = {}
         self._rows: dict[int, _Row] = {}
         self._free = list(range(limits.max_running))
@@ -238,7 +240,7 @@ class RowRunner(Runner):
         if self._graphs is None:
             return self.rows.step(count, filters)
         if (count, filters) not in self._graphs:
-            self._graphs[count, filters] = record(lambda: self.rows.step(count, filters), self.rows.active_B)
+            self._graphs[count, filters] = record(lambda: self.rows.step(count, filters), self.rows.active_B, self._pool)
         self._graphs[count, filters].replay()
 
     # Rows ------------------------------------------------------------------------------------------------------------
