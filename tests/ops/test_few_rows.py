@@ -6,6 +6,7 @@ import sys
 import pytest
 import torch
 
+from kimi_vl.ops.quantised import quantised
 from kimi_vl.ops.triton import few_rows, paged_latent_attention, rows
 from tests import interpreter
 from tests.ops import formulas, test_triton_rows
@@ -32,6 +33,18 @@ def check_linear(module, kind, tokens=2, normed=True, added=True):
     inputs = formulas.rms_norm(x, norm, 1e-5) if normed else x.double()
     expected = inputs @ weight.double().T
     assert_near(found, expected if residual is None else expected + residual.double(), limit(kind))
+
+
+def check_quantised(module, kind, tokens=2, rows=37):
+    """By vectors and by tiles. fp8 is nothing that the interpreter knows."""
+    x, residual = random(tokens, 80, kind=kind), random(tokens, rows, kind=kind)
+    for weights in ("int8", "fp8") if GPU else ("int8",):
+        weight = quantised(random(rows, 80, kind="float32", std=0.1), weights)
+        expected = x.double() @ (weight.values.double() * weight.scales.double()[:, None]).T + residual.double()
+        if tokens <= 2:
+            assert_near(module.linear(x, weight, residual_TR=residual), expected, limit(kind))
+        assert_near(module.linear_by_tiles(x, weight, residual_TR=residual), expected, limit(kind))
+        assert_near(module.linear_by_tiles(x, weight), expected - residual.double(), limit(kind))
 
 
 def check_latent_query(module, kind, tokens=2):
@@ -79,6 +92,12 @@ def test_linear(tokens, normed, added, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 2, 17, 70])
+def test_linear_with_quantised_weights(tokens, kind):
+    check_quantised(few_rows, kind, tokens)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tokens", [1, 2])
 def test_latent_query(tokens, kind):
     check_latent_query(few_rows, kind, tokens)
@@ -91,6 +110,8 @@ def test_join_values(lengths, kind):
 
 
 MUTANTS = (
+    ("rows without their scales", few_rows, check_quantised, "sum_R *= tl.load(scales + r, mask=r < R, other=0.0)", "sum_R *= 0.01"),
+    ("tiles of another token", few_rows, check_quantised, "tl.load(x + (t * D)[None]", "tl.load(x + (t * 0 * D)[None]"),
     (
         "the norm's weight forgotten",
         few_rows,
