@@ -16,9 +16,10 @@ from dataclasses import dataclass
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.recording import record
 from kimi_vl.engine.request import Request, Status
-from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
+from kimi_vl.engine.runner import Launched, Normalise, Runner
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
@@ -26,6 +27,7 @@ from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import select
 from kimi_vl.ops.sampling import uniform_numbers
+from kimi_vl.ops.transfer import sent
 
 # What must be able to run where steps are recorded: the kernels that the row decoder is made of.
 RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
@@ -114,8 +116,8 @@ class Rows:
             for row, request, seed in zip(rows, requests, seeds, strict=True)
         ]
         parts = [(request.params.temperature, request.params.top_p, request.params.min_p) for request in requests]
-        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = torch.tensor(whole, device=device).unbind(1)
-        temperature_Q, top_p_Q, min_p_Q = torch.tensor(parts, dtype=torch.float32, device=device).unbind(1)
+        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), device).unbind(1)
+        temperature_Q, top_p_Q, min_p_Q = sent(torch.tensor(parts, dtype=torch.float32), device).unbind(1)
         for target, values in (
             (self.lengths_B, lengths_Q),
             (self.numbers_B, numbers_Q),
@@ -194,12 +196,12 @@ class RowRunner(Runner):
         rows, device = [self._row_of[chunk.request] for chunk in chunks], self.model.device
         if (active := tuple(sorted(rows))) != self._active:
             self.rows.active_B.zero_()
-            self.rows.active_B[torch.tensor(active, device=device)] = 1
+            self.rows.active_B[sent(torch.tensor(active), device)] = 1
             self._active = active
         self._send_pages(rows)
         count = min(self.limits.max_running, next((size for size in BUCKETS if size > active[-1]), self.limits.max_running))
         self._step(count, any(_filters(chunk.request) for chunk in chunks))
-        return self.rows.drawn_B[torch.tensor(rows, device=device)]
+        return self.rows.drawn_B[sent(torch.tensor(rows), device)]
 
     def _step(self, count: int, filters: bool) -> None:
         if self._graphs is None:
@@ -240,7 +242,7 @@ class RowRunner(Runner):
             news += [(number, k, row.pages[k]) for k in range(row.num_sent, len(row.pages))]
             row.num_sent = len(row.pages)
         if news:
-            rows_X, columns_X, pages_X = torch.tensor(news, device=self.model.device).unbind(1)
+            rows_X, columns_X, pages_X = sent(torch.tensor(news), self.model.device).unbind(1)
             self.rows.page_table_BJ[rows_X, columns_X] = pages_X.int()
 
 
