@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kimi_vl.engine.prefix import ImageSpan, image_digest
+from kimi_vl.engine.pictures import Image, Pictures
+from kimi_vl.engine.prefix import ImageSpan
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
-from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
+from kimi_vl.engine.runner import Launched, Normalise, Runner
 from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
@@ -86,15 +87,15 @@ class Engine:
         params: SamplingParams,
         *,
         end_ids: Iterable[int],
-        images: tuple[torch.Tensor, GridHWs] | None = None,
+        images: Pictures | tuple[torch.Tensor, GridHWs] | None = None,
         n: int = 1,
         priority: int = 0,
         tenant: str = "",
         constraint: Callable[[], Constraint] | None = None,
     ) -> list[Request]:
-        """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and
-        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing. `constraint` makes what each
-        answer must look like, and is called once for each.
+        """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as `Pictures` of this tenant, or as pixel_values
+        [P, 3, patch, patch] and image_grid_hws [I, 2], of which they are made here. A lower `priority` goes first. Prompts of different
+        tenants share nothing. `constraint` makes what each answer must look like, and is called once for each.
 
         Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
         CapacityError for one that would not fit if it were alone.
@@ -106,7 +107,7 @@ class Engine:
             raise PromptTooLong(len(input_ids), limit - 1)
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1")
-        pictures = _pictures(images, tenant)
+        pictures = _images(images, tenant)
         if any(picture.pixel_values.dtype == torch.uint8 for picture in pictures) and not self._takes_bytes:
             raise ShapeError("pixel_values are uint8, and this engine was made without `normalise`; pass it, or normalised patches")
         spans = self._spans(input_ids, pictures)
@@ -247,17 +248,13 @@ def _as_ours(error: Exception) -> KimiVLError:
     return failed
 
 
-def _pictures(images: tuple[torch.Tensor, GridHWs] | None, tenant: str) -> list[Image]:
+def _images(images: Pictures | tuple[torch.Tensor, GridHWs] | None, tenant: str) -> tuple[Image, ...]:
     if images is None:
-        return []
-    pixel_values, grids = images
-    pairs = [(int(h), int(w)) for h, w in (grids.tolist() if isinstance(grids, torch.Tensor) else grids)]
-    if sum(h * w for h, w in pairs) != pixel_values.shape[0]:
-        raise ShapeError(
-            f"pixel_values has {pixel_values.shape[0]} patches and the grids {pairs} account for {sum(h * w for h, w in pairs)}"
-        )
-    parts = pixel_values.split([h * w for h, w in pairs])
-    return [Image(part, grid, image_digest(part, grid, tenant)) for part, grid in zip(parts, pairs, strict=True)]
+        return ()
+    pictures = images if isinstance(images, Pictures) else Pictures.of(*images, tenant)
+    if pictures.tenant != tenant:
+        raise InputError(f"the pictures were named for tenant {pictures.tenant!r} and the prompt is of {tenant!r}; name them for the same")
+    return pictures.images
 
 
 def _check(limits: Limits, rows: bool) -> None:

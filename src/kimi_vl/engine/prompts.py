@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from kimi_vl.engine.recording import record
-from kimi_vl.engine.runner import sent
 from kimi_vl.engine.scheduler import Chunk
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.transfer import sent
 
 # Tokens. At most a third more is computed than asked for; from 2,048 on a GPU needs as long as its host.
 SIZES = (64, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
@@ -50,12 +50,12 @@ class RecordedPrompts:
         size = next(size for size in SIZES if size >= count)
         if size not in self._graphs:
             self._slots_T.fill_(self.spare_slot)  # recording runs what it records
-            self._boundaries.copy_(sent(np.array([0, size, size], np.int32), device))
+            self._boundaries.copy_(sent(torch.tensor([0, size, size], dtype=torch.int32), device))
             self._graphs[size] = self._recorded(size)
         self._embeddings_TD[:count] = embeddings_TD
-        self._slots_T[:size] = sent(np.pad(slots, (0, size - count), constant_values=self.spare_slot), device)
-        self._boundaries.copy_(sent(np.array([0, count, size], np.int32), device))
-        self._last.copy_(sent(np.array([count - 1]), device))
+        self._slots_T[:size] = sent(torch.from_numpy(np.pad(slots, (0, size - count), constant_values=self.spare_slot)), device)
+        self._boundaries.copy_(sent(torch.tensor([0, count, size], dtype=torch.int32), device))
+        self._last.copy_(sent(torch.tensor([count - 1]), device))
         graph, logits_1W = self._graphs[size]
         graph.replay()
         return logits_1W.float()

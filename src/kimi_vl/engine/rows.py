@@ -13,14 +13,14 @@ import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.prompts import RecordedPrompts
 from kimi_vl.engine.recording import record
 from kimi_vl.engine.request import Request, Status
-from kimi_vl.engine.runner import Image, Launched, Normalise, OnTheWay, Runner, sent
+from kimi_vl.engine.runner import Launched, Normalise, OnTheWay, Runner
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
@@ -28,6 +28,7 @@ from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import rotary_frequencies, select
 from kimi_vl.ops.sampling import uniform_numbers
+from kimi_vl.ops.transfer import sent
 from kimi_vl.ops.triton import rows as kernels
 
 # What must be able to run where steps are recorded: the kernels that the row decoder is made of.
@@ -137,8 +138,8 @@ class Rows:
             for row, request, seed in zip(rows, requests, seeds, strict=True)
         ]
         parts = [(request.params.temperature, request.params.top_p, request.params.min_p) for request in requests]
-        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(np.array(whole), self.ids_B.device).unbind(1)
-        temperature_Q, top_p_Q, min_p_Q = sent(np.array(parts, np.float32), self.ids_B.device).unbind(1)
+        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), self.ids_B.device).unbind(1)
+        temperature_Q, top_p_Q, min_p_Q = sent(torch.tensor(parts, dtype=torch.float32), self.ids_B.device).unbind(1)
         for target, values in (
             (self.lengths_B, lengths_Q),
             (self.numbers_B, numbers_Q),
@@ -228,7 +229,7 @@ class RowRunner(Runner):
         """One step of the rows of these requests; their tokens, int64 [Q]."""
         rows = [self._row_of[chunk.request] for chunk in chunks]
         if rows != self._active:
-            self._active, self._active_Q = rows, self._sent(np.array(rows))
+            self._active, self._active_Q = rows, sent(torch.tensor(rows), self.model.device)
             self.rows.active_B.zero_()
             self.rows.active_B[self._active_Q] = 1
         self._send_pages(rows)
@@ -275,7 +276,7 @@ class RowRunner(Runner):
             news += [(number, k, row.pages[k]) for k in range(row.num_sent, len(row.pages))]
             row.num_sent = len(row.pages)
         if news:
-            rows_X, columns_X, pages_X = self._sent(np.array(news)).unbind(1)
+            rows_X, columns_X, pages_X = sent(torch.tensor(news), self.model.device).unbind(1)
             self.rows.page_table_BJ[rows_X, columns_X] = pages_X.int()
 
 

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.request import Request
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Continued, PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.transfer import sent
 
 # From so many new tokens behind kept ones on, keys and values of every kept row are worth expanding: that costs 4.2 MFLOP a row and layer,
 # and saves 25 kFLOP of the remaining 35 for every new token and row, which run at more than twice the rate. With fewer, attention has only
@@ -56,15 +58,6 @@ class Launched:
     requests: list[Request]
     tokens: OnTheWay | None
     logits: dict[Request, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Image:
-    """One picture of a prompt: pixel_values [P, 3, patch, patch], normalised or uint8, (rows, columns), and the digest that names it."""
-
-    pixel_values: torch.Tensor
-    grid_hw: tuple[int, int]
-    digest: bytes
 
 
 class FeatureCache:
@@ -183,7 +176,7 @@ class Runner:
         return TokenLayout(self._sent(positions), self._sent(_boundaries(fresh)), max(lengths, default=0), lengths)
 
     def _sent(self, numbers: np.ndarray) -> torch.Tensor:
-        return sent(numbers, self.model.device)
+        return sent(torch.from_numpy(numbers), self.model.device)
 
     def _features_of(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor | None:
         """The features of the image tokens in these chunks, in order, [M, D]."""
@@ -201,12 +194,15 @@ class Runner:
         return torch.cat(parts) if parts else None
 
     def _normalised(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """On the device; bytes are normalised there, which takes a GPU no time and a CPU a quarter of a second for a large picture."""
-        pixel_values = pixel_values.to(self.model.device)
-        if pixel_values.dtype != torch.uint8:
-            return pixel_values
+        """Patches [P, 3, patch, patch] on the device; pictures are cut and bytes normalised there, which takes a GPU no time and a CPU a
+        quarter of a second for a large one."""
+        patches = sent(pixel_values, self.model.device)
+        if patches.ndim == 5:
+            patches = patches.flatten(0, 1)
+        if patches.dtype != torch.uint8:
+            return patches
         assert self._normalise is not None, "the engine refuses bytes that it cannot normalise"
-        return self._normalise(pixel_values)
+        return self._normalise(patches)
 
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
@@ -219,12 +215,6 @@ class Runner:
                 found[image.digest] = features_MD
                 self.features.put(image.digest, features_MD.clone())  # a part would keep the whole alive
         return found
-
-
-def sent(numbers: np.ndarray, device: torch.device) -> torch.Tensor:
-    """On the device. From pinned memory, because a copy from any other waits for all that has been launched before."""
-    tensor = torch.from_numpy(numbers)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and numbers.size else tensor.to(device)
 
 
 def _ids(chunk: Chunk) -> list[int]:
