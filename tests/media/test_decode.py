@@ -369,6 +369,16 @@ def test_transparency_is_composited_on_white_and_hidden_colours_stay_hidden():
     assert np.abs(pixels(Image.new("La", (1, 1), (50, 128)))[0, 0] - 177).max() <= 2
 
 
+@pytest.mark.parametrize("corner", [255, 254, 0])
+def test_a_picture_that_hides_nothing_is_composited_like_any_other(corner):
+    rgba = np.full((48, 48, 4), 255, np.uint8)
+    rgba[..., :3] = np.arange(48 * 48 * 3, dtype=np.uint32).reshape(48, 48, 3)  # every value in every colour
+    rgba[-1, -1, 3] = corner
+    canvas = Image.new("RGBA", (48, 48), "white")
+    canvas.alpha_composite(Image.fromarray(rgba))
+    assert np.array_equal(pixels(Image.fromarray(rgba)), np.asarray(canvas)[..., :3])
+
+
 def test_transparent_palettes_and_colour_keys_are_composited_on_white():
     palette = png_chunk(b"PLTE", b"\xff\0\0\0\0\xff") + png_chunk(b"tRNS", b"\0\x80")
     assert np.abs(pixels(png(2, 1, 8, 3, b"\0\0\1", palette))[0] - [[255, 255, 255], [127, 127, 255]]).max() <= 1

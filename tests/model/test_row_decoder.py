@@ -74,7 +74,7 @@ def both(model, lengths):
     layout = TokenLayout(positions, torch.zeros(1, dtype=torch.int32, device=DEVICE), 0)
     hidden, _ = decoder(decoder.embed_tokens(ids), layout, model.ops, caches[0])
     expected = model.language_model.lm_head(hidden)
-    found = RowDecoder(model.language_model)(ids, positions, caches[1])
+    found = RowDecoder(model.language_model)(decoder.embed_tokens(ids), *decoder.rotations(positions, model.dtype), caches[1])
     return (expected, found), [torch.stack(cache.layers_GOZ) for cache in caches]
 
 

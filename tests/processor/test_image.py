@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from kimi_vl.errors import ConfigError, InputError, MediaError
+from kimi_vl.media import load_image
 from kimi_vl.processor import ImageProcessor, ImageProcessorConfig
 from tests.media.pictures import encoded, orientation
 
@@ -307,3 +308,19 @@ def test_bytes_normalised_later_are_the_same_bits():
     every = torch.arange(256, dtype=torch.uint8).view(-1, 1, 1, 1).expand(-1, 3, 1, 1)
     expected = (np.arange(256, dtype=np.float32) / np.float32(255) - np.float32(0.5)) / np.float32(0.5)
     assert processor.normalised(every)[:, 0, 0, 0].tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1", "CMYK"])
+@pytest.mark.parametrize("size", [(56, 28), (61, 45), (300, 200)])  # fits, is padded, is scaled down
+def test_pictures_are_cut_into_the_reference_s_patches_wherever_that_is_done(mode, size):
+    processor = image_processor(in_token_limit=64)
+    image = noise(*size, 5).convert(mode)
+    expected, grid = reference(load_image(image), 64)
+    (picture,) = processor.pictures([image])
+    patches, grids = processor.patches([image])
+    assert picture.shape == (*grid, 3, 14, 14)
+    assert picture.permute(0, 3, 1, 4, 2).is_contiguous()  # rows of pixels as they were: to send it is one copy
+    assert torch.equal(picture.flatten(0, 1), patches)
+    assert patches.is_contiguous()
+    assert grids.tolist() == [list(grid)]
+    assert_same(processor.normalised(patches), expected)

@@ -49,8 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         peer = f", peer {measurement.peer:g}" if measurement.peer else ""
         share = f", {100 * measurement.share:.0f} % of the limit" if measurement.share else ""
         console.note(f"{measurement.what}: {measurement.value:.2f} {measurement.unit}{peer}{share}")
-    document = report(bench, measured)
-    console.document(document)
-    if args.output:
-        args.output.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+        if args.output:  # after each, for what follows may take minutes
+            args.output.write_text(json.dumps(report(bench, measured), indent=1) + "\n", encoding="utf-8")
+    console.document(report(bench, measured))
     return 0

@@ -4,6 +4,7 @@ from kimi_vl.engine.async_engine import AnswerStream, AsyncEngine, Reaction, Rea
 from kimi_vl.engine.batch import BatchEngine, BatchPrompt, Sampled
 from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.generation import FinishReason, Generation
+from kimi_vl.engine.pictures import Pictures
 from kimi_vl.engine.request import Request
 from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Limits
@@ -20,6 +21,7 @@ __all__ = [
     "Generation",
     "Limits",
     "Logprobs",
+    "Pictures",
     "Reaction",
     "Reader",
     "Request",

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from kimi_vl.engine.engine import Engine, Event
+from kimi_vl.engine.pictures import Pictures
 from kimi_vl.engine.request import Ending, Request
 from kimi_vl.errors import EngineBusy, EngineStopped, KimiVLError, RequestFailed
 
@@ -119,6 +120,7 @@ class AsyncEngine:
 
     async def submit(self, reader: Callable[[], Reader[Piece]], *args: Any, **options: Any) -> list[AnswerStream[Piece]]:
         """Queue a prompt, with the arguments of `Engine.submit`; a stream for each of its `n` answers, each with a reader of its own.
+        Images that are not `Pictures` yet are made so in a thread of their own.
 
         Raises: what `Engine.submit` raises; EngineBusy when too many wait already; EngineStopped after `close` or a fault.
         """
@@ -152,6 +154,9 @@ class AsyncEngine:
                     stream._leave()
 
         self._refuse()
+        if isinstance(images := options.get("images"), tuple):
+            pixel_values, grids = images
+            options["images"] = await asyncio.to_thread(Pictures.of, pixel_values, grids, options.get("tenant", ""))
         self._commands.put(command)
         return await accepted
 

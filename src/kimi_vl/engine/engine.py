@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from kimi_vl.engine.prefix import ImageSpan, image_digest
+from kimi_vl.engine.pictures import Image, Pictures
+from kimi_vl.engine.prefix import ImageSpan
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
-from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
+from kimi_vl.engine.runner import Launched, Normalise, Runner
 from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
 from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
@@ -52,10 +53,11 @@ class Engine:
         normalise: Normalise | None = None,
         rows: bool | None = None,
         graphs: bool | None = None,
+        fused: bool | None = None,
     ) -> None:
         """`normalise`: what is done on the device to images that are submitted as bytes (`ImageProcessor.normalised`). `rows`: draw on the
         device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is to be invariant.
-        `graphs`: record the steps of rows; None: on CUDA in half precision.
+        `graphs`: record the steps of rows; `fused`: compute them by `RowDecoder`; None for both: on CUDA in half precision.
 
         Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together, ImplementationUnavailable for steps
         that cannot be recorded here.
@@ -67,7 +69,9 @@ class Engine:
         self.runner: Runner
         if rows:
             context = min(model.config.text_config.max_position_embeddings, limits.num_pages * limits.page_size)
-            self.runner = RowRunner(model, limits, feature_tokens=feature_tokens, context=context, normalise=normalise, graphs=graphs)
+            self.runner = RowRunner(
+                model, limits, feature_tokens=feature_tokens, context=context, normalise=normalise, graphs=graphs, fused=fused
+            )
         else:
             self.runner = Runner(model, limits, feature_tokens=feature_tokens, normalise=normalise)
         self._takes_bytes = normalise is not None
@@ -83,15 +87,15 @@ class Engine:
         params: SamplingParams,
         *,
         end_ids: Iterable[int],
-        images: tuple[torch.Tensor, GridHWs] | None = None,
+        images: Pictures | tuple[torch.Tensor, GridHWs] | None = None,
         n: int = 1,
         priority: int = 0,
         tenant: str = "",
         constraint: Callable[[], Constraint] | None = None,
     ) -> list[Request]:
-        """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and
-        image_grid_hws [I, 2]. A lower `priority` goes first. Prompts of different tenants share nothing. `constraint` makes what each
-        answer must look like, and is called once for each.
+        """Queue a prompt for `n` answers. Nothing is computed yet. input_ids [T]; images as `Pictures` of this tenant, or as pixel_values
+        [P, 3, patch, patch] and image_grid_hws [I, 2], of which they are made here. A lower `priority` goes first. Prompts of different
+        tenants share nothing. `constraint` makes what each answer must look like, and is called once for each.
 
         Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
         CapacityError for one that would not fit if it were alone.
@@ -103,7 +107,7 @@ class Engine:
             raise PromptTooLong(len(input_ids), limit - 1)
         if n < 1:
             raise InputError(f"n is {n}; it must be at least 1")
-        pictures = _pictures(images, tenant)
+        pictures = _images(images, tenant)
         if any(picture.pixel_values.dtype == torch.uint8 for picture in pictures) and not self._takes_bytes:
             raise ShapeError("pixel_values are uint8, and this engine was made without `normalise`; pass it, or normalised patches")
         spans = self._spans(input_ids, pictures)
@@ -154,7 +158,7 @@ class Engine:
                     sampled[request] = self._samplers[request].draw(logits_W, len(request.token_ids) - request.num_prompt)
                 except (CheckpointError, InputError) as error:
                     errors[request] = error
-        tokens = [] if launched.tokens_Q is None else launched.tokens_Q.tolist()  # host sync
+        tokens = [] if launched.tokens is None else launched.tokens.wait()
         for request, token in zip(launched.requests, tokens, strict=True):
             if token >= 0:
                 sampled[request] = token
@@ -244,17 +248,13 @@ def _as_ours(error: Exception) -> KimiVLError:
     return failed
 
 
-def _pictures(images: tuple[torch.Tensor, GridHWs] | None, tenant: str) -> list[Image]:
+def _images(images: Pictures | tuple[torch.Tensor, GridHWs] | None, tenant: str) -> tuple[Image, ...]:
     if images is None:
-        return []
-    pixel_values, grids = images
-    pairs = [(int(h), int(w)) for h, w in (grids.tolist() if isinstance(grids, torch.Tensor) else grids)]
-    if sum(h * w for h, w in pairs) != pixel_values.shape[0]:
-        raise ShapeError(
-            f"pixel_values has {pixel_values.shape[0]} patches and the grids {pairs} account for {sum(h * w for h, w in pairs)}"
-        )
-    parts = pixel_values.split([h * w for h, w in pairs])
-    return [Image(part, grid, image_digest(part, grid, tenant)) for part, grid in zip(parts, pairs, strict=True)]
+        return ()
+    pictures = images if isinstance(images, Pictures) else Pictures.of(*images, tenant)
+    if pictures.tenant != tenant:
+        raise InputError(f"the pictures were named for tenant {pictures.tenant!r} and the prompt is of {tenant!r}; name them for the same")
+    return pictures.images
 
 
 def _check(limits: Limits, rows: bool) -> None:

@@ -8,15 +8,16 @@ from typing import Any
 import torch
 
 
-def record(step: Callable[[], None], active_B: torch.Tensor, pool: Any = None) -> torch.cuda.CUDAGraph:
+def record(step: Callable[[], None], active_B: torch.Tensor | None = None, pool: Any = None) -> torch.cuda.CUDAGraph:
     """Record `step`, which asks the host nothing and changes only rows whose `active_B` is not 0. `pool` is an earlier graph's, to share.
 
-    What `active_B` holds is put back; the rows are as they were.
+    What `active_B` holds is put back; the rows are as they were. Without rows, running the step three times must do no harm.
     """
     # Libraries choose kernels and reserve memory at first use, which a recording cannot hold. With no row active, running the step
     # for that purpose changes nothing.
-    kept_B = active_B.clone()
-    active_B.zero_()
+    kept_B = None if active_B is None else active_B.clone()
+    if active_B is not None:
+        active_B.zero_()
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -28,5 +29,6 @@ def record(step: Callable[[], None], active_B: torch.Tensor, pool: Any = None) -
     # a loader's batches, may go on allocating.
     with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
         step()
-    active_B.copy_(kept_B)
+    if active_B is not None and kept_B is not None:
+        active_B.copy_(kept_B)
     return graph

@@ -16,16 +16,20 @@ from dataclasses import dataclass
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.pictures import Image
+from kimi_vl.engine.prompts import RecordedPrompts
 from kimi_vl.engine.recording import record
 from kimi_vl.engine.request import Request, Status
-from kimi_vl.engine.runner import Image, Launched, Normalise, Runner
+from kimi_vl.engine.runner import Launched, Normalise, OnTheWay, Runner
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
-from kimi_vl.ops import select
+from kimi_vl.ops import rotary_frequencies, select
 from kimi_vl.ops.sampling import uniform_numbers
+from kimi_vl.ops.transfer import sent
+from kimi_vl.ops.triton import rows as kernels
 
 # What must be able to run where steps are recorded: the kernels that the row decoder is made of.
 RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
@@ -76,29 +80,50 @@ class Rows:
         self.placeholder = model.config.media_placeholder_token_id
         self._cu_seqlens = torch.arange(count + 1, dtype=torch.int32, device=device)
         self._nothing = torch.zeros(1, dtype=torch.int32, device=device)
+        text = model.config.text_config
+        self._frequencies = rotary_frequencies(text.qk_rope_head_dim, text.rope_theta, device)
 
     def step(self, count: int, filters: bool) -> None:
         """One token more for each active one of the first `count` rows. Asks the host nothing."""
+        if self.decoder is not None:
+            return self._fused_step(self.decoder, count, filters)
         active_B, lengths_B, table_BJ = self.active_B[:count], self.lengths_B[:count], self.page_table_BJ[:count]
         own_B = table_BJ.gather(1, (lengths_B // self.page_size)[:, None])[:, 0].long()
         pages_B = own_B.where(active_B > 0, self.spare_page)
         slots_B = pages_B * self.page_size + lengths_B % self.page_size
         self.cache.begin(PagedStep(slots_B, 0, table_BJ, self._cu_seqlens[: count + 1], (lengths_B + 1).int()))
-        drawn_B = self.draw(self._logits(self.ids_B[:count], lengths_B), torch.arange(count, device=lengths_B.device), filters)
+        decoder = self.model.language_model.model
+        tokens = TokenLayout(lengths_B, self._nothing, 0)
+        hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.model.ops, self.cache)
+        logits_BW = self.model.language_model.lm_head(hidden_BD)
+        drawn_B = self.draw(logits_BW, torch.arange(count, device=lengths_B.device), filters)
         self.drawn_B[:count] = drawn_B
         # -1 is no token; a request that has it ends, and until the host knows, its row goes on from any other.
         self.ids_B[:count] = drawn_B.clamp(min=0).where(active_B > 0, self.ids_B[:count])
         lengths_B += active_B
         self.numbers_B[:count] += active_B
 
-    def _logits(self, ids_B: torch.Tensor, lengths_B: torch.Tensor) -> torch.Tensor:
-        """What follows the newest tokens, [B, W] in the weights' dtype."""
-        if self.decoder is not None:
-            return self.decoder(ids_B, lengths_B, self.cache)
-        decoder = self.model.language_model.model
-        tokens = TokenLayout(lengths_B, self._nothing, 0)
-        hidden_BD, _ = decoder(decoder.embed_tokens(ids_B), tokens, self.model.ops, self.cache)
-        return self.model.language_model.lm_head(hidden_BD)
+    def _fused_step(self, decoder: RowDecoder, count: int, filters: bool) -> None:
+        """The same in kernels that do what belongs together."""
+        ids_B, active_B, lengths_B, numbers_B = (x[:count] for x in (self.ids_B, self.active_B, self.lengths_B, self.numbers_B))
+        table_BJ, embedding = self.page_table_BJ[:count], self.model.language_model.model.embed_tokens.weight
+        x_BD, slots_B, seen_B, cos_BP, sin_BP, uniforms_B = kernels.enter(
+            ids_B,
+            lengths_B,
+            active_B,
+            self.seeds_B[:count],
+            numbers_B,
+            table_BJ,
+            embedding,
+            self._frequencies,
+            spare_page=self.spare_page,
+            page_size=self.page_size,
+        )
+        self.cache.begin(PagedStep(slots_B, 0, table_BJ, self._cu_seqlens[: count + 1], seen_B))
+        logits_BW = decoder(x_BD, cos_BP, sin_BP, self.cache)
+        chosen = (self.top_k_B[:count], self.top_p_B[:count], self.min_p_B[:count]) if filters else ()
+        drawn_B = self.model.ops.draw_rows(logits_BW, uniforms_B, self.temperature_B[:count], *chosen, excluded=self.placeholder)
+        kernels.leave(drawn_B, active_B, self.drawn_B[:count], ids_B, lengths_B, numbers_B)
 
     def draw(self, logits_QW: torch.Tensor, rows_Q: torch.Tensor, filters: bool) -> torch.Tensor:
         """The next token of these rows, int64 [Q]; -1 where the logits are not finite."""
@@ -108,14 +133,13 @@ class Rows:
 
     def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
         """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""
-        device = self.ids_B.device
         whole = [
             (row, request.num_computed, len(request.token_ids) - request.num_prompt, _signed(seed), request.params.top_k)
             for row, request, seed in zip(rows, requests, seeds, strict=True)
         ]
         parts = [(request.params.temperature, request.params.top_p, request.params.min_p) for request in requests]
-        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = torch.tensor(whole, device=device).unbind(1)
-        temperature_Q, top_p_Q, min_p_Q = torch.tensor(parts, dtype=torch.float32, device=device).unbind(1)
+        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), self.ids_B.device).unbind(1)
+        temperature_Q, top_p_Q, min_p_Q = sent(torch.tensor(parts, dtype=torch.float32), self.ids_B.device).unbind(1)
         for target, values in (
             (self.lengths_B, lengths_Q),
             (self.numbers_B, numbers_Q),
@@ -151,16 +175,20 @@ class RowRunner(Runner):
         super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
         self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if records else None
+        # One for all graphs, which run one after another: what a recorded prompt leaves is read before anything else runs.
+        self._pool = torch.cuda.graph_pool_handle() if records else None
         if records:
             select(model.device, model.dtype, RECORDABLE)
         fused = records if fused is None else fused
         with memory_limit("making room for rows", "lower max_running"):
             decoder = RowDecoder(model.language_model) if fused else None
             self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size), decoder)
+            self._prompts = RecordedPrompts(model, self.cache, limits.num_pages * limits.page_size, self._pool) if records else None
         self._row_of: dict[Request, int] = {}
         self._rows: dict[int, _Row] = {}
         self._free = list(range(limits.max_running))
-        self._active: tuple[int, ...] = ()
+        self._active: list[int] = []  # rows that the device knows as active, and the same as a tensor there
+        self._active_Q = torch.zeros(0, dtype=torch.int64, device=model.device)
 
     @torch.inference_mode()
     def launch(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Launched:
@@ -169,8 +197,9 @@ class RowRunner(Runner):
         Raises: CapacityError when memory runs out, which happens before anything in the rows has changed.
         """
         self._drop()
-        writing = [chunk for chunk in chunks if chunk.count == 1 and self._has_row(chunk.request)]
-        reading = [chunk for chunk in chunks if chunk not in writing]
+        writing, reading = list[Chunk](), list[Chunk]()
+        for chunk in chunks:
+            (writing if chunk.count == 1 and self._has_row(chunk.request) else reading).append(chunk)
         requests, tokens = [chunk.request for chunk in writing], list[torch.Tensor]()
         logits = self._forward(reading, images) if reading else {}
         if writing:
@@ -179,7 +208,14 @@ class RowRunner(Runner):
         begun = [request for request in logits if request not in on_host]
         if begun:
             tokens.append(self._begin(begun, torch.stack([logits[request] for request in begun])))
-        return Launched(list(chunks), [*requests, *begun], torch.cat(tokens) if tokens else None, on_host)
+        return Launched(list(chunks), [*requests, *begun], OnTheWay(torch.cat(tokens)) if tokens else None, on_host)
+
+    def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
+        if self._prompts is None or not self._prompts.fits(chunks):
+            return super()._forward(chunks, images)
+        with memory_limit("computing a prompt", "lower step_tokens or max_running"):
+            logits_1W = self._prompts.run(self._embedded(chunks, images), self._slots(chunks[0]))
+        return {chunks[0].request: logits_1W[0]}
 
     def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> torch.Tensor:
         """Give requests their rows and their first tokens there, int64 [Q]."""
@@ -191,21 +227,21 @@ class RowRunner(Runner):
 
     def _write(self, chunks: Sequence[Chunk]) -> torch.Tensor:
         """One step of the rows of these requests; their tokens, int64 [Q]."""
-        rows, device = [self._row_of[chunk.request] for chunk in chunks], self.model.device
-        if (active := tuple(sorted(rows))) != self._active:
+        rows = [self._row_of[chunk.request] for chunk in chunks]
+        if rows != self._active:
+            self._active, self._active_Q = rows, sent(torch.tensor(rows), self.model.device)
             self.rows.active_B.zero_()
-            self.rows.active_B[torch.tensor(active, device=device)] = 1
-            self._active = active
+            self.rows.active_B[self._active_Q] = 1
         self._send_pages(rows)
-        count = min(self.limits.max_running, next((size for size in BUCKETS if size > active[-1]), self.limits.max_running))
+        count = min(self.limits.max_running, next((size for size in BUCKETS if size > max(rows)), self.limits.max_running))
         self._step(count, any(_filters(chunk.request) for chunk in chunks))
-        return self.rows.drawn_B[torch.tensor(rows, device=device)]
+        return self.rows.drawn_B[self._active_Q]
 
     def _step(self, count: int, filters: bool) -> None:
         if self._graphs is None:
             return self.rows.step(count, filters)
         if (count, filters) not in self._graphs:
-            self._graphs[count, filters] = record(lambda: self.rows.step(count, filters), self.rows.active_B)
+            self._graphs[count, filters] = record(lambda: self.rows.step(count, filters), self.rows.active_B, self._pool)
         self._graphs[count, filters].replay()
 
     # Rows ------------------------------------------------------------------------------------------------------------
@@ -240,7 +276,7 @@ class RowRunner(Runner):
             news += [(number, k, row.pages[k]) for k in range(row.num_sent, len(row.pages))]
             row.num_sent = len(row.pages)
         if news:
-            rows_X, columns_X, pages_X = torch.tensor(news, device=self.model.device).unbind(1)
+            rows_X, columns_X, pages_X = sent(torch.tensor(news), self.model.device).unbind(1)
             self.rows.page_table_BJ[rows_X, columns_X] = pages_X.int()
 
 

@@ -14,11 +14,13 @@ import numpy as np
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.request import Request
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Continued, PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.transfer import sent
 
 # From so many new tokens behind kept ones on, keys and values of every kept row are worth expanding: that costs 4.2 MFLOP a row and layer,
 # and saves 25 kFLOP of the remaining 35 for every new token and row, which run at more than twice the rate. With fewer, attention has only
@@ -28,24 +30,34 @@ FRESH, CONTINUED, ABSORBED = range(3)
 Normalise = Callable[[torch.Tensor], torch.Tensor]  # of uint8 patches, on their device
 
 
+class OnTheWay:
+    """Tokens [Q] that a device is still computing. They start for the host as soon as they are there, ahead of what is launched later."""
+
+    def __init__(self, tokens_Q: torch.Tensor) -> None:
+        self._arrived: torch.cuda.Event | None = None
+        if tokens_Q.is_cuda:
+            self._tokens_Q = torch.empty(tokens_Q.shape, dtype=tokens_Q.dtype, pin_memory=True)
+            self._tokens_Q.copy_(tokens_Q, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+        else:
+            self._tokens_Q = tokens_Q
+
+    def wait(self) -> list[int]:
+        if self._arrived is not None:
+            self._arrived.synchronize()  # host sync
+        return self._tokens_Q.tolist()
+
+
 @dataclass(frozen=True)
 class Launched:
-    """A step that is being computed: what was in it, and the tokens [Q] of `requests` on their way, -1 for logits that are not finite; or
-    the `logits` [W] from which the host is to draw."""
+    """A step that is being computed: what was in it, and the tokens of `requests` on their way, -1 for logits that are not finite; or the
+    `logits` [W] from which the host is to draw."""
 
     chunks: list[Chunk]
     requests: list[Request]
-    tokens_Q: torch.Tensor | None
+    tokens: OnTheWay | None
     logits: dict[Request, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Image:
-    """One picture of a prompt: pixel_values [P, 3, patch, patch], normalised or uint8, (rows, columns), and the digest that names it."""
-
-    pixel_values: torch.Tensor
-    grid_hw: tuple[int, int]
-    digest: bytes
 
 
 class FeatureCache:
@@ -104,9 +116,7 @@ class Runner:
         model = self.model
         chunks = sorted(chunks, key=self._order)
         with memory_limit("computing a step", "lower step_tokens or max_running"):
-            ids = np.fromiter(chain.from_iterable(_ids(chunk) for chunk in chunks), np.int64)
-            placeholders_M = self._sent(np.flatnonzero(ids == model.config.media_placeholder_token_id))
-            embeddings_TD = model.embed(self._sent(ids), self._features_of(chunks, images), placeholders_M)
+            embeddings_TD = self._embedded(chunks, images)
             self.cache.begin(self._placed(chunks))
             hidden_TD, _ = model.language_model.model(embeddings_TD, self._layout(chunks), model.ops, self.cache)
             sampling = [(chunk, stop - 1) for chunk, stop in zip(chunks, accumulate(c.count for c in chunks), strict=True) if chunk.samples]
@@ -116,19 +126,25 @@ class Runner:
             logits_BW = model.language_model.lm_head(hidden_TD.index_select(0, last_B)).float()
         return {chunk.request: logits_W for (chunk, _), logits_W in zip(sampling, logits_BW, strict=True)}
 
+    def _embedded(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor:
+        """The tokens of these chunks with the features of their images, [T, D]."""
+        ids = np.fromiter(chain.from_iterable(_ids(chunk) for chunk in chunks), np.int64)
+        placeholders_M = self._sent(np.flatnonzero(ids == self.model.config.media_placeholder_token_id))
+        return self.model.embed(self._sent(ids), self._features_of(chunks, images), placeholders_M)
+
+    def _slots(self, chunk: Chunk) -> np.ndarray:
+        """Where in the cache a chunk's tokens go."""
+        places, page_size = _places(chunk), self.limits.page_size
+        return np.array(chunk.request.pages)[places // page_size] * page_size + places % page_size
+
     def _placed(self, chunks: Sequence[Chunk]) -> PagedStep:
-        page_size = self.limits.page_size
-        slots = []
-        for chunk in chunks:
-            places = _places(chunk)
-            slots.append(np.array(chunk.request.pages)[places // page_size] * page_size + places % page_size)
         continued = [chunk for chunk in chunks if self._form(chunk) == CONTINUED]
         later = [chunk for chunk in chunks if self._form(chunk) == ABSORBED]
         table = np.zeros((len(later), max((len(chunk.request.pages) for chunk in later), default=0)), np.int32)
         for row, chunk in zip(table, later, strict=True):
             row[: len(chunk.request.pages)] = chunk.request.pages
         return PagedStep(
-            slots_T=self._sent(np.concatenate(slots)),
+            slots_T=self._sent(np.concatenate([self._slots(chunk) for chunk in chunks])),
             num_fresh=sum(chunk.count for chunk in chunks if not chunk.start),
             page_table_BJ=self._sent(table),
             cu_seqlens=self._sent(_boundaries(later)),
@@ -160,9 +176,7 @@ class Runner:
         return TokenLayout(self._sent(positions), self._sent(_boundaries(fresh)), max(lengths, default=0), lengths)
 
     def _sent(self, numbers: np.ndarray) -> torch.Tensor:
-        """On the device. From pinned memory, because a copy from any other waits for all that has been launched before."""
-        tensor, device = torch.from_numpy(numbers), self.model.device
-        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" and numbers.size else tensor.to(device)
+        return sent(torch.from_numpy(numbers), self.model.device)
 
     def _features_of(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor | None:
         """The features of the image tokens in these chunks, in order, [M, D]."""
@@ -180,12 +194,15 @@ class Runner:
         return torch.cat(parts) if parts else None
 
     def _normalised(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """On the device; bytes are normalised there, which takes a GPU no time and a CPU a quarter of a second for a large picture."""
-        pixel_values = pixel_values.to(self.model.device)
-        if pixel_values.dtype != torch.uint8:
-            return pixel_values
+        """Patches [P, 3, patch, patch] on the device; pictures are cut and bytes normalised there, which takes a GPU no time and a CPU a
+        quarter of a second for a large one."""
+        patches = sent(pixel_values, self.model.device)
+        if patches.ndim == 5:
+            patches = patches.flatten(0, 1)
+        if patches.dtype != torch.uint8:
+            return patches
         assert self._normalise is not None, "the engine refuses bytes that it cannot normalise"
-        return self._normalise(pixel_values)
+        return self._normalise(patches)
 
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 
 from kimi_vl.errors import ShapeError
+from kimi_vl.ops.attention import boundaries_on
+from kimi_vl.ops.transfer import sent
 
 MAX_GRID = 512  # rows and columns of the rotary table (MODEL_SPEC §3, step 3)
 CUBIC = -0.75  # coefficient of torch's bicubic interpolation
@@ -43,8 +45,9 @@ def grid_layout(height: int, width: int, table_height: int, table_width: int) ->
     rows_P, columns_P = (x.ravel() for x in np.mgrid[:height, :width])
     row_index, row_weight = _cubic_taps(height, table_height)
     column_index, column_weight = _cubic_taps(width, table_width)
-    tap_index = row_index[:, None, :, None] * table_width + column_index[None, :, None, :]
-    tap_weight = row_weight[:, None, :, None] * column_weight[None, :, None, :]
+    # Each of 4 rows with each of 4 columns, as 16 numbers in a row: numpy computes those three times as fast as 4 by 4.
+    tap_index = np.repeat(row_index * table_width, 4, axis=1)[:, None] + np.tile(column_index, 4)
+    tap_weight = np.repeat(row_weight, 4, axis=1)[:, None] * np.tile(column_weight, 4)
     cells = np.arange(height * width).reshape(height // 2, 2, width // 2, 2).transpose(0, 2, 1, 3)
     return GridLayout(rows_P, columns_P, tap_index.reshape(-1, 16), tap_weight.reshape(-1, 16).astype(np.float32), cells.reshape(-1, 4))
 
@@ -63,14 +66,14 @@ def _cubic_taps(size: int, table_size: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class PatchLayout:
-    """The layouts of several images, packed; tensors on the model's device, the layout's own."""
+    """The layouts of several images, packed; tensors on the model's device, the layout's own but for the boundaries."""
 
     rows_P: torch.Tensor
     columns_P: torch.Tensor
     tap_index_P16: torch.Tensor
     tap_weight_P16: torch.Tensor
     merge_index_M4: torch.Tensor
-    cu_seqlens: torch.Tensor  # int32 [I + 1]
+    cu_seqlens: torch.Tensor  # int32 [I + 1], not to be written to
     max_seqlen: int
     lengths: tuple[int, ...] | None = None  # patches of every image, where the host knows them: not in a recorded training step
 
@@ -89,7 +92,7 @@ class PatchLayout:
             tap_index_P16=torch.cat(tap_indices),
             tap_weight_P16=torch.cat(tap_weights),
             merge_index_M4=torch.cat([merge_M4 + start for merge_M4, start in zip(merges, starts, strict=False)]),
-            cu_seqlens=torch.tensor(starts, dtype=torch.int32, device=device),
+            cu_seqlens=boundaries_on(torch.device(device), lengths),
             max_seqlen=max(lengths),
             lengths=lengths,
         )
@@ -100,4 +103,5 @@ def on_device(height: int, width: int, table_height: int, table_width: int, devi
     """The fields of a `GridLayout` on a device, shared between calls; integers are int32, which is half as much to read."""
     layout = grid_layout(height, width, table_height, table_width)
     arrays = (layout.rows_P, layout.columns_P, layout.tap_index_P16, layout.tap_weight_P16, layout.merge_index_M4)
-    return tuple(torch.from_numpy(array).to(device, torch.float32 if array.dtype == np.float32 else torch.int32) for array in arrays)
+    tensors = (torch.from_numpy(array) for array in arrays)
+    return tuple(sent(tensor if tensor.is_floating_point() else tensor.int(), device) for tensor in tensors)

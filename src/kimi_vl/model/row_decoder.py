@@ -32,15 +32,13 @@ class RowDecoder:
             if mlp is not None:
                 joined(mlp.gate_proj, mlp.up_proj)
 
-    def __call__(self, ids_B: torch.Tensor, positions_B: torch.Tensor, cache: PagedLatentCache) -> torch.Tensor:
-        """Run the newest token of every row, whose places `cache.begin` was told; [B, W] in the weights' dtype. Asks the host nothing."""
-        decoder = self.model.model
-        x_BD = decoder.embed_tokens(ids_B)
-        cos, sin = decoder.rotations(positions_B, x_BD.dtype)
+    def __call__(self, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache) -> torch.Tensor:
+        """Run the newest token of every row, embedded, whose places `cache.begin` was told; [B, W] in the weights' dtype. cos and sin are
+        those of `Decoder.rotations`. Asks the host nothing."""
         for layer in self.layers:
             x_BD = self._attend(layer, x_BD, cos, sin, cache)
             x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD)
-        return _linear(x_BD, self.model.lm_head.weight, decoder.norm)
+        return _linear(x_BD, self.model.lm_head.weight, self.model.model.norm)
 
     def _attend(
         self, layer: DecoderLayer, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache

@@ -6,6 +6,6 @@ once, when a model is loaded (`select`), and passed down as an `Operations` valu
 
 from kimi_vl.ops.norm import rms_norm
 from kimi_vl.ops.registry import Operations, explain, select
-from kimi_vl.ops.rotary import rotary_angles, rotate_pairs
+from kimi_vl.ops.rotary import rotary_angles, rotary_frequencies, rotate_pairs
 
-__all__ = ["Operations", "explain", "rms_norm", "rotary_angles", "rotate_pairs", "select"]
+__all__ = ["Operations", "explain", "rms_norm", "rotary_angles", "rotary_frequencies", "rotate_pairs", "select"]

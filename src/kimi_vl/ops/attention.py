@@ -11,6 +11,8 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
+from kimi_vl.ops.transfer import sent
+
 
 def varlen_attention_reference(
     q_THQ: torch.Tensor,
@@ -107,7 +109,7 @@ def _flash(
 @lru_cache(maxsize=64)  # every layer of a step asks
 def boundaries_on(device: torch.device, lengths: tuple[int, ...]) -> torch.Tensor:
     """The boundaries of packed sequences, int32 on a device, which must not be written to."""
-    return torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32, device=device)
+    return sent(torch.tensor([0, *itertools.accumulate(lengths)], dtype=torch.int32), device)
 
 
 def expand_latents(rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, num_heads: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:

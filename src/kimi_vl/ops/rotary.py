@@ -5,8 +5,12 @@ import torch
 
 def rotary_angles(positions_T: torch.Tensor, width: int, theta: float) -> torch.Tensor:
     """Angles position · theta^(-2j/width) for the width/2 pairs; fp32 [T, width/2] (MODEL_SPEC §4)."""
-    exponents = torch.arange(0, width, 2, dtype=torch.float32, device=positions_T.device) / width
-    return positions_T.float()[:, None] * theta**-exponents
+    return positions_T.float()[:, None] * rotary_frequencies(width, theta, positions_T.device)
+
+
+def rotary_frequencies(width: int, theta: float, device: torch.device) -> torch.Tensor:
+    """theta^(-2j/width) for the width/2 pairs, fp32."""
+    return theta ** -(torch.arange(0, width, 2, dtype=torch.float32, device=device) / width)
 
 
 def rotate_pairs(x_THR: torch.Tensor, cos_TP: torch.Tensor, sin_TP: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 
+from kimi_vl.ops.quantised import Quantised, Weight
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 from kimi_vl.ops.triton.latent_rows import turn_and_keep
 from kimi_vl.ops.triton.rms_norm import normed
@@ -25,12 +26,14 @@ def _linear_kernel(
     x,
     norm_weight,
     weight,
+    scales,
     residual,
     out,
     eps,
     D,
     R,
     TOKENS: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
     HAS_NORM: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
     BLOCK_R: tl.constexpr,
@@ -46,6 +49,8 @@ def _linear_kernel(
         if HAS_NORM:
             x_D = normed(x_D, tl.load(norm_weight + d, mask=d < D, other=0.0), eps, D)
         sum_R = tl.sum(weight_RD.to(tl.float32) * x_D.to(tl.float32)[None], 1)
+        if HAS_SCALES:
+            sum_R *= tl.load(scales + r, mask=r < R, other=0.0)
         if HAS_RESIDUAL:
             sum_R = sum_R.to(x_D.dtype).to(tl.float32) + tl.load(residual + t * R + r, mask=r < R, other=0.0).to(tl.float32)
         tl.store(out + t * R + r, sum_R.to(out.dtype.element_ty), mask=r < R)
@@ -53,20 +58,69 @@ def _linear_kernel(
 
 def linear(
     x_TD: torch.Tensor,
-    weight_RD: torch.Tensor,
+    weight_RD: Weight,
     *,
     norm: tuple[torch.Tensor, float] | None = None,
     residual_TR: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """[T, R]: residual + weight · norm(x), for at most `LINEAR_TOKENS` contiguous tokens. `norm` is a weight [D] and an epsilon."""
-    (tokens, width), rows = x_TD.shape, weight_RD.shape[0]
+    values_RD, scales_R = weight_RD if isinstance(weight_RD, Quantised) else (weight_RD, None)
+    (tokens, width), rows = x_TD.shape, values_RD.shape[0]
     out_TR = x_TD.new_empty(tokens, rows)
     norm_weight, eps = norm or (None, 0.0)
-    flags = {"HAS_NORM": norm is not None, "HAS_RESIDUAL": residual_TR is not None}
-    blocks = {"BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width)}
+    flags = {"HAS_NORM": norm is not None, "HAS_RESIDUAL": residual_TR is not None, "HAS_SCALES": scales_R is not None}
+    options = flags | {"TOKENS": tokens, "BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width)} | overlap(x_TD.device)
     with torch.cuda.device_of(x_TD):
-        _linear_kernel[-(-rows // BLOCK_ROWS),](
-            x_TD, norm_weight, weight_RD, residual_TR, out_TR, eps, width, rows, TOKENS=tokens, **flags, **blocks, **overlap(x_TD.device)
+        _linear_kernel[-(-rows // BLOCK_ROWS),](x_TD, norm_weight, values_RD, scales_R, residual_TR, out_TR, eps, width, rows, **options)
+    return out_TR
+
+
+@jit(varying=("num_tokens",))
+def _tile_linear_kernel(
+    x,
+    weight,
+    scales,
+    residual,
+    out,
+    num_tokens,
+    D,
+    R,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_R: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_T: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_R values of every token. Rows of weights are the tall side, turned to x's dtype as they are read."""
+    begin(OVERLAPS)
+    r = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R)
+    scale_R = tl.load(scales + r, mask=r < R, other=0.0)
+    for first in range(0, num_tokens, BLOCK_T):
+        t = first + tl.arange(0, BLOCK_T)
+        sum_RT = tl.zeros([BLOCK_R, BLOCK_T], tl.float32)
+        for start in range(0, D, BLOCK_D):
+            d = start + tl.arange(0, BLOCK_D)
+            x_DT = tl.load(x + (t * D)[None] + d[:, None], mask=(d < D)[:, None] & (t < num_tokens)[None], other=0.0)
+            weight_RD = tl.load(weight + r.to(tl.int64)[:, None] * D + d[None], mask=(r < R)[:, None] & (d < D)[None], other=0.0)
+            sum_RT = tl.dot(weight_RD.to(x_DT.dtype), x_DT, sum_RT)
+        sum_RT *= scale_R[:, None]
+        place_RT, is_value_RT = t.to(tl.int64)[None] * R + r[:, None], (r < R)[:, None] & (t < num_tokens)[None]
+        if HAS_RESIDUAL:
+            sum_RT = sum_RT.to(out.dtype.element_ty).to(tl.float32)
+            sum_RT += tl.load(residual + place_RT, mask=is_value_RT, other=0.0).to(tl.float32)
+        tl.store(out + place_RT, sum_RT.to(out.dtype.element_ty), mask=is_value_RT)
+
+
+def linear_by_tiles(x_TD: torch.Tensor, weight_RD: Quantised, *, residual_TR: torch.Tensor | None = None) -> torch.Tensor:
+    """[T, R]: residual + weight · x for quantised weights and contiguous tokens, which read the weights once for each 64."""
+    (tokens, width), rows = x_TD.shape, weight_RD.values.shape[0]
+    out_TR = x_TD.new_empty(tokens, rows)
+    # 16 rows make 128 programs of 2,048: one for each processor.
+    options = {"BLOCK_R": 16, "BLOCK_D": 128, "BLOCK_T": min(64, max(16, next_power_of_2(tokens)))} | overlap(x_TD.device)
+    options["HAS_RESIDUAL"] = residual_TR is not None
+    with torch.cuda.device_of(x_TD):
+        _tile_linear_kernel[-(-rows // 16),](
+            x_TD, weight_RD.values, weight_RD.scales, residual_TR, out_TR, tokens, width, rows, num_stages=4, **options
         )
     return out_TR
 

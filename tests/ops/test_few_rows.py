@@ -1,0 +1,151 @@
+"""The kernels of one or two decoding rows against their formulas in fp64, and mistakes planted in them."""
+
+import importlib.util
+import sys
+
+import pytest
+import torch
+
+from kimi_vl.ops.quantised import quantised
+from kimi_vl.ops.triton import few_rows, paged_latent_attention, rows
+from tests import interpreter
+from tests.ops import formulas, test_triton_rows
+from tests.ops.test_implementations import assert_near, limit, paged, projected
+
+GPU = torch.cuda.is_available()
+DEVICE = torch.device("cuda" if GPU else "cpu")
+KINDS = ("bfloat16", "float16") if GPU else ("float32", "float16")
+pytestmark = [
+    pytest.mark.gpu if GPU else pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal())),
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
+]
+HEADS, NOPE, VALUE = 3, 16, 32
+
+
+def random(*shape, kind, std=1.0):
+    return (torch.randn(*shape) * std).to(getattr(torch, kind)).to(DEVICE)
+
+
+def check_linear(module, kind, tokens=2, normed=True, added=True):
+    x, weight, norm = random(tokens, 80, kind=kind), random(13, 80, kind=kind, std=0.1), random(80, kind=kind)
+    residual = random(tokens, 13, kind=kind) if added else None
+    found = module.linear(x, weight, norm=(norm, 1e-5) if normed else None, residual_TR=residual)
+    inputs = formulas.rms_norm(x, norm, 1e-5) if normed else x.double()
+    expected = inputs @ weight.double().T
+    assert_near(found, expected if residual is None else expected + residual.double(), limit(kind))
+
+
+def check_quantised(module, kind, tokens=2, rows=37):
+    """By vectors and by tiles. fp8 is nothing that the interpreter knows."""
+    x, residual = random(tokens, 80, kind=kind), random(tokens, rows, kind=kind)
+    for weights in ("int8", "fp8") if GPU else ("int8",):
+        weight = quantised(random(rows, 80, kind="float32", std=0.1), weights)
+        expected = x.double() @ (weight.values.double() * weight.scales.double()[:, None]).T + residual.double()
+        if tokens <= 2:
+            assert_near(module.linear(x, weight, residual_TR=residual), expected, limit(kind))
+        assert_near(module.linear_by_tiles(x, weight, residual_TR=residual), expected, limit(kind))
+        assert_near(module.linear_by_tiles(x, weight), expected - residual.double(), limit(kind))
+
+
+def check_latent_query(module, kind, tokens=2):
+    (q_rope, latents, norm_weight, eps, cos, sin), _ = projected(
+        tokens, heads=HEADS, nope=NOPE, rank=32, rope=16, dtype=getattr(torch, kind)
+    )
+    q_nope, key_value_up = random(tokens, HEADS, NOPE, kind=kind), random(HEADS * (NOPE + VALUE), 32, kind=kind, std=0.2)
+    q_rope, latents, norm_weight, cos, sin = (x.to(DEVICE) for x in (q_rope, latents, norm_weight, cos, sin))
+    whole = torch.cat((torch.cat((q_nope, q_rope), dim=-1).flatten(1), latents), dim=1)
+    slots, pages = torch.tensor([5, 2][:tokens], device=DEVICE), random(2, 4, 48, kind=kind)
+    turned, after = formulas.write_latent(q_rope, latents, norm_weight, eps, cos, sin, slots, pages)
+    q_latent, found = module.latent_query(whole, key_value_up, (norm_weight, eps), cos, sin, slots, pages, HEADS, NOPE)
+    key_up = key_value_up.unflatten(0, (HEADS, -1))[:, :NOPE].double()
+    assert_near(q_latent, torch.einsum("THN,HNL->THL", q_nope.double(), key_up), limit(kind))
+    assert_near(found, turned, limit(kind))
+    assert_near(pages, after, limit(kind))
+
+
+def check_join_values(module, kind, lengths=(70, 9)):
+    arguments, options = paged([1] * len(lengths), list(lengths), page_size=8, heads=HEADS, dtype=getattr(torch, kind))
+    arguments = [a.to(DEVICE) for a in arguments]
+    launch = paged_latent_attention.Launch(1, block_rows=16)
+    parts = paged_latent_attention.attend_parts(*arguments, **options, launch=launch, num_splits=3)
+    key_value_up = random(HEADS * (NOPE + VALUE), 32, kind=kind, std=0.2)
+    found = module.join_values(*parts, key_value_up, NOPE, getattr(torch, kind))
+    attended = formulas.paged_latent_attention(*arguments, **options)
+    value_up = key_value_up.unflatten(0, (HEADS, -1))[:, NOPE:].double()
+    assert_near(found, torch.einsum("THL,HVL->THV", attended, value_up).flatten(1), limit(kind))
+
+
+def check_enter(module, kind):
+    test_triton_rows.check_enter(module, getattr(torch, kind))
+
+
+def check_leave(module, kind):
+    test_triton_rows.check_leave(module)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("added", [True, False])
+@pytest.mark.parametrize("normed", [True, False])
+@pytest.mark.parametrize("tokens", [1, 2])
+def test_linear(tokens, normed, added, kind):
+    check_linear(few_rows, kind, tokens, normed, added)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 2, 17, 70])
+def test_linear_with_quantised_weights(tokens, kind):
+    check_quantised(few_rows, kind, tokens)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 2])
+def test_latent_query(tokens, kind):
+    check_latent_query(few_rows, kind, tokens)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("lengths", [(1,), (16,), (70, 9), (3, 40, 17)])
+def test_join_values(lengths, kind):
+    check_join_values(few_rows, kind, lengths)
+
+
+MUTANTS = (
+    ("rows without their scales", few_rows, check_quantised, "sum_R *= tl.load(scales + r, mask=r < R, other=0.0)", "sum_R *= 0.01"),
+    ("tiles of another token", few_rows, check_quantised, "tl.load(x + (t * D)[None]", "tl.load(x + (t * 0 * D)[None]"),
+    (
+        "the norm's weight forgotten",
+        few_rows,
+        check_linear,
+        "x_D = normed(x_D, tl.load(norm_weight + d",
+        "x_D = normed(x_D, 1.0 + 0.0 * tl.load(norm_weight + d",
+    ),
+    ("the residual of another token", few_rows, check_linear, "tl.load(residual + t * R", "tl.load(residual + (TOKENS - 1 - t) * R"),
+    (
+        "the map of the values for the keys",
+        few_rows,
+        check_latent_query,
+        "(head * (N + V) + n)[:, None]",
+        "(head * (N + V) + V + n)[:, None]",
+    ),
+    ("rows written one place on", few_rows, check_latent_query, "tl.load(slots + t),", "tl.load(slots + t) + 1,"),
+    ("the map of the keys for the values", few_rows, check_join_values, "(N + V) + N + v)[:, None]", "(N + V) + v)[:, None]"),
+    ("parts weighed alike", few_rows, check_join_values, "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
+    ("rows that rest write where they were", rows, check_enter, "tl.load(active + b) > 0, page", "tl.load(active + b) >= 0, page"),
+    ("the number of the token before", rows, check_enter, "tl.load(numbers + b) + 1)", "tl.load(numbers + b))"),
+    ("rows that rest go on", rows, check_leave, "is_row & (active_B > 0)", "is_row & (active_B >= 0)"),
+)
+
+
+@pytest.mark.skipif(GPU, reason="mistakes are planted where a kernel that reads elsewhere does no harm")
+@pytest.mark.parametrize(("mistake", "module", "check", "right", "wrong"), MUTANTS, ids=[m[0] for m in MUTANTS])
+def test_a_mistake_is_caught(mistake, module, check, right, wrong, tmp_path, monkeypatch):
+    with open(module.__file__, encoding="utf-8") as file:
+        source = file.read()
+    assert source.count(right) == 1, "the mutant names a passage that is not there, or not once"
+    (tmp_path / "mutant.py").write_text(source.replace(right, wrong), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("mutant", tmp_path / "mutant.py")
+    loaded = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "mutant", loaded)
+    spec.loader.exec_module(loaded)
+    with pytest.raises(AssertionError):
+        check(loaded, "float16")
