@@ -35,6 +35,16 @@ def quantised(weight_RD: torch.Tensor, kind: Kind) -> Quantised:
     return Quantised(scaled_RD.clamp_(-LARGEST[kind], LARGEST[kind]).to(DTYPES[kind]), scales_R)
 
 
+def parts(weight: Weight) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Values, and scales if there are any."""
+    return weight if isinstance(weight, Quantised) else (weight, None)
+
+
+def one_of(weight: Weight, index: int) -> Weight:
+    """One matrix of many."""
+    return Quantised(weight.values[index], weight.scales[index]) if isinstance(weight, Quantised) else weight[index]
+
+
 def dequantised(weight: Weight, dtype: torch.dtype) -> torch.Tensor:
     """The matrix in `dtype`; one that was never quantised as it is."""
     if isinstance(weight, torch.Tensor):

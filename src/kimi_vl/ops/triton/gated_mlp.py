@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from kimi_vl.ops.matrices import adjacent
+from kimi_vl.ops.quantised import Weight, dequantised
 from kimi_vl.ops.triton.language import begin, jit, overlap, tl
 
 ROW_BLOCK = 1024  # values of a row that one program takes
@@ -23,11 +24,11 @@ def _swiglu_kernel(gate, up, inner, stride, F, BLOCK_F: tl.constexpr, OVERLAPS: 
 
 
 def gated_mlp_triton(
-    x_TD: torch.Tensor, gate_FD: torch.Tensor, up_FD: torch.Tensor, down_DF: torch.Tensor, residual_TD: torch.Tensor | None = None
+    x_TD: torch.Tensor, gate_FD: Weight, up_FD: Weight, down_DF: Weight, residual_TD: torch.Tensor | None = None
 ) -> torch.Tensor:
     """`gated_mlp` in three kernels where gate and up lie one behind the other (`matrices.adjacent`), and in four where not. Contract of the
     reference, but rounded less often."""
-    return _gated_mlp(x_TD, gate_FD, up_FD, down_DF, residual_TD)
+    return _gated_mlp(x_TD, *(dequantised(weight, x_TD.dtype) for weight in (gate_FD, up_FD, down_DF)), residual_TD)
 
 
 @torch.library.custom_op(
@@ -44,10 +45,9 @@ def _(x_TD, gate_FD, up_FD, down_DF, residual_TD):
     return torch.empty_like(x_TD, memory_format=torch.contiguous_format)
 
 
-def gated_mlp(
-    x_TD: torch.Tensor, gate_FD: torch.Tensor, up_FD: torch.Tensor, down_DF: torch.Tensor, residual_TD: torch.Tensor | None = None
-) -> torch.Tensor:
+def gated_mlp(x_TD: torch.Tensor, gate_FD: Weight, up_FD: Weight, down_DF: Weight, residual_TD: torch.Tensor | None = None) -> torch.Tensor:
     """The same, for callers that are operators themselves or want none."""
+    gate_FD, up_FD, down_DF = (dequantised(weight, x_TD.dtype) for weight in (gate_FD, up_FD, down_DF))
     gate_up_GD = adjacent(gate_FD, up_FD)
     if gate_up_GD is None:
         inner_TF = swiglu(F.linear(x_TD, gate_FD), F.linear(x_TD, up_FD))

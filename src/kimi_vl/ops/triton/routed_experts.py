@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from kimi_vl.ops.experts import Shared, has_grouped_mm
+from kimi_vl.ops.quantised import Quantised, Weight, dequantised, parts
 from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp, swiglu
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
@@ -55,6 +56,9 @@ def _gate_up_vector_kernel(
     gate_up,
     shared_gate,
     shared_up,
+    gate_up_scales,
+    shared_gate_scales,
+    shared_up_scales,
     indices,
     inner,
     x_stride,
@@ -62,6 +66,7 @@ def _gate_up_vector_kernel(
     F,
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
     BLOCK_F: tl.constexpr,
     BLOCK_D: tl.constexpr,
     OVERLAPS: tl.constexpr,
@@ -70,7 +75,8 @@ def _gate_up_vector_kernel(
     begin(OVERLAPS)
     pair = tl.program_id(1)
     t, k = (pair // (TOP_K + SHARED)).to(tl.int64), pair % (TOP_K + SHARED)
-    gate = gate_up + tl.load(indices + t * TOP_K + k, mask=k < TOP_K, other=0) * (2 * D * F)
+    expert = tl.load(indices + t * TOP_K + k, mask=k < TOP_K, other=0)
+    gate = gate_up + expert * (2 * D * F)
     up = gate + D * F
     if SHARED > 0:
         if k >= TOP_K:
@@ -86,6 +92,15 @@ def _gate_up_vector_kernel(
         x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0).to(tl.float32)
         gate_F += tl.sum(gate_FD.to(tl.float32) * x_D[None], 1)
         up_F += tl.sum(up_FD.to(tl.float32) * x_D[None], 1)
+    if HAS_SCALES:
+        gate_scales = gate_up_scales + expert * (2 * F)
+        up_scales = gate_scales + F
+        if SHARED > 0:
+            if k >= TOP_K:
+                gate_scales = shared_gate_scales + (k - TOP_K).to(tl.int64) * F
+                up_scales = shared_up_scales + (k - TOP_K).to(tl.int64) * F
+        gate_F *= tl.load(gate_scales + f, mask=f < F, other=0.0)
+        up_F *= tl.load(up_scales + f, mask=f < F, other=0.0)
     inner_F = gate_F * tl.sigmoid(gate_F) * up_F
     tl.store(inner + pair.to(tl.int64) * F + f, inner_F.to(inner.dtype.element_ty), mask=f < F)
 
@@ -95,6 +110,8 @@ def _down_vector_kernel(
     inner,
     down,
     shared_down,
+    down_scales,
+    shared_down_scales,
     indices,
     weights,
     residual,
@@ -103,6 +120,7 @@ def _down_vector_kernel(
     F,
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_F: tl.constexpr,
@@ -115,16 +133,21 @@ def _down_vector_kernel(
     sum_D = tl.zeros([BLOCK_D], tl.float32)
     for k in tl.static_range(TOP_K + SHARED):
         if k < TOP_K:
-            row = down + tl.load(indices + t * TOP_K + k) * (D * F) + d[:, None] * F
-            weight = tl.load(weights + t * TOP_K + k)
+            expert = tl.load(indices + t * TOP_K + k)
+            row = down + expert * (D * F) + d[:, None] * F
+            weight_D = tl.load(weights + t * TOP_K + k) + tl.zeros([BLOCK_D], tl.float32)
+            if HAS_SCALES:
+                weight_D *= tl.load(down_scales + expert * D + d, mask=d < D, other=0.0)
         else:
             row = shared_down + d[:, None] * (SHARED * F) + (k - TOP_K) * F
-            weight = 1.0
+            weight_D = tl.full([BLOCK_D], 1.0, tl.float32)
+            if HAS_SCALES:
+                weight_D *= tl.load(shared_down_scales + d, mask=d < D, other=0.0)
         for start in range(0, F, BLOCK_F):
             f = start + tl.arange(0, BLOCK_F)
             down_DF = tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
             inner_F = tl.load(inner + (t * (TOP_K + SHARED) + k) * F + f, mask=f < F, other=0.0).to(tl.float32)
-            sum_D += weight * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
+            sum_D += weight_D * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
     if HAS_RESIDUAL:
         sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
     tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
@@ -187,6 +210,9 @@ def _gate_up_kernel(
     gate_up,
     shared_gate,
     shared_up,
+    gate_up_scales,
+    shared_gate_scales,
+    shared_up_scales,
     members,
     counts,
     indices,
@@ -198,6 +224,7 @@ def _gate_up_kernel(
     E,
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
     LISTED: tl.constexpr,
     BLOCK_F: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -211,10 +238,18 @@ def _gate_up_kernel(
     f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
     gate = gate_up + expert * (2 * D * F)
     up = gate + D * F
+    gate_scales = gate_up_scales
+    up_scales = gate_up_scales
+    if HAS_SCALES:
+        gate_scales = gate_up_scales + expert * (2 * F)
+        up_scales = gate_scales + F
     if SHARED > 0:
         if expert >= E:
             gate = shared_gate + (expert - E) * F * D
             up = shared_up + (expert - E) * F * D
+            if HAS_SCALES:
+                gate_scales = shared_gate_scales + (expert - E) * F
+                up_scales = shared_up_scales + (expert - E) * F
     for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
         token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         gate_FX = tl.zeros([BLOCK_F, BLOCK_X], tl.float32)
@@ -223,8 +258,11 @@ def _gate_up_kernel(
             d = start + tl.arange(0, BLOCK_D)
             mask = (f < F)[:, None] & (d < D)[None]
             x_DX = tl.load(x + (token_X * x_stride)[None] + d[:, None], mask=is_pair_X[None] & (d < D)[:, None], other=0.0)
-            gate_FX = tl.dot(tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0), x_DX, gate_FX)
-            up_FX = tl.dot(tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0), x_DX, up_FX)
+            gate_FX = tl.dot(tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0).to(x_DX.dtype), x_DX, gate_FX)
+            up_FX = tl.dot(tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0).to(x_DX.dtype), x_DX, up_FX)
+        if HAS_SCALES:
+            gate_FX *= tl.load(gate_scales + f, mask=f < F, other=0.0)[:, None]
+            up_FX *= tl.load(up_scales + f, mask=f < F, other=0.0)[:, None]
         inner_FX = gate_FX * tl.sigmoid(gate_FX) * up_FX
         target = inner + ((token_X * (TOP_K + SHARED) + k_X) * F)[None] + f[:, None]
         tl.store(target, inner_FX.to(inner.dtype.element_ty), mask=(f < F)[:, None] & is_pair_X[None])
@@ -235,6 +273,8 @@ def _down_kernel(
     inner,
     down,
     shared_down,
+    down_scales,
+    shared_down_scales,
     members,
     counts,
     indices,
@@ -245,6 +285,7 @@ def _down_kernel(
     E,
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
     LISTED: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_F: tl.constexpr,
@@ -256,10 +297,14 @@ def _down_kernel(
     begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
-    row, stride = down + expert * (D * F), F
+    row, stride, scales = down + expert * (D * F), F, down_scales
+    if HAS_SCALES:
+        scales = down_scales + expert * D
     if SHARED > 0:
         if expert >= E:
             row, stride = shared_down + (expert - E) * F, SHARED * F
+            if HAS_SCALES:
+                scales = shared_down_scales + (expert - E) * 0
     for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
         token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         pair_X = token_X * (TOP_K + SHARED) + k_X
@@ -268,7 +313,9 @@ def _down_kernel(
             f = start + tl.arange(0, BLOCK_F)
             inner_FX = tl.load(inner + (pair_X * F)[None] + f[:, None], mask=is_pair_X[None] & (f < F)[:, None], other=0.0)
             down_DF = tl.load(row + d[:, None] * stride + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
-            y_DX = tl.dot(down_DF, inner_FX, y_DX)
+            y_DX = tl.dot(down_DF.to(inner_FX.dtype), inner_FX, y_DX)
+        if HAS_SCALES:
+            y_DX *= tl.load(scales + d, mask=d < D, other=0.0)[:, None]
         tl.store(y + (pair_X * D)[None] + d[:, None], y_DX.to(y.dtype.element_ty), mask=(d < D)[:, None] & is_pair_X[None])
 
 
@@ -365,61 +412,65 @@ def _sum_kernel(
 
 
 def routed_experts_triton(
-    x_TD: torch.Tensor, gate_up_EGD: torch.Tensor, down_EDF: torch.Tensor, indices_TK: torch.Tensor, weights_TK: torch.Tensor
+    x_TD: torch.Tensor, gate_up_EGD: Weight, down_EDF: Weight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
 ) -> torch.Tensor:
     """`routed_experts` in two to six kernels. Contract of the loop, but nothing asks the host; the weights are contiguous.
 
     Which way it is computed follows from the number of tokens alone (`VECTOR_TOKENS`, `TILE_TOKENS`). Sums run in the order of a token's
     experts, so results do not change from run to run, nor with the tokens beside it while the way and its tiles stay the same.
     """
-    return _mixture(x_TD, None, gate_up_EGD, down_EDF, indices_TK, weights_TK, None)
+    return mixture_triton(x_TD, None, gate_up_EGD, down_EDF, indices_TK, weights_TK, None)
 
 
 def mixture_triton(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,
-    gate_up_EGD: torch.Tensor,
-    down_EDF: torch.Tensor,
+    gate_up_EGD: Weight,
+    down_EDF: Weight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,
     *,
     routed_experts: object = None,
 ) -> torch.Tensor:
-    """`mixture` as the above, which adds shared experts and residual to its sum: in fp32, rounded once. `routed_experts` is not called."""
-    return _mixture(x_TD, residual_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK, shared)
+    """`mixture` as the above, which adds shared experts and residual to its sum: in fp32, rounded once. `routed_experts` is not called.
+    Weights are quantised all or none."""
+    given = [parts(weight) for weight in (gate_up_EGD, down_EDF, *(shared or ()))]
+    scales = [scales for _, scales in given if scales is not None]
+    return _mixture(x_TD, residual_TD, [values for values, _ in given], scales, indices_TK, weights_TK)
 
 
 # An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
 @torch.library.custom_op(
     "kimi_vl::mixture",
     mutates_args=(),
-    schema="(Tensor x, Tensor? residual, Tensor gate_up, Tensor down, Tensor indices, Tensor weights, Tensor[]? shared) -> Tensor",
+    schema="(Tensor x, Tensor? residual, Tensor[] values, Tensor[] scales, Tensor indices, Tensor weights) -> Tensor",
 )
 def _mixture(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,
-    gate_up_EGD: torch.Tensor,
-    down_EDF: torch.Tensor,
+    values: list[torch.Tensor],
+    scales: list[torch.Tensor],
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
-    shared: Shared | None,
 ) -> torch.Tensor:
+    gate_up_EGD, down_EDF, *others = [Quantised(*pair) for pair in zip(values, scales, strict=True)] if scales else values
     x_TD = x_TD if x_TD.stride(-1) == 1 else x_TD.contiguous()
     residual_TD = None if residual_TD is None else residual_TD.contiguous()
+    shared = (others[0], others[1], others[2]) if others else None
     return mixture(x_TD, residual_TD, gate_up_EGD, down_EDF, indices_TK.contiguous(), weights_TK.contiguous(), shared)
 
 
 @_mixture.register_fake
-def _(x_TD, residual_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK, shared):
+def _(x_TD, residual_TD, values, scales, indices_TK, weights_TK):
     return torch.empty_like(x_TD, memory_format=torch.contiguous_format)
 
 
 def mixture(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,
-    gate_up_EGD: torch.Tensor,
-    down_EDF: torch.Tensor,
+    gate_up_EGD: Weight,
+    down_EDF: Weight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,
@@ -441,8 +492,8 @@ def mixture(
 
 def by_vectors(
     x_TD: torch.Tensor,
-    gate_up_EGD: torch.Tensor,
-    down_EDF: torch.Tensor,
+    gate_up_EGD: Weight,
+    down_EDF: Weight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     *,
@@ -452,26 +503,29 @@ def by_vectors(
     down_launch: Launch = VECTOR_DOWN,
 ) -> torch.Tensor:
     """Every pair reads its expert by itself; two kernels."""
-    (num_tokens, top_k), (_, width, inner) = indices_TK.shape, down_EDF.shape
-    gate, up, down, num_shared = _shared(shared, inner)
+    (gate_up, gate_up_scales), (down, down_scales) = parts(gate_up_EGD), parts(down_EDF)
+    (num_tokens, top_k), (_, width, inner) = indices_TK.shape, down.shape
+    values, scales, num_shared = _shared(shared, inner)
     inner_XF = x_TD.new_empty(num_tokens * (top_k + num_shared), inner)
     out_TD = x_TD.new_empty(num_tokens, width)
     a, b = gate_up_launch, down_launch
-    common = {"TOP_K": top_k, "SHARED": num_shared} | overlap(x_TD.device)
+    common = {"TOP_K": top_k, "SHARED": num_shared, "HAS_SCALES": gate_up_scales is not None} | overlap(x_TD.device)
     options = {"BLOCK_F": a.rows, "BLOCK_D": min(a.width, next_power_of_2(width)), "num_warps": a.num_warps} | common
     grid = -(-inner // a.rows), inner_XF.shape[0]
-    _gate_up_vector_kernel[grid](x_TD, gate_up_EGD, gate, up, indices_TK, inner_XF, x_TD.stride(0), width, inner, **options)
+    weights = (gate_up, *values[:2], gate_up_scales, *scales[:2])
+    _gate_up_vector_kernel[grid](x_TD, *weights, indices_TK, inner_XF, x_TD.stride(0), width, inner, **options)
     options = {"BLOCK_D": b.rows, "BLOCK_F": min(b.width, next_power_of_2(inner)), "num_warps": b.num_warps} | common
     options["HAS_RESIDUAL"] = residual_TD is not None
     grid = -(-width // b.rows), num_tokens
-    _down_vector_kernel[grid](inner_XF, down_EDF, down, indices_TK, weights_TK, residual_TD, out_TD, width, inner, **options)
+    weights = (down, values[2], down_scales, scales[2])
+    _down_vector_kernel[grid](inner_XF, *weights, indices_TK, weights_TK, residual_TD, out_TD, width, inner, **options)
     return out_TD
 
 
 def by_tiles(
     x_TD: torch.Tensor,
-    gate_up_EGD: torch.Tensor,
-    down_EDF: torch.Tensor,
+    gate_up_EGD: Weight,
+    down_EDF: Weight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     *,
@@ -483,8 +537,9 @@ def by_tiles(
 ) -> torch.Tensor:
     """Every expert reads its weights once, for the pairs that chose it; three kernels, and one that lists the pairs of each expert unless
     one tile holds all tokens (`lists` None)."""
-    (experts, width, inner), (num_tokens, top_k) = down_EDF.shape, indices_TK.shape
-    gate, up, down, num_shared = _shared(shared, inner)
+    (gate_up, gate_up_scales), (down, down_scales) = parts(gate_up_EGD), parts(down_EDF)
+    (experts, width, inner), (num_tokens, top_k) = down.shape, indices_TK.shape
+    values, scales, num_shared = _shared(shared, inner)
     lists = num_tokens > launch.pairs if lists is None else lists
     members_EX = counts_E = None
     if lists:
@@ -495,13 +550,15 @@ def by_tiles(
     inner_XF, y_XD = x_TD.new_empty(rows, inner), x_TD.new_empty(rows, width)
     options = {"TOP_K": top_k, "SHARED": num_shared, "LISTED": lists, "BLOCK_X": launch.pairs} | overlap(x_TD.device)
     options |= {"num_warps": launch.num_warps, "num_stages": launch.num_stages}
+    options["HAS_SCALES"] = gate_up_scales is not None
     options["BLOCK_P"] = 1 if lists else next_power_of_2(num_tokens * top_k)
     who = (members_EX, counts_E, indices_TK)
     _gate_up_kernel[-(-inner // launch.rows), experts + num_shared](
         x_TD,
-        gate_up_EGD,
-        gate,
-        up,
+        gate_up,
+        *values[:2],
+        gate_up_scales,
+        *scales[:2],
         *who,
         inner_XF,
         x_TD.stride(0),
@@ -514,15 +571,28 @@ def by_tiles(
         **options,
     )
     _down_kernel[-(-width // launch.rows), experts + num_shared](
-        inner_XF, down_EDF, down, *who, y_XD, num_tokens, width, inner, experts, BLOCK_D=launch.rows, BLOCK_F=launch.width, **options
+        inner_XF,
+        down,
+        values[2],
+        down_scales,
+        scales[2],
+        *who,
+        y_XD,
+        num_tokens,
+        width,
+        inner,
+        experts,
+        BLOCK_D=launch.rows,
+        BLOCK_F=launch.width,
+        **options,
     )
     return _weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD)
 
 
 def by_groups(
     x_TD: torch.Tensor,
-    gate_up_EGD: torch.Tensor,
-    down_EDF: torch.Tensor,
+    gate_up_EGD: Weight,
+    down_EDF: Weight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     *,
@@ -530,6 +600,8 @@ def by_groups(
     residual_TD: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Pairs sorted by expert and multiplied by torch's grouped product, 622 TFLOP/s at 16,384 tokens on an H100."""
+    # What is quantised is written out once for all tokens: 1.7 GB read and written a layer at the official sizes, 0.6 ms on an H100.
+    gate_up_EGD, down_EDF = dequantised(gate_up_EGD, x_TD.dtype), dequantised(down_EDF, x_TD.dtype)
     places_X, ends_E = group_by_expert(indices_TK, gate_up_EGD.shape[0])
     gate_up_XG = F.grouped_mm(spread_rows(x_TD, places_X), gate_up_EGD.mT, offs=ends_E)
     y_XD = F.grouped_mm(swiglu(*gate_up_XG.chunk(2, dim=-1)), down_EDF.mT, offs=ends_E)
@@ -566,12 +638,14 @@ def spread_rows(x_TD: torch.Tensor, places_X: torch.Tensor) -> torch.Tensor:
     return spread_XD
 
 
-def _shared(shared: Shared | None, inner: int) -> tuple[torch.Tensor | None, torch.Tensor | None, torch.Tensor | None, int]:
-    """The shared experts' weights, and how many experts of the routed ones' width they are."""
+def _shared(shared: Shared | None, inner: int) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None], int]:
+    """Values and scales of the shared experts' gate, up and down, and how many experts of the routed ones' width they are."""
     if shared is None:
-        return None, None, None, 0
-    assert shared[0].shape[0] % inner == 0, f"shared experts of {shared[0].shape[0]} inner values are no whole number of {inner}"
-    return *shared, shared[0].shape[0] // inner
+        return [None] * 3, [None] * 3, 0
+    given = [parts(weight) for weight in shared]
+    rows = given[0][0].shape[0]
+    assert rows % inner == 0, f"shared experts of {rows} inner values are no whole number of {inner}"
+    return [values for values, _ in given], [scales for _, scales in given], rows // inner
 
 
 def _weighted_sum(
