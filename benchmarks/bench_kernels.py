@@ -62,7 +62,7 @@ class Sizes:
     W: int = 163_840
     batches: tuple[int, ...] = (1, 8, 32, 128, 256)
     contexts: tuple[int, ...] = (1024, 16384, 120_000)
-    prompts: tuple[int, ...] = (512, 2048, 16384)
+    prompts: tuple[int, ...] = (512, 1024, 2048, 16384)
 
 
 SMALL = Sizes(64, 5, 8, 16, 32, 6, 3, 48, 4, 5000, batches=(1, 3), contexts=(9, 70), prompts=(5,))
@@ -260,26 +260,60 @@ def expert_cuts(tokens: int) -> dict[str, Callable]:
             launch = routed_experts.Launch(rows=rows, width=2048, num_warps=warps)
             cuts[f"gate_up rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, gate_up_launch=launch)
             cuts[f"down rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, down_launch=launch)
-    if 1 < tokens <= 512:
+    if 1 < tokens <= 1024:
         for rows, width, warps, stages in [(64, 64, 4, 3), (64, 64, 4, 5), (64, 128, 4, 3), (64, 128, 4, 4), (128, 64, 8, 4)]:
-            for pairs in {routed_experts.tile(tokens).pairs, 16 if tokens <= 128 else 32}:
+            for pairs in {routed_experts.tile(tokens).pairs, 16 if tokens <= 128 else 32 if tokens <= 512 else 128}:
                 launch = routed_experts.Launch(rows=rows, width=width, pairs=pairs, num_warps=warps, num_stages=stages)
                 name = f"tiles {rows}x{width}x{pairs} warps {warps} stages {stages}"
                 cuts[name] = partial(routed_experts.by_tiles, launch=launch)
     return cuts
 
 
+def mixture_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """What stands behind the router in a layer: routed and shared experts, and the residual stream."""
+    factory: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
+    gate_up = torch.empty(z.E, 2 * z.F, z.D, **factory).normal_(std=z.D**-0.5)
+    down = torch.empty(z.E, z.D, z.F, **factory).normal_(std=z.F**-0.5)
+    gate, up = torch.empty(2, 2 * z.F, z.D, **factory).normal_(std=z.D**-0.5).unbind(0)
+    shared = (gate, up, torch.empty(z.D, 2 * z.F, **factory).normal_(std=z.F**-0.5))
+    for tokens in (*z.batches, *z.prompts):
+        x, residual = torch.randn(2, tokens, z.D, **factory).unbind(0)
+        indices = torch.rand(tokens, z.E, device=like.device).topk(z.K, dim=-1).indices
+        yield Problem(
+            "mixture",
+            {"tokens": tokens},
+            [(x, residual, gate_up, down, indices, torch.rand(tokens, z.K, device=like.device) + 0.1, shared)],
+            {"triton": routed_experts.mixture_triton},
+            experts.mixture,
+            (indices.unique().numel() + 2) * 3 * z.D * z.F * like.itemsize + 3 * tokens * z.D * like.itemsize,
+            flops=6.0 * tokens * (z.K + 2) * z.D * z.F if tokens > 1024 else 0.0,
+            unrecorded={"reference": experts.mixture},
+        )
+
+
+def route_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    weight, bias = torch.randn(z.E, z.D, device=like.device) / z.D**0.5, torch.randn(z.E, device=like.device) * 0.1
+    routing: dict[str, Any] = {"top_k": z.K, "renormalise": True, "scaling_factor": 2.446}
+    for tokens in sorted({*z.batches, *z.prompts}):
+        x = torch.randn(tokens, z.D, dtype=like.dtype, device=like.device)
+        ways = {"triton": route.route_triton, "reference": experts.route}
+        for block_tokens, parts in [(16, 1), (16, 2), (16, 4), (16, 8), (32, 1), (32, 2), (64, 1)] if sweep and tokens > 1 else []:
+            if tokens // block_tokens * parts <= 1024 and (parts == 1 or tokens // block_tokens < route.TILE_PROGRAMS):
+                ways[f"tokens {block_tokens} parts {parts}"] = partial(route.by_tiles, block_tokens=block_tokens, parts=parts)
+        ways = {name: partial(way, **routing) for name, way in ways.items()}
+        num_bytes = weight.nbytes + x.nbytes
+        yield Problem("route", {"tokens": tokens}, [(x, weight, bias)], ways, ways["reference"], num_bytes, result=spread_choice)
+
+
 def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
     """Kernels that work on what has just been computed."""
     factory: dict[str, Any] = {"dtype": like.dtype, "device": like.device}
     weight_D, weight_L = torch.randn(z.D, **factory), torch.randn(z.L, **factory)
-    router, bias = torch.randn(z.E, z.D, device=like.device) / z.D**0.5, torch.randn(z.E, device=like.device) * 0.1
     for patches in [1024, 16384] if z.D > 64 else [9]:
         angles = torch.rand(patches, 36, device=like.device) * 100
         call: tuple = (torch.randn(patches, 3, 16, 72, **factory), angles.cos(), angles.sin())
         ways: dict[str, Callable] = {"triton": rotate_qk.rotate_qk_triton, "reference": rotary.rotate_qk}
         yield Problem("rotate_qk", {"patches": patches}, [call], ways, rotary.rotate_qk, 4 * patches * 16 * 72 * like.itemsize)
-    routing: dict[str, Any] = {"top_k": z.K, "renormalise": True, "scaling_factor": 2.446}
     for tokens in z.batches:
         x, update = torch.randn(2, tokens, z.D, **factory).unbind(0)
         rows, row_bytes = tokens * z.D, like.itemsize
@@ -289,9 +323,6 @@ def small_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
         ways = {"triton": rms_norm.add_rms_norm_triton, "reference": norm.add_rms_norm}
         call = (x, update, weight_D, 1e-5)
         yield problem("add_rms_norm", calls=[call], ways=ways, reference=norm.add_rms_norm, num_bytes=4 * rows * row_bytes)
-        ways = {"triton": partial(route.route_triton, **routing), "reference": partial(experts.route, **routing)}
-        num_bytes = router.nbytes + rows * row_bytes
-        yield problem("route", calls=[(x, router, bias)], ways=ways, reference=ways["reference"], num_bytes=num_bytes, result=spread_choice)
         query = torch.randn(tokens, z.H, z.N + z.R, **factory)[..., z.N :]
         angles = torch.rand(tokens, z.R // 2, device=like.device) * 100
         call = (query, torch.randn(tokens, z.L + z.R, **factory), weight_L, 1e-6, angles.cos().to(like.dtype), angles.sin().to(like.dtype))
@@ -410,8 +441,10 @@ def results(problem: Problem, only_check: bool) -> Iterator[dict[str, Any]]:
 
 def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
     yield from small_problems(sizes, like)
+    yield from route_problems(sizes, like, sweep)
     yield from draw_problems(sizes, like)
     yield from expert_problems(sizes, like, sweep)
+    yield from mixture_problems(sizes, like)
     yield from prompt_problems(sizes, like)
     yield from chunk_problems(sizes, like, sweep)
     yield from continued_problems(sizes, like)

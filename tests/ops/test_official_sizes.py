@@ -145,7 +145,7 @@ def test_a_mixture_and_the_router_can_be_recorded(tokens):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("tokens", [1, 32, 33, 4000])
+@pytest.mark.parametrize("tokens", [1, 32, 33, 256, 1024, 4000, 16_384])
 def test_router(tokens, kind):
     x, router, bias = random(tokens, D, kind=kind), random(E, D, kind="float32", std=D**-0.5), random(E, kind="float32", std=0.1)
     options = {"renormalise": True, "scaling_factor": 2.446}

@@ -88,6 +88,10 @@ MUTANTS = (
         "the bias weighs", "route", "tl.where(is_chosen_E, score_E, 0.0)", "tl.where(is_chosen_E, score_E + tl.load(bias + e % E), 0.0)"
     ),
     Mutant("selection without bias", "route", "score_E + tl.load(bias + e, mask=e < E, other=0.0)", "score_E + 0.0"),
+    Mutant("the bias weighs in a tile", "route", "tl.where(is_chosen_ET, score_ET, 0.0)", "tl.where(is_chosen_ET, left_ET, 0.0)"),
+    Mutant("a tile without bias", "route", "= score_ET + tl.load(bias + e, mask=e < E, other=0.0)[:, None]", "= score_ET"),
+    Mutant("weights of 11 bits", "route", "tl.dot(middle_ED, x_DT, sum_ET, input", "tl.dot(middle_ED * 0.0, x_DT, sum_ET, input"),
+    Mutant("a part forgotten", "route", "for p in range(tl.num_programs(1)):", "for p in range(tl.num_programs(1) - 1):"),
     Mutant("the excluded token drawn", "draw_rows", "if block == excluded // N:", "if block < 0:"),
     Mutant(
         "an excluded NaN unseen", "draw_rows", "row_stride + excluded).to(tl.float32) <", "row_stride + excluded).to(tl.float32) * 0.0 !="

@@ -9,7 +9,7 @@ from kimi_vl.ops.experts import group_by_expert
 from kimi_vl.ops.triton import draw_rows, paged_latent_attention, rms_norm, route, routed_experts
 from tests import interpreter
 from tests.ops import formulas
-from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed
+from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed, scored, spread
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -78,20 +78,37 @@ def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
     assert torch.equal(together[5:], fewer)
 
 
-def test_equal_scores_fall_to_the_lower_number():
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("block_tokens", "parts"), [(16, 1), (16, 3), (16, 8), (32, 2), (64, 1)])
+def test_the_router_by_any_tile(block_tokens, parts, kind):
+    """Twice, because a launch counts on what the one before left."""
+    (x, *rest), options = scored(37, width=200, experts=20, top_k=4, dtype=getattr(torch, kind))
+    args = on_device([x, *rest[:2]])
+    expected = formulas.route(*args, rest[2], **options)
+    for _ in range(2):
+        found = route.by_tiles(*args, rest[2], **options, block_tokens=block_tokens, parts=parts)
+        assert_near(spread(found, 20), expected, limit("float32"))
+        assert (found[0].diff(dim=1) > 0).all(), "in the order of their numbers"
+
+
+@pytest.mark.parametrize("tokens", [3, 40])
+def test_equal_scores_fall_to_the_lower_number(tokens):
     """torch.topk leaves it open; here it must not depend on the machine."""
-    x, weight = torch.zeros(3, 8, device=DEVICE, dtype=torch.float16), torch.randn(6, 8, device=DEVICE)
+    x, weight = torch.zeros(tokens, 8, device=DEVICE, dtype=torch.float16), torch.randn(6, 8, device=DEVICE)
     bias = torch.tensor([0.0, 0.5, 0.25, 0.5, 0.25, 0.25], device=DEVICE)
     indices, weights = route.route_triton(x, weight, bias, 4, renormalise=True, scaling_factor=2.0)
-    assert indices.tolist() == [[1, 2, 3, 4]] * 3
-    assert weights.tolist() == [[0.5] * 4] * 3
+    assert indices.tolist() == [[1, 2, 3, 4]] * tokens
+    assert weights.tolist() == [[0.5] * 4] * tokens
 
 
-def test_a_token_of_nan_is_sent_to_experts_that_exist():
-    x, weight = torch.full((2, 8), float("nan"), device=DEVICE, dtype=torch.float16), torch.randn(5, 8, device=DEVICE)
+@pytest.mark.parametrize("tokens", [2, 35])
+def test_a_token_of_nan_is_sent_to_experts_that_exist(tokens):
+    x, weight = torch.randn(tokens, 8, device=DEVICE, dtype=torch.float16), torch.randn(5, 8, device=DEVICE)
+    x[::2] = float("nan")
     indices, weights = route.route_triton(x, weight, torch.zeros(5, device=DEVICE), 3, renormalise=True, scaling_factor=2.0)
-    assert indices.tolist() == [[0, 1, 2]] * 2
-    assert weights.isnan().all()
+    assert indices[::2].tolist() == [[0, 1, 2]] * len(x[::2])
+    assert weights[::2].isnan().all()
+    assert weights[1::2].isfinite().all()
 
 
 def test_a_gradient_through_a_kernel_is_an_error_and_not_a_missing_one():
