@@ -8,7 +8,7 @@ from typing import Any
 
 def main() -> None:
     report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    print(f"{report['device']}, torch {report['torch']}, {report['dtype']}, {report['weights']} weights\n")
+    print(f"{report['device']}, torch {report['torch']}, {report['quantised'] or report['dtype']}, {report['weights']} weights\n")
     print("| what | measured | vLLM 0.26 | the machine's limit | reached | goal |")
     print("|---|---|---|---|---|---|")
     for row in report["measured"]:

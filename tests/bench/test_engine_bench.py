@@ -33,11 +33,21 @@ def test_the_command_prints_one_document_and_keeps_it(capsys, tmp_path):
     document = json.loads(capsys.readouterr().out)
     assert document == json.loads(target.read_text())
     assert [row["what"] for row in document["measured"]] == [
-        *("decode 1 x 64", "decode 4 x 64", "image 224x168", "2 images 224x168"),
-        *("throughput 1", "throughput 8", "first token 64", "first token 200"),
+        *("decode 1 x 64", "decode 4 x 64", "first token 64", "first token 200", "image 224x168", "2 images 224x168"),
+        *("throughput 8", "throughput 1"),
     ]
     assert all(row["value"] > 0 for row in document["measured"])
     assert document["device"] == "cpu"
+
+
+def test_weights_may_be_quantised(capsys, tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(TINY))
+    options = ["--quick", "--device", "cpu", "--config", str(config), "--max-running", "8"]
+    assert main(["bench", "engine", *options, "--weights", "int8"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["quantised"] == "int8"
+    assert all(row["value"] > 0 for row in document["measured"])
 
 
 def test_a_measurement_runs_the_work_it_names(bench, monkeypatch):

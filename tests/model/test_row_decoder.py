@@ -8,6 +8,7 @@ import torch
 from kimi_vl.bench.engine import random_model
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
+from kimi_vl.model.quantise import quantise
 from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from tests import interpreter, tolerances
@@ -90,6 +91,19 @@ def test_rows_give_the_logits_of_the_modules(lengths, dtype):
     assert far <= (0 if dtype == torch.float32 else len(lengths) // 20)
     if not far:
         assert_near(also_kept, kept, tolerance)
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"] if GPU else ["int8"])
+@pytest.mark.parametrize("lengths", [[9], [13, 6], [7, 0, 21], [*range(40, 0, -1)]], ids=len)
+def test_quantised_rows_give_the_logits_of_quantised_modules(lengths, kind):
+    model = model_with(torch.bfloat16 if GPU else torch.float32)
+    before = [parameter.clone() for parameter in model.language_model.parameters()]
+    quantise(model.language_model, kind)
+    assert len(list(model.language_model.parameters())) < len(before)
+    (expected, found), _ = both(model, lengths)
+    tolerance = 4 * tolerances.OPERATION_RELATIVE["bfloat16"] if GPU else 1e-5
+    far = ((found - expected).abs().amax(-1) > tolerance * expected.abs().max()).sum()
+    assert far <= (len(lengths) // 20 if GPU else 0)
 
 
 def test_a_model_without_shared_experts_and_with_two_dense_layers():

@@ -26,6 +26,7 @@ from kimi_vl.engine import Engine, Limits, Pictures, Request, SamplingParams
 from kimi_vl.errors import CapacityError
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.decoder import MIXED_TOKENS
+from kimi_vl.ops.quantised import Kind
 from kimi_vl.processor.image import ImageProcessor, ImageProcessorConfig
 
 HERE = Path(__file__).parent
@@ -60,13 +61,13 @@ class Shapes:
 FULL = Shapes(
     decode=((1, 1024), (8, 1024), (32, 1024), (1, 16_384), (1, 65_536), (1, 120_000)),
     first_token=(1024, 16_384, 65_536, 120_000),
-    throughput=(1, 8, 32, 128, 256),
+    throughput=(256, 128, 32, 8, 1),
     images=((1, 1792, 1792), (1, 1024, 768), (4, 1792, 1792)),
 )
 QUICK = Shapes(
     decode=((1, 64), (4, 64)),
     first_token=(64, 200),
-    throughput=(1, 8),
+    throughput=(8, 1),
     images=((1, 224, 168), (2, 224, 168)),
     answer=17,
     output=16,
@@ -110,7 +111,9 @@ def random_model(config: KimiVLConfig, device: torch.device, dtype: torch.dtype)
 class EngineBench:
     """Measures one engine. `processor` turns pictures into patches, as a caller's would be."""
 
-    def __init__(self, engine: Engine, processor: ImageProcessor, shapes: Shapes, *, seed: int = 0) -> None:
+    def __init__(self, engine: Engine, processor: ImageProcessor, shapes: Shapes, *, kind: Kind | None = None, seed: int = 0) -> None:
+        """`kind`: what the decoder's weights are quantised to."""
+        self.kind = kind
         self.engine, self.processor, self.shapes = engine, processor, shapes
         self.config = engine.model.config
         self.rng = np.random.default_rng(seed)
@@ -124,12 +127,12 @@ class EngineBench:
     def measurements(self) -> Iterator[Measurement]:
         for batch, context in self.shapes.decode:
             yield self.decode(batch, context)
+        for context in self.shapes.first_token:
+            yield self.first_token(context)
         for count, width, height in self.shapes.images:
             yield self.images(count, width, height)
         for batch in self.shapes.throughput:
             yield self.throughput(batch)
-        for context in self.shapes.first_token:
-            yield self.first_token(context)
 
     def decode(self, batch: int, context: int) -> Measurement:
         """Milliseconds of a step while `batch` answers are written behind `context` tokens."""
@@ -139,7 +142,7 @@ class EngineBench:
             seen = self.answered([self.prompt(context) for _ in range(batch)], self.shapes.answer)
             return (max(times[-1] for times in seen) - max(times[0] for times in seen)) / steps * 1e3
 
-        limit = decode_bytes(self.config, batch, context) / self.machine.read_bytes_s * 1e3 if self.machine else None
+        limit = self._bytes(batch, context) / self.machine.read_bytes_s * 1e3 if self.machine else None
         return self._lower(f"decode {batch} x {context:,}", _best(run), "ms a step", limit)
 
     def first_token(self, context: int) -> Measurement:
@@ -161,7 +164,7 @@ class EngineBench:
         limit = None
         if self.machine:
             contexts = range(self.shapes.prompt, self.shapes.prompt + self.shapes.output)
-            reading = sum(decode_bytes(self.config, batch, context) for context in contexts) / self.machine.read_bytes_s
+            reading = sum(self._bytes(batch, context) for context in contexts) / self.machine.read_bytes_s
             limit = batch * self.shapes.output / (batch * prefill_flops(self.config, self.shapes.prompt) / self.machine.flops_s + reading)
         value = max(run() for _ in range(3))  # the first is the warm-up
         name = f"throughput {batch}"
@@ -228,8 +231,12 @@ class EngineBench:
     def _lower(self, what: str, value: float, unit: str, limit: float | None) -> Measurement:
         return Measurement(what, value, unit, limit, limit and limit / value, *self._anchor(what))
 
+    def _bytes(self, batch: int, context: int) -> float:
+        """What a step must read; quantised weights are one byte each."""
+        return decode_bytes(self.config, batch, context, value_bytes=1.0 if self.kind else 2.0)
+
     def _anchor(self, what: str) -> tuple[float | None, float | None]:
-        found = self.anchors.get(what, {})
+        found = self.anchors.get(f"{self.kind} {what}" if self.kind else what, {})
         return found.get("peer"), found.get("goal")
 
 
@@ -241,6 +248,7 @@ def report(bench: EngineBench, measured: Sequence[Measurement]) -> dict[str, Any
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "dtype": str(bench.engine.model.dtype).removeprefix("torch."),
+        "quantised": bench.kind,
         "weights": "random, of the official sizes" if bench.is_official else "random, of another configuration",
         "limits": asdict(limits),
         "memory": _memory(device),

@@ -8,6 +8,7 @@ from torch import nn
 from kimi_vl.config import TextConfig
 from kimi_vl.model.layers import GatedMLP
 from kimi_vl.ops import Operations
+from kimi_vl.ops.quantised import Quantised, Weight
 
 
 class Router(nn.Module):
@@ -39,12 +40,35 @@ class RoutedExperts(nn.Module):
         self.gate_up_proj = nn.Parameter(torch.empty(experts, 2 * inner, width, **factory))
         self.down_proj = nn.Parameter(torch.empty(experts, width, inner, **factory))
 
+    @property
+    def weights(self) -> tuple[Weight, Weight]:
+        return self.gate_up_proj, self.down_proj
+
+
+class QuantisedExperts(nn.Module):
+    """In place of the above: the same weights in eight bits."""
+
+    gate_up_values: torch.Tensor
+    gate_up_scales: torch.Tensor
+    down_values: torch.Tensor
+    down_scales: torch.Tensor
+
+    def __init__(self, gate_up: Quantised, down: Quantised) -> None:
+        super().__init__()
+        for name, weight in (("gate_up", gate_up), ("down", down)):
+            self.register_buffer(f"{name}_values", weight.values)
+            self.register_buffer(f"{name}_scales", weight.scales)
+
+    @property
+    def weights(self) -> tuple[Weight, Weight]:
+        return Quantised(self.gate_up_values, self.gate_up_scales), Quantised(self.down_values, self.down_scales)
+
 
 class MixtureOfExperts(nn.Module):
     def __init__(self, config: TextConfig, **factory) -> None:
         super().__init__()
         self.gate = Router(config, device=factory.get("device"))
-        self.experts = RoutedExperts(config, **factory)
+        self.experts: RoutedExperts | QuantisedExperts = RoutedExperts(config, **factory)
         self.shared_experts = (
             GatedMLP(config.hidden_size, config.n_shared_experts * config.moe_intermediate_size, **factory)
             if config.n_shared_experts
@@ -54,7 +78,6 @@ class MixtureOfExperts(nn.Module):
     def forward(self, x_TD: torch.Tensor, ops: Operations, residual_TD: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (output [T, D], added to the residual if there is one; chosen experts [T, K])."""
         indices_TK, weights_TK = self.gate(x_TD, ops)
-        weights = (self.experts.gate_up_proj, self.experts.down_proj)
         shared = None if self.shared_experts is None else self.shared_experts.weights
-        mixed_TD = ops.mixture(x_TD, residual_TD, *weights, indices_TK, weights_TK, shared, routed_experts=ops.routed_experts)
+        mixed_TD = ops.mixture(x_TD, residual_TD, *self.experts.weights, indices_TK, weights_TK, shared, routed_experts=ops.routed_experts)
         return mixed_TD, indices_TK

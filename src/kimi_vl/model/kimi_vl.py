@@ -38,11 +38,11 @@ class KimiVLForConditionalGeneration(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.language_model.lm_head.weight.device
+        return self.language_model.model.norm.weight.device
 
     @property
     def dtype(self) -> torch.dtype:
-        return self.language_model.lm_head.weight.dtype
+        return self.language_model.model.norm.weight.dtype
 
     def choose_implementations(self, choices: Mapping[str, str] | None = None) -> None:
         """Resolve the operations for the device and dtype the weights have now (see `ops.select`). Raises: ImplementationUnavailable."""

@@ -1,10 +1,12 @@
 """The small parts of a decoder layer."""
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from kimi_vl.ops import Operations, rms_norm
 from kimi_vl.ops.matrices import adjacent
+from kimi_vl.ops.quantised import Quantised, Weight, dequantised
 
 
 class RMSNorm(nn.Module):
@@ -31,7 +33,7 @@ class GatedMLP(nn.Module):
         self.down_proj = nn.Linear(inner, width, bias=False, **factory)
 
     @property
-    def weights(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def weights(self) -> tuple[Weight, Weight, Weight]:
         return self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
 
     def forward(self, x_TD: torch.Tensor, ops: Operations, residual_TD: torch.Tensor | None = None) -> torch.Tensor:
@@ -39,11 +41,44 @@ class GatedMLP(nn.Module):
         return ops.gated_mlp(x_TD, *self.weights, residual_TD)
 
 
-def joined(*layers: nn.Linear) -> torch.Tensor:
+class QuantisedLinear(nn.Module):
+    """In place of a linear layer: its weight in eight bits. Whoever cannot read that as it is multiplies by it written out."""
+
+    values: torch.Tensor
+    scales: torch.Tensor
+
+    def __init__(self, weight: Quantised) -> None:
+        super().__init__()
+        self.register_buffer("values", weight.values)
+        self.register_buffer("scales", weight.scales)
+
+    @property
+    def weight(self) -> Quantised:
+        return Quantised(self.values, self.scales)
+
+    def forward(self, x_TD: torch.Tensor) -> torch.Tensor:
+        return F.linear(x_TD, dequantised(self.weight, x_TD.dtype))
+
+
+def joined(*layers: nn.Linear | QuantisedLinear) -> Weight:
     """The matrices of several layers as one, rows behind rows. They are moved to lie so unless they already do."""
-    weights = [layer.weight for layer in layers]
-    if (whole := adjacent(*weights)) is None:
-        whole = torch.cat([weight.data for weight in weights])
-        for weight, part in zip(weights, whole.split([weight.shape[0] for weight in weights]), strict=True):
-            weight.data = part
+    quantised = [layer for layer in layers if isinstance(layer, QuantisedLinear)]
+    if quantised:
+        for name in ("values", "scales"):
+            _lay_together([getattr(layer, name) for layer in quantised])
+        values, scales = (adjacent(*(getattr(layer, name) for layer in quantised)) for name in ("values", "scales"))
+        assert values is not None
+        assert scales is not None
+        return Quantised(values, scales)
+    weights = [layer.weight for layer in layers if isinstance(layer, nn.Linear)]
+    _lay_together(weights)
+    whole = adjacent(*weights)
+    assert whole is not None
     return whole
+
+
+def _lay_together(matrices: list[torch.Tensor]) -> None:
+    if adjacent(*matrices) is None:
+        whole = torch.cat([matrix.data for matrix in matrices])
+        for matrix, part in zip(matrices, whole.split([matrix.shape[0] for matrix in matrices]), strict=True):
+            matrix.data = part

@@ -15,6 +15,7 @@ from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.model.decoder import DecoderLayer, LanguageModel
 from kimi_vl.model.experts import MixtureOfExperts, Router
 from kimi_vl.model.layers import GatedMLP, RMSNorm, joined
+from kimi_vl.ops.quantised import Quantised, Weight
 from kimi_vl.ops.triton import few_rows, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.gated_mlp import swiglu
 from kimi_vl.ops.triton.latent_rows import write_latent_triton
@@ -64,9 +65,7 @@ class RowDecoder:
             attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
         else:
             attended_BX = self._attend_many(attention, projected_BX, cos, sin, where, step.slots_T)
-        if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
-            return few_rows.linear(attended_BX, attention.o_proj.weight, residual_TR=x_BD)
-        return torch.addmm(x_BD, attended_BX, attention.o_proj.weight.T)
+        return _linear(attended_BX, attention.o_proj.weight, residual_BR=x_BD)
 
     def _attend_many(
         self,
@@ -95,18 +94,22 @@ class RowDecoder:
         """x + mlp(norm(x))."""
         if not isinstance(mlp, MixtureOfExperts):
             gate_BF, up_BF = _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm).chunk(2, dim=-1)
-            return torch.addmm(x_BD, swiglu(gate_BF, up_BF), mlp.down_proj.weight.T)
+            return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD)
         normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, norm)
-        weights = (mlp.experts.gate_up_proj, mlp.experts.down_proj)
         shared = None if mlp.shared_experts is None else mlp.shared_experts.weights
-        return routed_experts.mixture(normed_BD, x_BD, *weights, indices_BK, weights_BK, shared)
+        return routed_experts.mixture(normed_BD, x_BD, *mlp.experts.weights, indices_BK, weights_BK, shared)
 
 
-def _linear(x_BD: torch.Tensor, weight_RD: torch.Tensor, norm: RMSNorm) -> torch.Tensor:
-    """weight · norm(x)."""
-    if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
-        return few_rows.linear(x_BD, weight_RD, norm=(norm.weight, norm.eps))
-    return F.linear(rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps), weight_RD)
+def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, residual_BR: torch.Tensor | None = None) -> torch.Tensor:
+    """residual + weight · norm(x)."""
+    if x_BD.shape[0] <= few_rows.LINEAR_TOKENS and x_BD.shape[1] <= few_rows.MOST_WIDTH:
+        given = None if norm is None else (norm.weight, norm.eps)
+        return few_rows.linear(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
+    if norm is not None:
+        x_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
+    if isinstance(weight_RD, Quantised):
+        return few_rows.linear_by_tiles(x_BD, weight_RD, residual_TR=residual_BR)
+    return F.linear(x_BD, weight_RD) if residual_BR is None else torch.addmm(residual_BR, x_BD, weight_RD.T)
 
 
 def _route(gate: Router, x_BD: torch.Tensor, norm: RMSNorm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

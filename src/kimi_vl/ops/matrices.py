@@ -6,8 +6,10 @@ import torch
 
 
 def adjacent(*matrices: torch.Tensor) -> torch.Tensor | None:
-    """Matrices of equal width as one, rows behind rows, if they lie so in one allocation; None if not. A view, without gradients."""
-    first, row_bytes = matrices[0], matrices[0].element_size() * matrices[0].shape[1]
+    """Matrices of equal width, or vectors, as one, rows behind rows, if they lie so in one allocation; None if not. A view, without
+    gradients."""
+    first = matrices[0]
+    row_bytes = first[0].nbytes
     end = first.data_ptr()
     for matrix in matrices:
         # By chance two allocations may meet.
@@ -15,4 +17,4 @@ def adjacent(*matrices: torch.Tensor) -> torch.Tensor | None:
         if not is_next or not matrix.is_contiguous():
             return None
         end += matrix.shape[0] * row_bytes
-    return first.detach().as_strided((sum(matrix.shape[0] for matrix in matrices), first.shape[1]), (first.shape[1], 1))
+    return first.detach().as_strided((sum(matrix.shape[0] for matrix in matrices), *first.shape[1:]), first.stride())

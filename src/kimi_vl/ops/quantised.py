@@ -49,4 +49,7 @@ def dequantised(weight: Weight, dtype: torch.dtype) -> torch.Tensor:
     """The matrix in `dtype`; one that was never quantised as it is."""
     if isinstance(weight, torch.Tensor):
         return weight
-    return (weight.values.float() * weight.scales[..., None]).to(dtype)
+    out = torch.empty(weight.values.shape, dtype=dtype, device=weight.values.device)
+    # On a GPU one kernel, which casts as it reads and writes; torch refuses fp8 in a product, and it is exact in any other type.
+    values = weight.values if weight.values.dtype == torch.int8 else weight.values.to(dtype)
+    return torch.mul(values, weight.scales[..., None], out=out)
