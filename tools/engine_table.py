@@ -49,6 +49,7 @@ def kernel_rows(results: list[dict[str, Any]]) -> list[str]:
         "gb_per_s",
         "tflop_per_s",
         "share",
+        "commit",
     )
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in results:
