@@ -3,8 +3,9 @@
     python benchmarks/bench_steps.py --output steps.json
     python benchmarks/bench_steps.py --profile --batches 1 32 --prompts 1024 16384
 
-One GPU, random weights of the true sizes, bf16. A step's milliseconds are the median of seven times ten replays of its graph, with a cache of random rows, beside
-the time of reading what it must read. `--profile` lists kernels by the time they take; kernels that overlap count what they wait, so their sum is more than a step's.
+One GPU, random weights of the true sizes, bf16. A step's milliseconds are the median of seven times ten replays of its graph, with a cache
+of random rows, beside the time of reading what it must read. `--profile` lists kernels by the time they take; those that overlap count what
+they wait, so their sum is more than a step's.
 """
 
 import argparse

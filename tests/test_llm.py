@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import kimi_vl
+from kimi_vl.checkpoint.layout import checkpoint_layout, runs_quantised
 from kimi_vl.engine import SamplingParams
 from kimi_vl.errors import CheckpointError, ConfigError, InputError, MediaError, PromptTooLong
 from kimi_vl.llm import Answer, KimiVL, Usage, recommended_params, resolve_device
@@ -245,8 +246,32 @@ def test_operations_are_chosen_for_the_device_the_weights_end_up_on(folder, monk
     assert KimiVL.load(folder, dtype="bfloat16").model.ops == ("cpu", torch.bfloat16)
 
 
-def test_quantising_while_loading_is_refused_rather_than_ignored(folder):
-    with pytest.raises(InputError, match="quantize is 'int4'; quantising while loading is not supported yet"):
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_a_decoder_is_quantised_while_it_is_loaded_and_nothing_else_is(folder, kind):
+    exact, found = KimiVL.load(folder, dtype="float32"), KimiVL.load(folder, dtype="float32", quantize=kind)
+    names = {name for name, spec in checkpoint_layout(exact.model.config).items() if runs_quantised(name, spec)}
+    left = dict(found.model.named_parameters())
+    for name, parameter in exact.model.named_parameters():
+        is_quantised = name in names or name.endswith(("experts.gate_up_proj", "experts.down_proj"))
+        assert (name not in left) == is_quantised, name
+        assert is_quantised or torch.equal(left[name], parameter)
+    ids = torch.arange(10, 30)
+    with torch.inference_mode():
+        expected, logits = exact.model(ids), found.model(ids)
+    error = float((logits - expected).norm() / expected.norm())
+    assert 0 < error < (0.03 if kind == "int8" else 0.25)
+
+
+def test_nano_in_eight_bits_gives_the_answers_of_nano():
+    """Its files are int8 with a scale for each row, so that nothing is rounded that was not."""
+    exact, found = KimiVL.load(), KimiVL.load(quantize="int8")
+    receipt = Path(__file__).parents[1] / "examples" / "receipt.png"
+    options = {"temperature": 0.0, "max_tokens": 12}
+    assert found.ask("Read the text.", receipt, **options).text == exact.ask("Read the text.", receipt, **options).text
+
+
+def test_a_scheme_that_is_none_is_refused(folder):
+    with pytest.raises(InputError, match="quantize is 'int4'; it must be 'int8' or 'fp8'"):
         KimiVL.load(folder, quantize="int4")
 
 

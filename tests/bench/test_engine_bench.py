@@ -44,7 +44,7 @@ def test_weights_may_be_quantised(capsys, tmp_path):
     config = tmp_path / "config.json"
     config.write_text(json.dumps(TINY))
     options = ["--quick", "--device", "cpu", "--config", str(config), "--max-running", "8"]
-    assert main(["bench", "engine", *options, "--weights", "int8"]) == 0
+    assert main(["bench", "engine", *options, "--quantize", "int8"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["quantised"] == "int8"
     assert all(row["value"] > 0 for row in document["measured"])

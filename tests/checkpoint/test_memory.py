@@ -75,6 +75,13 @@ def test_a_model_too_large_is_refused_with_need_stock_and_a_format_that_fits(mon
     check_memory(OFFICIAL_CONFIG, torch.bfloat16)
 
 
+def test_a_model_that_fits_only_in_eight_bits_is_pointed_there(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda device: 24_000_000_000)
+    with pytest.raises(CapacityError, match=r"24 GB are free; dtype='bfloat16' with quantize='int8' needs 19\.7 GB and would fit"):
+        check_memory(OFFICIAL_CONFIG, torch.bfloat16)
+    check_memory(OFFICIAL_CONFIG, torch.bfloat16, quantised=True)
+
+
 def test_a_model_that_fits_in_no_format_is_pointed_to_nano(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda device: 8_000_000_000)
     for dtype in (torch.float32, torch.bfloat16):

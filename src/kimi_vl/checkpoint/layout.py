@@ -46,6 +46,12 @@ class TensorSpec:
         return math.prod(self.shape)
 
 
+def runs_quantised(name: str, spec: TensorSpec) -> bool:
+    """Whether a tensor is one of those that `quantize` puts into eight bits while a model is loaded: the decoder's matrices, but for the
+    embeddings, which are read row by row, and the latents' map, which is small."""
+    return spec.quantisable and name.startswith(LANGUAGE) and not name.endswith(("embed_tokens.weight", "kv_b_proj.weight"))
+
+
 def checkpoint_layout(config: KimiVLConfig) -> dict[str, TensorSpec]:
     """Every official tensor name and its place in the model, in the order of the forward pass (MODEL_SPEC §2).
 

@@ -21,6 +21,7 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import CheckpointError, InputError, ShapeError
 
 Progress = Callable[[int, int], None]
+Filled = Callable[[nn.Module, str], None]  # is told the model and the name of a module whose weights are there
 Model = TypeVar("Model", bound=nn.Module)
 
 # Official files carry a decoder table per layer that every loader computes for itself (MODEL_SPEC §2).
@@ -40,11 +41,13 @@ def load_model(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     allow_nonfinite: bool = False,
+    quantise: Filled | None = None,
 ) -> tuple[Model, KimiVLConfig]:
     """Build `model_class(config, device="meta", dtype=dtype)` from a folder's config.json and fill it with the folder's weights.
 
     dtype is a torch dtype or the name of one; "auto" takes float32 for files in float32, bfloat16 for files in bfloat16 or float16,
-    and for int8 files float32 on the CPU, bfloat16 elsewhere. The model comes back in eval mode with no parameter requiring a gradient.
+    and for int8 files float32 on the CPU, bfloat16 elsewhere. `quantise` may put a module's weights into eight bits as soon as they are
+    there (`layout.runs_quantised` says which). The model comes back in eval mode with no parameter requiring a gradient.
     Raises: ConfigError, CheckpointError, CapacityError before anything is allocated, InputError for a dtype that is no float.
     """
     folder = Path(folder).resolve()
@@ -52,9 +55,9 @@ def load_model(
     with CheckpointReader(folder) as reader:
         check_tensors(config, reader)
         dtype = resolve_dtype(dtype, config, reader, device)
-        check_memory(config, dtype, device)
+        check_memory(config, dtype, device, quantised=quantise is not None)
         model = model_class(config, device="meta", dtype=dtype)
-        _fill(model, config, reader, dtype, torch.device(device), progress, allow_nonfinite)
+        _fill(model, config, reader, dtype, torch.device(device), progress, allow_nonfinite, quantise)
     return model.eval(), config
 
 
@@ -139,6 +142,7 @@ def _fill(
     device: torch.device,
     progress: Progress | None,
     allow_nonfinite: bool,
+    filled: Filled | None = None,
 ) -> None:
     parts = _parts_by_parameter(model, config)
     total = sum(reader.num_bytes(name) for name in stored_layout(config))
@@ -160,6 +164,8 @@ def _fill(
             if progress is not None:
                 progress(done, total)
         setattr(owner, leaf, nn.Parameter(value, requires_grad=False))
+        if filled is not None and not any(parameter.is_meta for parameter in owner.parameters(recurse=False)):
+            filled(model, owner_name)
 
 
 def _parts_by_parameter(model: nn.Module, config: KimiVLConfig) -> dict[str, dict[str, TensorSpec]]:

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from kimi_vl.checkpoint.layout import checkpoint_layout
+from kimi_vl.checkpoint.layout import TensorSpec, checkpoint_layout, runs_quantised
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import CapacityError
 
 
-def estimate_bytes(config: KimiVLConfig, dtype: torch.dtype) -> int:
-    """Bytes the loaded weights take: `dtype` throughout, float32 for the router."""
-    return sum(spec.numel * (4 if spec.keep_fp32 else dtype.itemsize) for spec in checkpoint_layout(config).values())
+def estimate_bytes(config: KimiVLConfig, dtype: torch.dtype, *, quantised: bool = False) -> int:
+    """Bytes the loaded weights take: `dtype` throughout, float32 for the router; eight bits and a scale for each row where `quantised`."""
+
+    def of(name: str, spec: TensorSpec) -> int:
+        if quantised and runs_quantised(name, spec):
+            return spec.numel + 4 * spec.shape[0]
+        return spec.numel * (4 if spec.keep_fp32 else dtype.itemsize)
+
+    return sum(of(name, spec) for name, spec in checkpoint_layout(config).items())
 
 
-def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
-    """Refuse a model that cannot be loaded: its weights plus two copies of the largest tensor, the most that loading adds.
+def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device | str = "cpu", *, quantised: bool = False) -> None:
+    """Refuse a model that cannot be loaded: its weights plus two copies of the largest tensor, the most that loading adds; where it is
+    quantised on the way, plus its largest module as it was.
 
     Raises: CapacityError with what is needed, what there is, and what would fit. Passes when the free memory is unknown.
     """
     available = available_memory(device)
-    needed = _loading_peak(config, dtype)
+    needed = _loading_peak(config, dtype, quantised)
     if available is None or needed <= available:
         return
-    half = _loading_peak(config, torch.bfloat16)
+    half, eighth = _loading_peak(config, torch.bfloat16, quantised), _loading_peak(config, torch.bfloat16, True)
     if half < needed and half <= available:
         remedy = f"dtype='bfloat16' needs {human_bytes(half)} and would fit"
+    elif eighth < needed and eighth <= available:
+        remedy = f"dtype='bfloat16' with quantize='int8' needs {human_bytes(eighth)} and would fit"
     else:
         remedy = "use the embedded checkpoint nano, or a machine with more memory"
     raise CapacityError(
@@ -56,9 +66,16 @@ def human_bytes(count: int) -> str:
     return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
-def _loading_peak(config: KimiVLConfig, dtype: torch.dtype) -> int:
-    largest = max(spec.numel for spec in checkpoint_layout(config).values())
-    return estimate_bytes(config, dtype) + 2 * largest * dtype.itemsize
+def _loading_peak(config: KimiVLConfig, dtype: torch.dtype, quantised: bool) -> int:
+    layout = checkpoint_layout(config)
+    peak = estimate_bytes(config, dtype, quantised=quantised) + 2 * max(spec.numel for spec in layout.values()) * dtype.itemsize
+    if quantised:
+        modules = Counter[str]()
+        for name, spec in layout.items():
+            if runs_quantised(name, spec):
+                modules[spec.parameter.rpartition(".")[0]] += spec.numel
+        peak += max(modules.values()) * dtype.itemsize
+    return peak
 
 
 def _machine_available(root: Path) -> list[int]:

@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("engine",), help="random weights; decode, first token, throughput and images")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json; default: the official sizes, 16.4 billion parameters")
     parser.add_argument("--quick", action="store_true", help="small shapes, to see that it works")
-    parser.add_argument("--weights", choices=("int8", "fp8"), help="quantise the decoder; default: bf16, on a CPU fp32")
+    parser.add_argument("--quantize", choices=("int8", "fp8"), help="quantise the decoder; default: bf16, on a CPU fp32")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N; default: cuda where there is one")
     parser.add_argument("--max-running", type=int, default=256, metavar="N", help="requests that compute at once")
     parser.add_argument("--step-tokens", type=int, metavar="N", help="tokens of a step; default: 131,072, with --quick 256")
@@ -41,12 +41,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     config = official_config() if args.config is None else KimiVLConfig.from_file(args.config)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     model = random_model(config, device, dtype)
-    if args.weights:
-        quantise(model.language_model, args.weights)
+    if args.quantize:
+        quantise(model.language_model, args.quantize)
     free = int(torch.cuda.mem_get_info(device)[0] * 0.95) if device.type == "cuda" else CPU_BYTES
     limits = planned_limits(config, free_bytes=free, max_running=args.max_running, step_tokens=args.step_tokens)
     processor = ImageProcessor(PICTURES)
-    bench = EngineBench(Engine(model, limits, normalise=processor.normalised), processor, QUICK if args.quick else FULL, kind=args.weights)
+    bench = EngineBench(Engine(model, limits, normalise=processor.normalised), processor, QUICK if args.quick else FULL, kind=args.quantize)
     measured = []
     for measurement in bench.measurements():
         measured.append(measurement)

@@ -1,0 +1,86 @@
+"""What a precision costs in exactness: logits of full-size layers with random weights, against the same in fp32.
+
+    python benchmarks/bench_precision.py --output benchmarks/results/precision.json
+
+On a CPU; 12 GB for the first layers of the official decoder (one dense, two of experts) and its vocabulary. Activations are bf16 in every
+row; only the weights of the decoder differ. The exact weights are bf16 numbers, as a checkpoint's are. The error of a token is the norm of
+the difference of its logits over that of the logits. A choice of experts that turns changes a token altogether, so medians are given beside
+means.
+"""
+
+import argparse
+import dataclasses
+import gc
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from kimi_vl.bench.engine import official_config, random_model
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.model.quantise import quantise
+from kimi_vl.ops.quantised import Kind
+
+LAYERS = 3
+PRECISIONS: tuple[Literal["bf16"] | Kind, ...] = ("bf16", "int8", "fp8")
+
+
+def first_layers(layers: int) -> KimiVLConfig:
+    config = official_config()
+    text = dataclasses.replace(config.text_config, num_hidden_layers=layers)
+    vision = dataclasses.replace(config.vision_config, num_hidden_layers=1)
+    return dataclasses.replace(config, text_config=text, vision_config=vision)
+
+
+def compare(exact_TW: torch.Tensor, found_TW: torch.Tensor) -> dict[str, float]:
+    exact_TW, found_TW = exact_TW.double(), found_TW.double()
+    error_T = (found_TW - exact_TW).norm(dim=-1) / exact_TW.norm(dim=-1)
+    logs, found_logs = exact_TW.log_softmax(-1), found_TW.log_softmax(-1)
+    divergence_T = (logs.exp() * (logs - found_logs)).sum(-1)
+    return {
+        "median_error": float(error_T.median()),
+        "mean_error": float(error_T.mean()),
+        "largest_error": float(error_T.max()),
+        "median_divergence_nats": float(divergence_T.median()),
+        "same_likeliest": float((exact_TW.argmax(-1) == found_TW.argmax(-1)).double().mean()),
+    }
+
+
+@torch.inference_mode()
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--layers", type=int, default=LAYERS)
+    parser.add_argument("--output", type=Path, help="JSON file")
+    options = parser.parse_args(arguments)
+    torch.manual_seed(0)
+    config = first_layers(options.layers)
+    exact = random_model(config, torch.device("cpu"), torch.float32)
+    for parameter in exact.parameters():
+        parameter.copy_(parameter.bfloat16())  # as a checkpoint has them
+    ids = torch.randint(10, config.text_config.vocab_size * 97 // 100, (options.tokens,))
+    expected_TW = exact(ids)
+    rows: list[dict[str, Any]] = []
+    for precision in PRECISIONS:
+        model = KimiVLForConditionalGeneration(config, device="cpu", dtype=torch.bfloat16).requires_grad_(False)
+        model.load_state_dict(exact.state_dict())
+        model.choose_implementations()
+        if precision != "bf16":
+            quantise(model.language_model, precision)
+        rows.append({"weights": precision, **compare(expected_TW, model(ids))})
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        del model
+        gc.collect()
+    report = {"tokens": options.tokens, "layers": options.layers, "torch": torch.__version__, "results": rows}
+    text = json.dumps(report, indent=1)
+    print(text)
+    if options.output:
+        options.output.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
