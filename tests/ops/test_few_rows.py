@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from kimi_vl.ops.quantised import quantised
-from kimi_vl.ops.triton import few_rows, paged_latent_attention, rows
+from kimi_vl.ops.triton import few_rows, paged_latent_attention, route, rows
 from tests import interpreter
 from tests.ops import formulas, test_triton_rows
-from tests.ops.test_implementations import assert_near, limit, paged, projected
+from tests.ops.test_implementations import assert_near, limit, paged, projected, spread
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -75,6 +75,19 @@ def check_join_values(module, kind, lengths=(70, 9)):
     assert_near(found, torch.einsum("THL,HVL->THV", attended, value_up).flatten(1), limit(kind))
 
 
+def check_score(module, kind, tokens=3, added=True, normed=True):
+    x, update, norm = random(tokens, 48, kind=kind), random(tokens, 48, kind=kind), random(48, kind=kind)
+    weight, bias = random(12, 48, kind="float32", std=0.2), random(12, kind="float32", std=0.3)
+    options = {"renormalise": True, "scaling_factor": 2.446}
+    given = {"update_TD": update} if added else {}
+    total, found, *chosen = module.score(x, (norm, 1e-5) if normed else None, weight, bias, 3, **options, **given)
+    expected = (x.double() + update.double()).to(x.dtype) if added else x
+    assert torch.equal(total, expected)
+    inputs = formulas.rms_norm(expected, norm, 1e-5) if normed else expected
+    assert_near(found, inputs, limit(kind))
+    assert_near(spread(chosen, 12), formulas.route(found, weight, bias, 3, **options), limit("float32"))
+
+
 def check_enter(module, kind):
     test_triton_rows.check_enter(module, getattr(torch, kind))
 
@@ -109,7 +122,16 @@ def test_join_values(lengths, kind):
     check_join_values(few_rows, kind, lengths)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("added", "normed"), [(True, True), (False, True), (True, False), (False, False)])
+def test_score(added, normed, kind):
+    for tokens in (1, 5, 32):
+        check_score(route, kind, tokens, added, normed)
+
+
 MUTANTS = (
+    ("the update forgotten", route, check_score, "+ tl.load(update + t * D + d, mask=d < D", "+ tl.load(update + t * D + d, mask=d < 0"),
+    ("the sum of another token", route, check_score, "tl.store(total + t * D", "tl.store(total + (2 - t) * D"),
     ("rows without their scales", few_rows, check_quantised, "sum_R *= tl.load(scales + r, mask=r < R, other=0.0)", "sum_R *= 0.01"),
     ("tiles of another token", few_rows, check_quantised, "tl.load(x + (t * D)[None]", "tl.load(x + (t * 0 * D)[None]"),
     (

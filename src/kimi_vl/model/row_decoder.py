@@ -1,6 +1,6 @@
 """The decoder for decoding rows on a GPU: one token of each, the layers of `Decoder` in as few kernels as they can be.
 
-One or two rows take eight kernels a layer, which read every weight once and are set up while those before them run; more rows take the
+One row takes eight kernels a layer, which read every weight once and are set up while those before them run; more than two rows take the
 products of tensor cores. The modules' weights are used as they are, but that matrices which multiply the same thing are moved to lie one
 behind another. Letters as in ARCHITECTURE.md: B rows, D width, H heads, N / R / V nope, rope and value widths, L latent rank, W vocabulary.
 """
@@ -37,14 +37,14 @@ class RowDecoder:
         """Run the newest token of every row, embedded, whose places `cache.begin` was told; [B, W] in the weights' dtype. cos and sin are
         those of `Decoder.rotations`. Asks the host nothing."""
         for layer in self.layers:
-            x_BD = self._attend(layer, x_BD, cos, sin, cache)
-            x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD)
+            x_BD, update_BD = self._attend(layer, x_BD, cos, sin, cache)
+            x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD, update_BD)
         return _linear(x_BD, self.model.lm_head.weight, self.model.model.norm)
 
     def _attend(
         self, layer: DecoderLayer, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache
-    ) -> torch.Tensor:
-        """x + attention(norm(x)); writes the cache."""
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """x and attention(norm(x)), or their sum alone; writes the cache."""
         attention, step = layer.self_attn, cache.step
         pages_GOZ, norm = cache.layers_GOZ[attention.layer], attention.kv_a_layernorm
         projected_BX = _linear(x_BD, joined(attention.q_proj, attention.kv_a_proj_with_mqa), layer.input_layernorm)
@@ -65,7 +65,9 @@ class RowDecoder:
             attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
         else:
             attended_BX = self._attend_many(attention, projected_BX, cos, sin, where, step.slots_T)
-        return _linear(attended_BX, attention.o_proj.weight, residual_BR=x_BD)
+        if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
+            return few_rows.linear(attended_BX, attention.o_proj.weight, residual_TR=x_BD), None
+        return x_BD, _linear(attended_BX, attention.o_proj.weight)
 
     def _attend_many(
         self,
@@ -90,12 +92,13 @@ class RowDecoder:
         torch.bmm(attended_BHL.transpose(0, 1), value_up_HVL.mT, out=values_BHV.transpose(0, 1))
         return values_BHV.flatten(1)
 
-    def _mix(self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor) -> torch.Tensor:
-        """x + mlp(norm(x))."""
+    def _mix(self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor, update_BD: torch.Tensor | None) -> torch.Tensor:
+        """x + mlp(norm(x)) of x + update."""
         if not isinstance(mlp, MixtureOfExperts):
+            x_BD = x_BD if update_BD is None else x_BD + update_BD
             gate_BF, up_BF = _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm).chunk(2, dim=-1)
             return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD)
-        normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, norm)
+        x_BD, normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, update_BD, norm)
         shared = None if mlp.shared_experts is None else mlp.shared_experts.weights
         return routed_experts.mixture(normed_BD, x_BD, *mlp.experts.weights, indices_BK, weights_BK, shared)
 
@@ -112,10 +115,21 @@ def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, 
     return F.linear(x_BD, weight_RD) if residual_BR is None else torch.addmm(residual_BR, x_BD, weight_RD.T)
 
 
-def _route(gate: Router, x_BD: torch.Tensor, norm: RMSNorm) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """norm(x), and the experts that it chooses with their weights."""
+def _route(
+    gate: Router, x_BD: torch.Tensor, update_BD: torch.Tensor | None, norm: RMSNorm
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """x + update, its norm, and the experts that this chooses with their weights."""
     arguments = (gate.weight, gate.e_score_correction_bias, gate.top_k)
     if x_BD.shape[0] <= route.VECTOR_TOKENS:
-        return route.score(x_BD, (norm.weight, norm.eps), *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
-    normed_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
-    return normed_BD, *route.route_triton(normed_BD, *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
+        return route.score(
+            x_BD,
+            (norm.weight, norm.eps),
+            *arguments,
+            renormalise=gate.renormalise,
+            scaling_factor=gate.scaling_factor,
+            update_TD=update_BD,
+        )
+    assert update_BD is not None, "only a few rows come with their sum"
+    total_BD, normed_BD = rms_norm.add_rms_norm_triton(x_BD, update_BD, norm.weight, norm.eps)
+    chosen = route.route_triton(normed_BD, *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
+    return total_BD, normed_BD, *chosen

@@ -5,7 +5,7 @@ Letters: T tokens, D decoder width, E experts, K experts per token.
 
 from __future__ import annotations
 
-from functools import cache
+import threading
 
 import torch
 
@@ -26,11 +26,13 @@ SCALES = {torch.bfloat16: 1.0, torch.float16: 2048.0, torch.float32: 1.0}
 @jit
 def _score_kernel(
     x,
+    update,
     norm_weight,
     weight,
     bias,
     logits,
     arrivals,
+    total,
     normed_x,
     indices,
     weights,
@@ -41,6 +43,7 @@ def _score_kernel(
     E,
     TOP_K: tl.constexpr,
     RENORMALISE: tl.constexpr,
+    HAS_UPDATE: tl.constexpr,
     HAS_NORM: tl.constexpr,
     BLOCK_E: tl.constexpr,
     BLOCK_ALL: tl.constexpr,
@@ -53,6 +56,9 @@ def _score_kernel(
     weight_ED = tl.load(weight + e[:, None] * D + d[None], mask=(e < E)[:, None] & (d < D)[None], other=0.0)
     begin(OVERLAPS)
     x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0)
+    if HAS_UPDATE:
+        x_D = (x_D.to(tl.float32) + tl.load(update + t * D + d, mask=d < D, other=0.0).to(tl.float32)).to(x_D.dtype)
+        tl.store(total + t * D + d, x_D, mask=(d < D) & (tl.program_id(0) == 0))
     if HAS_NORM:
         x_D = normed(x_D, tl.load(norm_weight + d, mask=d < D, other=0.0), eps, D)
         tl.store(normed_x + t * D + d, x_D, mask=(d < D) & (tl.program_id(0) == 0))
@@ -182,7 +188,7 @@ def _route(
     x_TD = x_TD if x_TD.stride(-1) == 1 else x_TD.contiguous()
     if x_TD.shape[0] > VECTOR_TOKENS:
         return by_tiles(x_TD, weight_ED, bias_E, top_k, renormalise=renormalise, scaling_factor=scaling_factor)
-    _, indices_TK, weights_TK = score(x_TD, None, weight_ED, bias_E, top_k, renormalise=renormalise, scaling_factor=scaling_factor)
+    _, _, indices_TK, weights_TK = score(x_TD, None, weight_ED, bias_E, top_k, renormalise=renormalise, scaling_factor=scaling_factor)
     return indices_TK, weights_TK
 
 
@@ -241,25 +247,31 @@ def score(
     *,
     renormalise: bool,
     scaling_factor: float,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """(norm(x), indices [T, K], weights [T, K]) of at most `VECTOR_TOKENS` tokens in one kernel; without a norm, x as it is."""
+    update_TD: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """(x + update, norm of it, indices [T, K], weights [T, K]) of at most `VECTOR_TOKENS` tokens in one kernel; without an update or a norm
+    what would be changed stays as it is."""
     (num_tokens, width), experts = x_TD.shape, weight_ED.shape[0]
     indices_TK, weights_TK = _empty(x_TD, weight_ED, bias_E, top_k, renormalise, scaling_factor)
     if not num_tokens:
-        return x_TD, indices_TK, weights_TK
+        return x_TD, x_TD, indices_TK, weights_TK
     logits_TE = torch.empty(num_tokens, experts, dtype=torch.float32, device=x_TD.device)
-    normed_TD = x_TD if norm is None else torch.empty_like(x_TD)
-    options = {"TOP_K": top_k, "RENORMALISE": renormalise, "HAS_NORM": norm is not None, "BLOCK_E": BLOCK_EXPERTS}
+    total_TD = x_TD if update_TD is None else torch.empty_like(x_TD)
+    normed_TD = total_TD if norm is None else torch.empty_like(x_TD)
+    options = {"TOP_K": top_k, "RENORMALISE": renormalise, "BLOCK_E": BLOCK_EXPERTS}
+    options |= {"HAS_UPDATE": update_TD is not None, "HAS_NORM": norm is not None}
     options |= {"BLOCK_ALL": next_power_of_2(experts), "BLOCK_D": next_power_of_2(width)} | overlap(x_TD.device)
     norm_weight, eps = norm or (None, 0.0)
     with torch.cuda.device_of(x_TD):  # Triton launches on the current GPU, wherever the tensors are
         _score_kernel[-(-experts // BLOCK_EXPERTS), num_tokens](
             x_TD,
+            update_TD,
             norm_weight,
             weight_ED,
             bias_E,
             logits_TE,
             _arrivals(x_TD.device),
+            total_TD,
             normed_TD,
             indices_TK,
             weights_TK,
@@ -270,13 +282,23 @@ def score(
             experts,
             **options,
         )
-    return normed_TD, indices_TK, weights_TK
+    return total_TD, normed_TD, indices_TK, weights_TK
 
 
-@cache
+class _Arrivals(threading.local):
+    def __init__(self) -> None:
+        self.by_device: dict[torch.device, torch.Tensor] = {}
+
+
+_ARRIVALS = _Arrivals()
+
+
 def _arrivals(device: torch.device) -> torch.Tensor:
-    """Zeros that every launch leaves as zeros. Launches on one device come one after another."""
-    return torch.zeros(max(VECTOR_TOKENS, TILE_PROGRAMS), dtype=torch.int32, device=device)
+    """Zeros that every launch leaves as zeros: a thread's own, because two engines may use one GPU, and a thread's launches come one after
+    another."""
+    if device not in _ARRIVALS.by_device:
+        _ARRIVALS.by_device[device] = torch.zeros(max(VECTOR_TOKENS, TILE_PROGRAMS), dtype=torch.int32, device=device)
+    return _ARRIVALS.by_device[device]
 
 
 @_route.register_fake
