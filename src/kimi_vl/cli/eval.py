@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--checkpoint", metavar="FOLDER", help="default: the embedded nano")
     who.add_argument("--device", default="auto", help="cpu, cuda or cuda:N; default: cuda where there is one")
     who.add_argument("--dtype", default="auto", help="float32 or bfloat16; default: what suits weights and device")
+    who.add_argument("--quantize", metavar="SCHEME", help="int8 or fp8: the decoder's weights in eight bits")
     who.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the model; default: all")
     who.add_argument("--workers", type=int, metavar="N", help="processes that draw; default: none on a CPU, one per core beside a GPU")
     who.add_argument("--peers", action="store_true", help="tesseract and RapidOCR on the same pictures as well")
@@ -179,11 +180,11 @@ def measure(
     if args.threads:
         torch.set_num_threads(args.threads)
     folder = locate_checkpoint(args.checkpoint)
-    llm = KimiVL.load(args.checkpoint, device=args.device, dtype=args.dtype)
+    llm = KimiVL.load(args.checkpoint, device=args.device, dtype=args.dtype, quantize=args.quantize)
     sha256, device = weights_sha256(folder), str(llm.model.device)
     pack = drawer.pack.digest if drawer else None
     pins = report.read_pins(pack) if pack else {}
-    dtype = str(llm.model.dtype).removeprefix("torch.")
+    dtype = args.quantize or str(llm.model.dtype).removeprefix("torch.")
 
     def rows(backend: Backend, tool: str) -> report.Rows:
         return report.rows(ask(args, console, all_items(tiers, tasks, drawer, args.limit), backend, tool), pins)
