@@ -40,8 +40,8 @@ MUTANTS = (
     Mutant(
         "one token's experts weigh alike",
         "routed_experts",
-        "weight = tl.load(weights + t * TOP_K + k)",
-        "weight = tl.load(weights + t * TOP_K)",
+        "weight_D = tl.load(weights + t * TOP_K + k)",
+        "weight_D = tl.load(weights + t * TOP_K)",
     ),
     Mutant(
         "programs before it forgotten", "routed_experts", "end_E - total_E + before_E", "end_E - total_E + 0 * before_E", way="by_groups"
