@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kimi_vl.ops.experts import group_by_expert
-from kimi_vl.ops.triton import draw_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton import draw_rows, grouping, paged_latent_attention, rms_norm, route, routed_experts
 from tests import interpreter
 from tests.ops import formulas
 from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed, scored, spread
@@ -60,9 +60,9 @@ def test_experts_by_any_way(way, kind):
 def test_pairs_are_grouped_as_sorting_does_it(tokens, experts, top_k, monkeypatch):
     """The order within an expert among it; also where a program takes several turns."""
     (_, _, _, indices, _), _ = routed(tokens, experts=experts, top_k=top_k, only=range(max(experts - 1, top_k)))
-    for programs in (routed_experts.GROUP_PROGRAMS, 2):
-        monkeypatch.setattr(routed_experts, "GROUP_PROGRAMS", programs)
-        places, ends = routed_experts.group_by_expert(indices.to(DEVICE), experts)
+    for programs in (grouping.GROUP_PROGRAMS, 2):
+        monkeypatch.setattr(grouping, "GROUP_PROGRAMS", programs)
+        places, ends = grouping.group_by_expert(indices.to(DEVICE), experts)
         _, expected_places, expected_ends = group_by_expert(indices, experts)
         assert places.tolist() == expected_places.tolist()
         assert ends.tolist() == expected_ends.tolist()

@@ -12,6 +12,7 @@ import torch
 from kimi_vl.ops.quantised import Quantised, Weight
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 from kimi_vl.ops.triton.latent_rows import turn_and_keep
+from kimi_vl.ops.triton.paged_latent_attention import joined_parts
 from kimi_vl.ops.triton.rms_norm import normed
 
 LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
@@ -241,28 +242,11 @@ def _join_values_kernel(
     BLOCKS: tl.constexpr = V // BLOCK_V
     t, head = tl.program_id(1).to(tl.int64), tl.program_id(0) // BLOCKS
     v = tl.program_id(0) % BLOCKS * BLOCK_V + tl.arange(0, BLOCK_V)
-    latent, w = tl.arange(0, L), tl.arange(0, BLOCK_W)
+    latent = tl.arange(0, L)
     value_up_VL = tl.load(key_value_up + (head * (N + V) + N + v)[:, None] * L + latent[None]).to(tl.float32)
     begin(OVERLAPS)
-    num_parts, row = tl.load(parts + t), t * num_heads + head
-    peak_W = tl.full([BLOCK_W], float("-inf"), tl.float32)
-    mass_W = tl.zeros([BLOCK_W], tl.float32)
-    sum_WL = tl.zeros([BLOCK_W, L], tl.float32)
-    for start in range(0, num_parts, BLOCK_W):
-        is_part = start + w < num_parts
-        place_W = (start + w).to(tl.int64) * num_tokens * num_heads + row
-        log_mass_W = tl.load(masses + place_W, mask=is_part, other=float("-inf"))
-        part_WL = tl.load(sums + place_W[:, None] * L + latent[None], mask=is_part[:, None], other=0.0).to(tl.float32)
-        new_peak_W = tl.maximum(peak_W, log_mass_W)
-        base_W = tl.where(new_peak_W == float("-inf"), 0.0, new_peak_W)
-        shrink_W, weight_W = tl.exp2(peak_W - base_W), tl.exp2(log_mass_W - base_W)
-        mass_W = mass_W * shrink_W + weight_W
-        sum_WL = sum_WL * shrink_W[:, None] + part_WL * weight_W[:, None]
-        peak_W = new_peak_W
-    peak = tl.max(peak_W, 0)
-    weight_W = tl.exp2(peak_W - tl.where(peak == float("-inf"), 0.0, peak))
-    mass = tl.sum(mass_W * weight_W, 0)
-    joined_L = tl.sum(sum_WL * weight_W[:, None], 0) / tl.where(mass > 0.0, mass, 1.0)
+    row = t * num_heads + head
+    joined_L = joined_parts(sums, masses, tl.load(parts + t), row, num_tokens * num_heads, latent, L, L, BLOCK_W)
     joined_L = joined_L.to(out.dtype.element_ty).to(tl.float32)  # rounded as the attended latents are
     value_V = tl.sum(value_up_VL * joined_L[None], 1)
     tl.store(out + row * V + v, value_V.to(out.dtype.element_ty))

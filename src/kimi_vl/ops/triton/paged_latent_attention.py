@@ -138,24 +138,18 @@ def _attend_kernel(
     tl.store(parts + t, tl.maximum(tl.cdiv(length, tl.maximum(share, 1)), 1), mask=is_row & (h == 0) & (split == 0))
 
 
-@jit(varying=("num_tokens",))
-def _join_kernel(
-    sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr, OVERLAPS: tl.constexpr
-):
-    """One program: BLOCK_L values of one (token, head), averaged over the parts by their masses."""
-    begin(OVERLAPS)
-    row = tl.program_id(0).to(tl.int64)
-    num_parts = tl.load(parts + row // num_heads)
-    latent = tl.program_id(1) * BLOCK_L + tl.arange(0, BLOCK_L)
+@jit
+def joined_parts(sums, masses, num_parts, row, num_rows, latent, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr):
+    """The values `latent` of one row's parts, averaged by their masses; zeros for a row that has none."""
     w = tl.arange(0, BLOCK_W)
     peak_W = tl.full([BLOCK_W], float("-inf"), tl.float32)
     mass_W = tl.zeros([BLOCK_W], tl.float32)
     sum_WL = tl.zeros([BLOCK_W, BLOCK_L], tl.float32)
     for start in range(0, num_parts, BLOCK_W):
         is_part = start + w < num_parts
-        place_W = (start + w).to(tl.int64) * num_tokens * num_heads + row
+        place_W = (start + w).to(tl.int64) * num_rows + row
         log_mass_W = tl.load(masses + place_W, mask=is_part, other=float("-inf"))
-        part_WL = tl.load(sums + place_W[:, None] * L + latent[None], mask=is_part[:, None], other=0.0)
+        part_WL = tl.load(sums + place_W[:, None] * L + latent[None], mask=is_part[:, None], other=0.0).to(tl.float32)
         new_peak_W = tl.maximum(peak_W, log_mass_W)
         base_W = tl.where(new_peak_W == float("-inf"), 0.0, new_peak_W)
         shrink_W, weight_W = tl.exp2(peak_W - base_W), tl.exp2(log_mass_W - base_W)
@@ -165,7 +159,19 @@ def _join_kernel(
     peak = tl.max(peak_W, 0)
     weight_W = tl.exp2(peak_W - tl.where(peak == float("-inf"), 0.0, peak))
     mass = tl.sum(mass_W * weight_W, 0)
-    joined_L = tl.sum(sum_WL * weight_W[:, None], 0) / tl.where(mass > 0.0, mass, 1.0)
+    return tl.sum(sum_WL * weight_W[:, None], 0) / tl.where(mass > 0.0, mass, 1.0)
+
+
+@jit(varying=("num_tokens",))
+def _join_kernel(
+    sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr, OVERLAPS: tl.constexpr
+):
+    """One program: BLOCK_L values of one (token, head), averaged over the parts by their masses."""
+    begin(OVERLAPS)
+    row = tl.program_id(0).to(tl.int64)
+    num_parts = tl.load(parts + row // num_heads)
+    latent = tl.program_id(1) * BLOCK_L + tl.arange(0, BLOCK_L)
+    joined_L = joined_parts(sums, masses, num_parts, row, num_tokens * num_heads, latent, L, BLOCK_L, BLOCK_W)
     tl.store(out + row * L + latent, joined_L.to(out.dtype.element_ty))
 
 

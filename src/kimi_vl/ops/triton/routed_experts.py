@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from kimi_vl.ops.experts import Shared, has_grouped_mm
 from kimi_vl.ops.quantised import Quantised, Weight, dequantised, parts
 from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp, swiglu
+from kimi_vl.ops.triton.grouping import group_by_expert, list_by_expert, spread_rows
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 # Up to here every pair reads its expert's weights by itself, as vectors.
@@ -21,9 +22,6 @@ VECTOR_TOKENS = 1
 TILE_TOKENS = 512
 # Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
 TOGETHER_TOKENS = 32
-GROUP_BLOCK = 1024  # pairs that are sorted at once
-# Programs that share the pairs of a prompt out: two to a processor, and each reads 64 KB of the others' counts at 64 experts.
-GROUP_PROGRAMS = 256
 
 
 @dataclass(frozen=True)
@@ -151,21 +149,6 @@ def _down_vector_kernel(
     if HAS_RESIDUAL:
         sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
     tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
-
-
-@jit(varying=("num_pairs",))
-def _group_kernel(indices, members, counts, num_pairs, BLOCK_X: tl.constexpr, OVERLAPS: tl.constexpr):
-    """One program: the pairs that chose one expert, in order, and how many they are."""
-    begin(OVERLAPS)
-    expert = tl.program_id(0)
-    count = 0
-    for start in range(0, num_pairs, BLOCK_X):
-        x = start + tl.arange(0, BLOCK_X)
-        is_mine_X = (tl.load(indices + x, mask=x < num_pairs, other=-1) == expert).to(tl.int32)
-        place_X = count + tl.cumsum(is_mine_X, 0) - 1
-        tl.store(members + expert.to(tl.int64) * num_pairs + place_X, x, mask=is_mine_X > 0)
-        count += tl.sum(is_mine_X, 0)
-    tl.store(counts + expert, count)
 
 
 @jit
@@ -317,65 +300,6 @@ def _down_kernel(
         if HAS_SCALES:
             y_DX *= tl.load(scales + d, mask=d < D, other=0.0)[:, None]
         tl.store(y + (pair_X * D)[None] + d[:, None], y_DX.to(y.dtype.element_ty), mask=(d < D)[:, None] & is_pair_X[None])
-
-
-@jit(varying=("num_pairs", "turns"))
-def _count_kernel(indices, counts, num_pairs, turns, BLOCK_X: tl.constexpr, BLOCK_E: tl.constexpr, OVERLAPS: tl.constexpr):
-    """One program: how many of its BLOCK_X x turns pairs chose each expert."""
-    begin(OVERLAPS)
-    e = tl.arange(0, BLOCK_E)
-    count_E = tl.zeros([BLOCK_E], tl.int32)
-    for turn in range(turns):
-        x = (tl.program_id(0) * turns + turn) * BLOCK_X + tl.arange(0, BLOCK_X)
-        expert_X = tl.load(indices + x, mask=x < num_pairs, other=-1)
-        count_E += tl.sum((expert_X[:, None] == e[None]).to(tl.int32), 0)
-    tl.store(counts + tl.program_id(0) * BLOCK_E + e, count_E)
-
-
-@jit(varying=("num_pairs", "turns"))
-def _place_kernel(
-    indices,
-    counts,
-    places,
-    ends,
-    num_pairs,
-    turns,
-    E,
-    BLOCK_P: tl.constexpr,
-    BLOCK_X: tl.constexpr,
-    BLOCK_E: tl.constexpr,
-    OVERLAPS: tl.constexpr,
-):
-    """One program: the rows of its pairs, behind those of smaller experts and those that programs before it have of the same expert."""
-    begin(OVERLAPS)
-    program, programs, e = tl.program_id(0), tl.num_programs(0), tl.arange(0, BLOCK_E)
-    total_E, before_E = tl.zeros([BLOCK_E], tl.int32), tl.zeros([BLOCK_E], tl.int32)
-    for start in range(0, programs, BLOCK_P):
-        p = start + tl.arange(0, BLOCK_P)
-        count_PE = tl.load(counts + p[:, None] * BLOCK_E + e[None], mask=(p < programs)[:, None], other=0)
-        total_E += tl.sum(count_PE, 0)
-        before_E += tl.sum(tl.where((p < program)[:, None], count_PE, 0), 0)
-    end_E = tl.cumsum(total_E, 0)
-    tl.store(ends + e, end_E, mask=(e < E) & (program == 0))
-    next_E = end_E - total_E + before_E
-    for turn in range(turns):
-        x = (program * turns + turn) * BLOCK_X + tl.arange(0, BLOCK_X)
-        expert_X = tl.load(indices + x, mask=x < num_pairs, other=-1)
-        is_its_XE = (expert_X[:, None] == e[None]).to(tl.int32)
-        place_XE = next_E[None] + tl.cumsum(is_its_XE, 0) - 1
-        tl.store(places + x, tl.sum(place_XE * is_its_XE, 1), mask=x < num_pairs)
-        next_E += tl.sum(is_its_XE, 0)
-
-
-@jit
-def _spread_kernel(x, places, spread, x_stride, D, TOP_K: tl.constexpr, BLOCK_D: tl.constexpr, OVERLAPS: tl.constexpr):
-    """One program: BLOCK_D values of one token, for the row of each of its pairs."""
-    begin(OVERLAPS)
-    t = tl.program_id(0).to(tl.int64)
-    d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
-    x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0)
-    for k in tl.static_range(TOP_K):
-        tl.store(spread + tl.load(places + t * TOP_K + k).to(tl.int64) * D + d, x_D, mask=d < D)
 
 
 @jit
@@ -543,9 +467,7 @@ def by_tiles(
     lists = num_tokens > launch.pairs if lists is None else lists
     members_EX = counts_E = None
     if lists:
-        members_EX = torch.empty(experts, num_tokens * top_k, dtype=torch.int32, device=x_TD.device)
-        counts_E = torch.empty(experts, dtype=torch.int32, device=x_TD.device)
-        _group_kernel[experts,](indices_TK, members_EX, counts_E, num_tokens * top_k, BLOCK_X=GROUP_BLOCK, **overlap(x_TD.device))
+        members_EX, counts_E = list_by_expert(indices_TK, experts)
     rows = num_tokens * (top_k + num_shared)
     inner_XF, y_XD = x_TD.new_empty(rows, inner), x_TD.new_empty(rows, width)
     options = {"TOP_K": top_k, "SHARED": num_shared, "LISTED": lists, "BLOCK_X": launch.pairs} | overlap(x_TD.device)
@@ -606,36 +528,6 @@ def by_groups(
     gate_up_XG = F.grouped_mm(spread_rows(x_TD, places_X), gate_up_EGD.mT, offs=ends_E)
     y_XD = F.grouped_mm(swiglu(*gate_up_XG.chunk(2, dim=-1)), down_EDF.mT, offs=ends_E)
     return _weighted_sum(y_XD, places_X, weights_TK, 0, beside_TD, residual_TD)
-
-
-def group_by_expert(indices_TK: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Rows for the pairs such that an expert's lie together, in the order of the pairs, and experts in that of their numbers; two kernels.
-
-    Returns (row of every pair [X], end of every expert's rows [E]), int32. Every pair's expert is one of `num_experts`.
-    """
-    num_pairs, block_experts, device = indices_TK.numel(), next_power_of_2(num_experts), indices_TK.device
-    block_pairs = min(128, max(16, 8192 // block_experts))  # at most 64 values of pairs x experts to a thread
-    turns = max(1, -(-num_pairs // (block_pairs * GROUP_PROGRAMS)))
-    programs = max(1, -(-num_pairs // (block_pairs * turns)))
-    counts_PE = torch.empty(programs, block_experts, dtype=torch.int32, device=device)
-    places_X = torch.empty(num_pairs, dtype=torch.int32, device=device)
-    ends_E = torch.empty(num_experts, dtype=torch.int32, device=device)
-    options = {"BLOCK_X": block_pairs, "BLOCK_E": block_experts} | overlap(device)
-    with torch.cuda.device_of(indices_TK):
-        _count_kernel[programs,](indices_TK, counts_PE, num_pairs, turns, **options)
-        _place_kernel[programs,](indices_TK, counts_PE, places_X, ends_E, num_pairs, turns, num_experts, BLOCK_P=block_pairs, **options)
-    return places_X, ends_E
-
-
-def spread_rows(x_TD: torch.Tensor, places_X: torch.Tensor) -> torch.Tensor:
-    """Every token's row at the places of its pairs, [X, D]. Each is read once and written K times, which at 6 experts is 7/12 of what
-    gathering row by row would move."""
-    (num_tokens, width), num_pairs = x_TD.shape, places_X.shape[0]
-    spread_XD = x_TD.new_empty(num_pairs, width)
-    options = {"TOP_K": num_pairs // num_tokens, "BLOCK_D": ROW_BLOCK} | overlap(x_TD.device)
-    with torch.cuda.device_of(x_TD):
-        _spread_kernel[num_tokens, -(-width // ROW_BLOCK)](x_TD, places_X, spread_XD, x_TD.stride(0), width, **options)
-    return spread_XD
 
 
 def _shared(shared: Shared | None, inner: int) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None], int]:
