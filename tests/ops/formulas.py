@@ -62,6 +62,13 @@ def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale, lengths=
     return out
 
 
+def expand_latents(rows, kv_up, num_heads, width):
+    latent, k_rope = rows.double().split([kv_up.shape[1], rows.shape[1] - kv_up.shape[1]], dim=-1)
+    kv = torch.einsum("sl,hwl->shw", latent, kv_up.double().unflatten(0, (num_heads, -1)))
+    nope = width - k_rope.shape[1]
+    return torch.cat((kv[..., :nope], k_rope[:, None].expand(-1, num_heads, -1)), dim=-1), kv[..., nope:]
+
+
 def expanded_latent_attention(q, rows, kv_up, *, scale):
     q, latents, kv_up = q.double(), rows[:, : kv_up.shape[1]].double(), kv_up.double()
     keys = rows[:, kv_up.shape[1] :].double()

@@ -47,6 +47,13 @@ def continued(num_new, num_rows, *, heads=3, nope=16, rope=8, value=12, rank=32,
     return (q.contiguous() if contiguous else q, torch.randn(num_rows, rank + rope).to(dtype), kv_up), {"scale": (nope + rope) ** -0.5}
 
 
+def latents(num_rows, *, heads=3, nope=16, rope=8, value=12, rank=32, contiguous=True, dtype=torch.float32):
+    """Arguments of expand_latents; when not contiguous, rows are columns of wider ones."""
+    rows = torch.randn(num_rows, rank + rope + 8).to(dtype)[:, : rank + rope]
+    kv_up = torch.randn(heads * (nope + value), rank).to(dtype) / rank**0.5
+    return (rows.contiguous() if contiguous else rows, kv_up, heads, nope + rope), {}
+
+
 def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
     """Arguments of batched_latent_attention; the cache is a window of longer rows, with large values behind each length."""
     q_latent, q_rope = torch.randn(len(lengths), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
@@ -210,6 +217,13 @@ CASES = {
         "nano's sizes": partial(projected, 4, heads=5, nope=32, rank=128, rope=32),
         "the official sizes": partial(projected, 2, heads=16, nope=128, rank=512, rope=64),
         "no token at all": partial(projected, 0),
+    },
+    "expand_latents": {
+        "one row": partial(latents, 1),
+        "rows of a wider tensor": partial(latents, 7, contiguous=False),
+        "widths that are no powers of two": partial(latents, 5, heads=5, nope=20, rope=6, value=24),
+        "the official widths": partial(latents, 3, heads=16, nope=128, rope=64, value=128, rank=512),
+        "no row at all": partial(latents, 0),
     },
     "write_latent": {
         "one token": partial(written, [6]),

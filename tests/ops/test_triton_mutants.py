@@ -43,18 +43,21 @@ MUTANTS = (
         "weight_D = tl.load(weights + t * TOP_K + k)",
         "weight_D = tl.load(weights + t * TOP_K)",
     ),
+    Mutant("experts end a row early", "routed_experts", "ends + e, end_E,", "ends + e, tl.maximum(end_E - 1, 0),", "grouping", "by_groups"),
     Mutant(
-        "programs before it forgotten",
+        "rows of another token", "routed_experts", "tokens + place_X, x // TOP_K", "tokens + place_X, x % TOP_K", "grouping", "by_groups"
+    ),
+    Mutant(
+        "up gates",
         "routed_experts",
-        "end_E - total_E + before_E",
-        "end_E - total_E + 0 * before_E",
-        "grouping",
+        "gate_MF * tl.sigmoid(gate_MF) * up_MF",
+        "up_MF * tl.sigmoid(up_MF) * gate_MF",
+        "grouped_swiglu",
         "by_groups",
     ),
-    Mutant("every expert begins at the first row", "routed_experts", "end_E - total_E + before_E", "before_E", "grouping", "by_groups"),
-    Mutant(
-        "rows of another token", "routed_experts", "t * x_stride + d, mask=d < D, other=0.0)\n", "d, mask=d < D)\n", "grouping", "by_groups"
-    ),
+    Mutant("rows of the expert before", "routed_experts", "start_E + (tile", "start_E * 0 + (tile", "grouped_swiglu", "by_groups"),
+    Mutant("one rotated key for all rows", "expand_latents", "k_rope + s * rope_stride", "k_rope + 0 * rope_stride"),
+    Mutant("values taken for keys", "expand_latents", "(h * W)[:, None] + n[None]", "(h * W)[:, None] + W - N + n[None]"),
     Mutant("up gates", "gated_mlp", "gate_F * tl.sigmoid(gate_F) * up_F", "up_F * tl.sigmoid(up_F) * gate_F"),
     Mutant("rows of one half", "gated_mlp", "tl.load(up + row * stride + f", "tl.load(up + row * F + f"),
     Mutant(

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kimi_vl.ops.experts import group_by_expert
-from kimi_vl.ops.triton import draw_rows, grouping, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton import averages, draw_rows, grouped_swiglu, grouping, paged_latent_attention, rms_norm, route, routed_experts
 from tests import interpreter
 from tests.ops import formulas
 from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed, scored, spread
@@ -62,11 +62,39 @@ def test_pairs_are_grouped_as_sorting_does_it(tokens, experts, top_k, monkeypatc
     (_, _, _, indices, _), _ = routed(tokens, experts=experts, top_k=top_k, only=range(max(experts - 1, top_k)))
     for programs in (grouping.GROUP_PROGRAMS, 2):
         monkeypatch.setattr(grouping, "GROUP_PROGRAMS", programs)
-        places, ends = grouping.group_by_expert(indices.to(DEVICE), experts)
-        _, expected_places, expected_ends = group_by_expert(indices, experts)
+        places, tokens, ends = grouping.group_by_expert(indices.to(DEVICE), experts)
+        expected_order, expected_places, expected_ends = group_by_expert(indices, experts)
         assert places.tolist() == expected_places.tolist()
+        assert tokens.tolist() == (expected_order // top_k).tolist()
         assert ends.tolist() == expected_ends.tolist()
-        assert places.dtype == ends.dtype == torch.int32
+        assert places.dtype == tokens.dtype == ends.dtype == torch.int32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [(16, 16, 16), (32, 16, 32), (128, 128, 64)], ids=str)
+@pytest.mark.parametrize("counts", [[0, 33, 1, 0, 16, 0], [128, 1], [0, 0, 5]], ids=str)
+def test_pairs_in_tiles_of_any_size_find_their_expert(counts, tile, kind, monkeypatch):
+    for name, size in zip(("PAIRS", "COLUMNS", "DEPTH"), tile, strict=True):
+        monkeypatch.setattr(grouped_swiglu, name, size)
+    experts, pairs, dtype = len(counts), sum(counts), getattr(torch, kind)
+    x, gate_up = torch.randn(50, 40).to(dtype), (torch.randn(experts, 48, 40) / 40**0.5).to(dtype)
+    tokens, ends = torch.randint(50, (pairs,), dtype=torch.int32), torch.tensor(counts).cumsum(0).int()
+    found = grouped_swiglu.grouped_swiglu(*on_device([x, tokens, gate_up, ends]))
+    own = gate_up.double().repeat_interleave(torch.tensor(counts), 0)
+    gate, up = torch.einsum("xd,xgd->xg", x.double()[tokens.long()], own).chunk(2, dim=-1)
+    assert_near(found.cpu(), torch.nn.functional.silu(gate) * up, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_parts_are_averaged_by_their_masses(count, kind):
+    """Masses from e^-60 to e^60; of the last rows nothing is wanted."""
+    parts = torch.randn(count, 11, 5, 24, device=DEVICE).to(getattr(torch, kind))
+    log_masses = torch.randn(count, 5, 11, device=DEVICE).mT * 20
+    out = parts.new_full((9, 5, 24), float("nan"))
+    averages.write_average([*parts], [*log_masses], out)
+    expected = (parts.double() * log_masses.double().softmax(0)[..., None]).sum(0)
+    assert_near(out, expected[:9], limit(kind))
 
 
 def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():

@@ -13,7 +13,6 @@ from kimi_vl.model.cache import Cache
 from kimi_vl.model.layers import RMSNorm
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import Operations
-from kimi_vl.ops.attention import expand_latents
 
 LATENT_NORM_EPS = 1e-6  # the official class default, whatever rms_norm_eps says (MODEL_SPEC §1.2)
 
@@ -74,7 +73,7 @@ class LatentAttention(nn.Module):
 
     def expanded(self, q_THQ: torch.Tensor, rows_TZ: torch.Tensor, tokens: TokenLayout, ops: Operations) -> torch.Tensor:
         """Keys and values of every head materialised: fewest operations when there are as many queries as keys. [T, H, V]."""
-        k_THQ, v_THV = expand_latents(rows_TZ, self.kv_b_proj.weight, *q_THQ.shape[1:])
+        k_THQ, v_THV = ops.expand_latents(rows_TZ, self.kv_b_proj.weight, *q_THQ.shape[1:])
         options = {"causal": True, "scale": self.scale, "lengths": tokens.lengths}
         return ops.varlen_attention(q_THQ, k_THQ, v_THV, tokens.cu_seqlens, tokens.max_seqlen, **options)
 
