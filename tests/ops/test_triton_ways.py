@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from kimi_vl.ops.experts import group_by_expert
-from kimi_vl.ops.triton import averages, draw_rows, grouped_swiglu, grouping, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton import averages, draw_rows, grouping, paged_latent_attention, rms_norm, route, routed_experts, swiglu_products
 from tests import interpreter
 from tests.ops import formulas
 from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed, scored, spread
@@ -75,14 +75,28 @@ def test_pairs_are_grouped_as_sorting_does_it(tokens, experts, top_k, monkeypatc
 @pytest.mark.parametrize("counts", [[0, 33, 1, 0, 16, 0], [128, 1], [0, 0, 5]], ids=str)
 def test_pairs_in_tiles_of_any_size_find_their_expert(counts, tile, kind, monkeypatch):
     for name, size in zip(("PAIRS", "COLUMNS", "DEPTH"), tile, strict=True):
-        monkeypatch.setattr(grouped_swiglu, name, size)
+        monkeypatch.setattr(swiglu_products, name, size)
     experts, pairs, dtype = len(counts), sum(counts), getattr(torch, kind)
     x, gate_up = torch.randn(50, 40).to(dtype), (torch.randn(experts, 48, 40) / 40**0.5).to(dtype)
     tokens, ends = torch.randint(50, (pairs,), dtype=torch.int32), torch.tensor(counts).cumsum(0).int()
-    found = grouped_swiglu.grouped_swiglu(*on_device([x, tokens, gate_up, ends]))
+    found = swiglu_products.grouped_swiglu(*on_device([x, tokens, gate_up, ends]))
     own = gate_up.double().repeat_interleave(torch.tensor(counts), 0)
     gate, up = torch.einsum("xd,xgd->xg", x.double()[tokens.long()], own).chunk(2, dim=-1)
     assert_near(found.cpu(), torch.nn.functional.silu(gate) * up, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [(16, 16, 16), (128, 128, 64)], ids=str)
+@pytest.mark.parametrize(("tokens", "width", "inner"), [(1, 40, 24), (33, 64, 16), (200, 24, 88)])
+def test_gate_and_up_of_tokens_in_tiles_of_any_size(tokens, width, inner, tile, kind, monkeypatch):
+    for name, size in zip(("PAIRS", "COLUMNS", "DEPTH"), tile, strict=True):
+        monkeypatch.setattr(swiglu_products, name, size)
+    wide, gate_up = torch.randn(tokens, width + 8), torch.randn(2 * inner, width) / width**0.5
+    x, gate_up = (a.to(getattr(torch, kind)) for a in (wide, gate_up))
+    x, gate_up = on_device([x, gate_up])
+    found = swiglu_products.swiglu_product(x[:, :width], gate_up)
+    gate, up = (x[:, :width].double() @ gate_up.double().T).chunk(2, dim=-1)
+    assert_near(found, torch.nn.functional.silu(gate) * up, limit(kind))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -24,8 +24,8 @@ from kimi_vl.ops.triton.expand_latents import expand_latents_triton
 # For 128 in one call cuDNN takes 1.5 ms and the flash kernel 4.2.
 CUDNN_TOKENS = 1536
 LEAST_TOKENS = 512  # of a sequence
-# Longer causal sequences are computed in squares: a full one of 16,384 reaches 660 TFLOP/s, its keys and values staying in the L2 cache, and
-# one call for 120,832 tokens 579.
+# Longer causal sequences are computed in squares: a full one of 16,384 reaches 660 TFLOP/s, its keys and values staying in the L2 cache,
+# and one call for 120,832 tokens 579.
 LONG_TOKENS = 32_768
 SQUARE = 16_384
 GRAIN = 1024

@@ -5,11 +5,16 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from kimi_vl.ops.experts import has_grouped_mm
 from kimi_vl.ops.matrices import adjacent
 from kimi_vl.ops.quantised import Weight, dequantised
 from kimi_vl.ops.triton.language import begin, jit, overlap, tl
+from kimi_vl.ops.triton.swiglu_products import swiglu_product
 
 ROW_BLOCK = 1024  # values of a row that one program takes
+# More have their SwiGLU taken inside of the product, where the GPU has the tensor cores that it is cut for: 55 us instead of 63 for 1,024
+# tokens, 520 instead of 593 for 16,384.
+FEW_TOKENS = 512
 
 
 @jit
@@ -51,6 +56,8 @@ def gated_mlp(x_TD: torch.Tensor, gate_FD: Weight, up_FD: Weight, down_DF: Weigh
     gate_up_GD = adjacent(gate_FD, up_FD)
     if gate_up_GD is None:
         inner_TF = swiglu(F.linear(x_TD, gate_FD), F.linear(x_TD, up_FD))
+    elif x_TD.shape[0] > FEW_TOKENS and has_grouped_mm(x_TD.device, x_TD.dtype):
+        inner_TF = swiglu_product(x_TD, gate_up_GD)
     else:
         inner_TF = swiglu(*F.linear(x_TD, gate_up_GD).chunk(2, dim=-1))
     return F.linear(inner_TF, down_DF) if residual_TD is None else torch.addmm(residual_TD, inner_TF, down_DF.T)

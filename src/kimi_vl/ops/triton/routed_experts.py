@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from kimi_vl.ops.experts import Shared, has_grouped_mm
 from kimi_vl.ops.quantised import Quantised, Weight, dequantised, parts
 from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp
-from kimi_vl.ops.triton.grouped_swiglu import grouped_swiglu
 from kimi_vl.ops.triton.grouping import group_by_expert, list_by_expert
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.swiglu_products import grouped_swiglu
 
 # Up to here every pair reads its expert's weights by itself, as vectors.
 VECTOR_TOKENS = 1

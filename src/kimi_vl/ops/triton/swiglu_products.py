@@ -1,4 +1,4 @@
-"""The first half of the experts for a prompt as one Triton kernel: gather, two products, SwiGLU.
+"""The first half of experts and MLPs for a prompt in one Triton kernel each: two products and SwiGLU, for experts the gathering too.
 
 Letters: T tokens, D decoder width, F inner width, G = 2F gate and up, E experts, X pairs (token, one of its experts), M tile of them.
 """
@@ -27,6 +27,13 @@ def _place_of_tile(tile, ends, E, BLOCK_M: tl.constexpr, BLOCK_E: tl.constexpr):
     is_its_E = e == expert
     first = tl.sum(tl.where(is_its_E, start_E + (tile - last_E + tiles_E) * BLOCK_M, 0), 0)
     return expert, first, tl.sum(tl.where(is_its_E, end_E, 0), 0)
+
+
+@jit
+def _swiglu(sum_XG, X: tl.constexpr, F: tl.constexpr):
+    """silu(gate) · up of sums whose first F columns are gate, the others up."""
+    gate_XF, up_XF = tl.split(tl.permute(tl.reshape(sum_XG, [X, 2, F]), (0, 2, 1)))
+    return gate_XF * tl.sigmoid(gate_XF) * up_XF
 
 
 @jit
@@ -61,11 +68,56 @@ def _grouped_swiglu_kernel(
     for start in range(0, D, BLOCK_D):
         gate_up_GD = tl.reshape(gate_up.load([2 * expert, column, start]), [2 * BLOCK_F, BLOCK_D])
         sum_MG = tl.dot(tl.load(x_MD + start, mask=(start + d < D)[None], other=0.0), gate_up_GD.T, sum_MG)
-    gate_MF, up_MF = tl.split(tl.permute(tl.reshape(sum_MG, [BLOCK_M, 2, BLOCK_F]), (0, 2, 1)))
+    inner_MF = _swiglu(sum_MG, BLOCK_M, BLOCK_F).to(inner.dtype.element_ty)
     f = column + tl.arange(0, BLOCK_F)
     place_MF = row_M.to(tl.int64)[:, None] * F + f[None]
-    inner_MF = (gate_MF * tl.sigmoid(gate_MF) * up_MF).to(inner.dtype.element_ty)
     tl.store(inner + place_MF, inner_MF, mask=(row_M < stop)[:, None] & (f < F)[None])
+
+
+@jit(varying=("num_tokens",))
+def _swiglu_product_kernel(
+    x,
+    gate_up,
+    inner,
+    num_tokens,
+    D,
+    F,
+    BLOCK_T: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BAND: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_F inner values of BLOCK_T tokens. `x` describes [T, D], `gate_up` [2, F, D]. Programs go column by column through
+    bands of BAND tiles, which the L2 cache holds."""
+    begin(OVERLAPS)
+    tiles, columns = tl.cdiv(num_tokens, BLOCK_T), tl.cdiv(F, BLOCK_F)
+    first = tl.program_id(0) // (BAND * columns) * BAND
+    height = tl.minimum(tiles - first, BAND)
+    tile = (first + tl.program_id(0) % (BAND * columns) % height) * BLOCK_T
+    column = tl.program_id(0) % (BAND * columns) // height * BLOCK_F
+    sum_TG = tl.zeros([BLOCK_T, 2 * BLOCK_F], tl.float32)
+    for start in range(0, D, BLOCK_D):
+        gate_up_GD = tl.reshape(gate_up.load([0, column, start]), [2 * BLOCK_F, BLOCK_D])
+        sum_TG = tl.dot(x.load([tile, start]), gate_up_GD.T, sum_TG)
+    inner_TF = _swiglu(sum_TG, BLOCK_T, BLOCK_F).to(inner.dtype.element_ty)
+    t, f = tile + tl.arange(0, BLOCK_T), column + tl.arange(0, BLOCK_F)
+    tl.store(inner + t.to(tl.int64)[:, None] * F + f[None], inner_TF, mask=(t < num_tokens)[:, None] & (f < F)[None])
+
+
+def swiglu_product(x_TD: torch.Tensor, gate_up_GD: torch.Tensor) -> torch.Tensor:
+    """silu(gate) · up of every token, [T, F], for gate and up [F, D] behind each other. Contract of the above."""
+    (num_tokens, width), inner_width = x_TD.shape, gate_up_GD.shape[0] // 2
+    inner_TF = x_TD.new_empty(num_tokens, inner_width)
+    tokens = TensorDescriptor(x_TD, [num_tokens, width], [x_TD.stride(0), 1], [PAIRS, DEPTH])
+    weights = TensorDescriptor(gate_up_GD, [2, inner_width, width], [inner_width * width, width, 1], [2, COLUMNS, DEPTH])
+    options = {"BLOCK_T": PAIRS, "BLOCK_F": COLUMNS, "BLOCK_D": DEPTH, "BAND": 8, "num_warps": WARPS, "num_stages": 3} | overlap(
+        x_TD.device
+    )
+    with torch.cuda.device_of(x_TD):
+        grid = (-(-num_tokens // PAIRS) * -(-inner_width // COLUMNS),)
+        _swiglu_product_kernel[grid](tokens, weights, inner_TF, num_tokens, width, inner_width, **options)
+    return inner_TF
 
 
 def grouped_swiglu(x_TD: torch.Tensor, tokens_X: torch.Tensor, gate_up_EGD: torch.Tensor, ends_E: torch.Tensor) -> torch.Tensor:
