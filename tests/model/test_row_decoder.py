@@ -13,7 +13,7 @@ from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from tests import interpreter, tolerances
 from tests.configs import TINY
-from tests.ops.test_implementations import assert_near
+from tests.ops.test_implementations import FP8, assert_near, assert_neighbours
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -41,15 +41,16 @@ def model_with(dtype, **text):
     return model
 
 
-def cache_of(model, lengths):
+def cache_of(model, lengths, kind=None):
     """A cache in which every row has its kept tokens, and a step that adds one to each; the last row is of padding."""
     columns = -(-(max(lengths) + 1) // PAGE)
-    cache = PagedLatentCache(model.config.text_config, len(lengths) * columns + 1, PAGE, dtype=model.dtype, device=DEVICE)
+    count = len(lengths) * columns + 1
+    cache = PagedLatentCache(model.config.text_config, count, PAGE, dtype=model.dtype, device=DEVICE, kind=kind)
     table = torch.randperm(len(lengths) * columns).view(len(lengths), columns)
     slots = [int(table[b, n // PAGE]) * PAGE + n % PAGE for b, n in enumerate(lengths)]
     slots[-1] = len(lengths) * columns * PAGE  # of the spare page
     for pages_GOZ in cache.layers_GOZ:
-        pages_GOZ.normal_()
+        pages_GOZ.copy_(torch.randn(pages_GOZ.shape, device=DEVICE))
     on = {"device": DEVICE, "dtype": torch.int32}
     step = PagedStep(
         torch.tensor(slots, device=DEVICE),
@@ -63,12 +64,12 @@ def cache_of(model, lengths):
 
 
 @torch.inference_mode()
-def both(model, lengths):
+def both(model, lengths, kind=None):
     """(logits of the modules, of the row decoder), (pages after either)."""
     torch.manual_seed(len(lengths))
     ids = torch.randint(10, 400, (len(lengths),), device=DEVICE)
     positions = torch.tensor(lengths, device=DEVICE)
-    caches = [cache_of(model, lengths) for _ in range(2)]
+    caches = [cache_of(model, lengths, kind) for _ in range(2)]
     caches[1].layers_GOZ, step = [pages.clone() for pages in caches[0].layers_GOZ], caches[0].step
     caches[1].begin(step)
     decoder = model.language_model.model
@@ -104,6 +105,18 @@ def test_quantised_rows_give_the_logits_of_quantised_modules(lengths, kind):
     tolerance = 4 * tolerances.OPERATION_RELATIVE["bfloat16"] if GPU else 1e-5
     far = ((found - expected).abs().amax(-1) > tolerance * expected.abs().max()).sum()
     assert far <= (len(lengths) // 20 if GPU else 0)
+
+
+@pytest.mark.parametrize("lengths", [[9], [13, 6], [*range(40, 0, -1)]], ids=len)
+def test_rows_over_a_cache_in_fp8_give_the_logits_of_the_modules(lengths):
+    model = model_with(torch.bfloat16 if GPU else torch.float32)
+    (expected, found), (kept, also_kept) = both(model, lengths, "fp8")
+    assert kept.dtype == FP8
+    # fp32 noise may round a value to its neighbour, which every token behind it sees.
+    tolerance = 4 * tolerances.OPERATION_RELATIVE["bfloat16"]
+    far = ((found - expected).abs().amax(-1) > tolerance * expected.abs().max()).sum()
+    assert far <= len(lengths) // 20
+    assert_neighbours(also_kept[0], kept[0])
 
 
 def test_a_model_without_shared_experts_and_with_two_dense_layers():

@@ -32,6 +32,12 @@ MUTANTS = (
     Mutant("the last part forgotten", "paged_latent_attention", "for start in range(0, num_parts,", "for start in range(0, num_parts - 1,"),
     Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
     Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
+    Mutant(
+        "bytes of a word in another order",
+        "paged_latent_attention",
+        "tl.join(words_SV, words_SV >> 16)",
+        "tl.join(words_SV >> 16, words_SV)",
+    ),
     Mutant("a tile ends with its first token's rows", "paged_latent_attention", "tl.minimum(first + TILE, stop)", "first + 1"),
     Mutant("an expert's last pair reads nothing", "routed_experts", "i < tl.load(counts + expert)", "i < tl.load(counts + expert) - 1"),
     Mutant("up gates", "routed_experts", "gate_FX * tl.sigmoid(gate_FX) * up_FX", "up_FX * tl.sigmoid(up_FX) * gate_FX"),

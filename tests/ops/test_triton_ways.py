@@ -9,7 +9,7 @@ from kimi_vl.ops.experts import group_by_expert
 from kimi_vl.ops.triton import averages, draw_rows, grouping, paged_latent_attention, rms_norm, route, routed_experts, swiglu_products
 from tests import interpreter
 from tests.ops import formulas
-from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed, scored, spread
+from tests.ops.test_implementations import FP8, assert_near, drawn, limit, paged, routed, scored, spread
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -27,9 +27,10 @@ def on_device(args):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_splits", [1, 2, 7, 40])
 @pytest.mark.parametrize("launch", [paged_latent_attention.DECODE, paged_latent_attention.CHUNKS], ids=["decode", "chunks"])
-def test_parts_of_a_sequence_join_to_the_whole(launch, num_splits, kind):
+@pytest.mark.parametrize("kept", [None, FP8], ids=str)
+def test_parts_of_a_sequence_join_to_the_whole(launch, num_splits, kind, kept):
     new = [1, 1, 1] if launch.tile_tokens == 1 else [6, 1, 3]
-    args, options = paged(new, [200, 1, 130], page_size=8, heads=5, dtype=getattr(torch, kind))
+    args, options = paged(new, [200, 1, 130], page_size=8, heads=5, dtype=getattr(torch, kind), kept=kept)
     args = on_device(args)
     out = paged_latent_attention.attend(*args, **options, launch=launch, num_splits=num_splits)
     assert_near(out, formulas.paged_latent_attention(*args, **options), limit(kind))

@@ -262,6 +262,8 @@ def _check(limits: Limits, rows: bool) -> None:
     for name in ("num_pages", "page_size", "max_running", "step_tokens"):
         if (value := getattr(limits, name)) < 1:
             raise InputError(f"{name} is {value}; it must be at least 1")
+    if limits.cache not in (None, "fp8"):
+        raise InputError(f"cache is {limits.cache!r}; it must be None or 'fp8'")
     if limits.invariant and rows:
         raise InputError("an invariant engine computes request by request; it has no rows")
     if limits.invariant and limits.step_tokens % limits.page_size:

@@ -100,7 +100,8 @@ class Runner:
         self.model, self.limits = model, limits
         config = model.config.text_config
         with memory_limit("making room for the latent cache", "take fewer pages"):
-            self.cache = PagedLatentCache(config, limits.num_pages + spare_pages, limits.page_size, dtype=model.dtype, device=model.device)
+            pages = limits.num_pages + spare_pages, limits.page_size
+            self.cache = PagedLatentCache(config, *pages, dtype=model.dtype, device=model.device, kind=limits.cache)
         self.features = FeatureCache(feature_tokens)
         self.expanded_tokens = EXPANDED_TOKENS
         self._normalise = normalise

@@ -51,10 +51,10 @@ def turn_and_keep(
     value_L = latent_L.to(tl.float32)
     normed_L = (value_L * tl.rsqrt(tl.sum(value_L * value_L, 0) / L + eps)).to(latent_L.dtype)
     weighed_L = (normed_L.to(tl.float32) * tl.load(norm_weight + latent).to(tl.float32)).to(latent_L.dtype)
-    tl.store(row + latent, weighed_L, mask=slot >= 0)
+    tl.store(row + latent, weighed_L.to(rows.dtype.element_ty), mask=slot >= 0)  # in fp8 what is too large becomes the largest number
     key_R = tl.load(projected + L + rope)
     turned_key_R = tl.reshape(_rotate(key_R[None], cos_P, sin_P, 1, R // 2), [R])
-    tl.store(row + L + rope, turned_key_R, mask=slot >= 0)
+    tl.store(row + L + rope, turned_key_R.to(rows.dtype.element_ty), mask=slot >= 0)
 
 
 @jit
