@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from kimi_vl.config import TextConfig
-from kimi_vl.model.cache import Cache
+from kimi_vl.model.cache import Cache, Ends, PagedLatentCache
 from kimi_vl.model.layers import RMSNorm
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import Operations
@@ -39,9 +39,11 @@ class LatentAttention(nn.Module):
         tokens: TokenLayout,
         ops: Operations,
         cache: Cache | None,
+        ends: Ends | None = None,
     ) -> torch.Tensor:
         """cos and sin are [T, R/2] in x's dtype. With a cache, `tokens` has the boundaries of the sequences that begin here; the tokens
-        behind theirs continue what the cache holds, many of one sequence in expanded form and the others in absorbed form."""
+        behind theirs continue what the cache holds, many of one sequence in expanded form and the others in absorbed form. With `ends`,
+        which needs a paged cache, all tokens are stored and only those attend."""
         q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
         norm = self.kv_a_layernorm
@@ -49,6 +51,10 @@ class LatentAttention(nn.Module):
         fresh = num_tokens = x_TD.shape[0]
         if cache is not None:
             fresh = cache.write(self.layer, rows_TZ)
+        if ends is not None:
+            assert isinstance(cache, PagedLatentCache), "ends stand in pages"
+            last_B = ends.tokens_B
+            return self.o_proj(self.absorbed(q_nope_THN[last_B], q_rope_THR[last_B], cache, ops, ends).flatten(1))
         attended = []
         if fresh:
             attended.append(self.expanded(self.joined(q_THQ[:fresh], q_rope_THR[:fresh]), rows_TZ[:fresh], tokens, ops))
@@ -77,9 +83,14 @@ class LatentAttention(nn.Module):
         options = {"causal": True, "scale": self.scale, "lengths": tokens.lengths}
         return ops.varlen_attention(q_THQ, k_THQ, v_THV, tokens.cu_seqlens, tokens.max_seqlen, **options)
 
-    def absorbed(self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache: Cache, ops: Operations) -> torch.Tensor:
+    def absorbed(
+        self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache: Cache, ops: Operations, ends: Ends | None = None
+    ) -> torch.Tensor:
         """The key and value maps folded into query and output, so that only the latents are read. [T, H, V]."""
         key_up_HNL, value_up_HVL = self.kv_b_proj.weight.unflatten(0, (self.num_heads, -1)).split([self.nope, self.value], dim=1)
         q_latent_THL = torch.einsum("THN,HNL->THL", q_nope_THN, key_up_HNL)
-        attended_THL = cache.attend(self.layer, q_latent_THL, q_rope_THR, ops, scale=self.scale)
+        if isinstance(cache, PagedLatentCache) and ends is not None:
+            attended_THL = cache.attend_ends(self.layer, q_latent_THL, q_rope_THR, ends, ops, scale=self.scale)
+        else:
+            attended_THL = cache.attend(self.layer, q_latent_THL, q_rope_THR, ops, scale=self.scale)
         return torch.einsum("THL,HVL->THV", attended_THL, value_up_HVL)

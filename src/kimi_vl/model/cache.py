@@ -136,6 +136,17 @@ class Continued:
 
 
 @dataclass(frozen=True)
+class Ends:
+    """The tokens of a step that something is drawn behind, one of each of B sequences: which of its tokens, int64 [B], and their sequences'
+    pages and lengths, up to and with that token, as in `PagedStep`. Only these need the last layer's output."""
+
+    tokens_B: torch.Tensor
+    page_table_BJ: torch.Tensor
+    cu_seqlens: torch.Tensor
+    lengths_B: torch.Tensor
+
+
+@dataclass(frozen=True)
 class PagedStep:
     """Where the T tokens of a step stand. The sequences that begin with it come first, then those `continued` by many tokens; the B others
     attend over their pages.
@@ -174,6 +185,10 @@ class PagedLatentCache:
         self._step: PagedStep | None = None
 
     @property
+    def page_size(self) -> int:
+        return self.layers_GOZ[0].shape[1]
+
+    @property
     def bytes_per_page(self) -> int:
         return sum(pages_GOZ[0].numel() * pages_GOZ.element_size() for pages_GOZ in self.layers_GOZ)
 
@@ -194,9 +209,20 @@ class PagedLatentCache:
             yield one.num_new, rows_of(self.layers_GOZ[layer], one.pages_J, one.length, self._dtype)
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
-        step = self.step
+        return self._attend(layer, q_latent_THL, q_rope_THR, self.step, ops, scale=scale)
+
+    def attend_ends(
+        self, layer: int, q_latent_BHL: torch.Tensor, q_rope_BHR: torch.Tensor, ends: Ends, ops: Operations, *, scale: float
+    ) -> torch.Tensor:
+        """Attention of these tokens alone, over all their sequences' rows; the attended latents [B, H, L]."""
+        return self._attend(layer, q_latent_BHL, q_rope_BHR, ends, ops, scale=scale)
+
+    def _attend(
+        self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, where: PagedStep | Ends, ops: Operations, *, scale: float
+    ) -> torch.Tensor:
+        pages_GOZ = self.layers_GOZ[layer]
         return ops.paged_latent_attention(
-            q_latent_THL, q_rope_THR, self.layers_GOZ[layer], step.page_table_BJ, step.cu_seqlens, step.lengths_B, scale=scale
+            q_latent_THL, q_rope_THR, pages_GOZ, where.page_table_BJ, where.cu_seqlens, where.lengths_B, scale=scale
         )
 
     def advance(self, num_tokens: int) -> None:
