@@ -26,7 +26,7 @@ def rotate_qk(qkv, cos, sin):
     return rotated(qkv[:, 0], cos, sin), rotated(qkv[:, 1], cos, sin)
 
 
-def latent_rows(q_rope, projected, weight, eps, cos, sin):
+def latent_rows(q_rope, projected, weight, eps, cos, sin, *, in_place=False):
     latent, key = projected.tensor_split([weight.shape[0]], dim=-1)
     return rotated(q_rope, cos, sin), torch.cat((rms_norm(latent, weight, eps), rotated(key[:, None], cos, sin)[:, 0]), dim=-1)
 

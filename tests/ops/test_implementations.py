@@ -120,12 +120,13 @@ def normed(tokens, width, *, added=False, scale=1.0, contiguous=True, dtype=torc
     return (*(x.to(dtype) for x in tensors), torch.randn(width).to(dtype), 1e-5), {}
 
 
-def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, dtype=torch.float32):
+def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, in_place=False, dtype=torch.float32):
     """Arguments of latent_rows; the queries are a view of a projection that holds more."""
     q_rope = torch.randn(tokens, heads, nope + rope).to(dtype)[..., nope:]
     angles = torch.randn(tokens, rope // 2) * 9
     rows = torch.randn(tokens, rank + rope).to(dtype)
-    return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), {}
+    options = {"in_place": True} if in_place else {}
+    return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), options
 
 
 def fused(patches, *, heads=3, width=24, contiguous=True, dtype=torch.float32):
@@ -219,6 +220,7 @@ CASES = {
     "latent_rows": {
         "one token": partial(projected, 1),
         "many tokens": partial(projected, 23),
+        "queries turned where they stand": partial(projected, 5, in_place=True),
         "nano's sizes": partial(projected, 4, heads=5, nope=32, rank=128, rope=32),
         "the official sizes": partial(projected, 2, heads=16, nope=128, rank=512, rope=64),
         "no token at all": partial(projected, 0),
@@ -486,13 +488,15 @@ def on(device, argument):
 
 
 def check(function, operation, case, device, kind):
-    """That a function computes the operation's formula on a case and leaves its arguments alone, but for pages it is to write into."""
+    """That a function computes the operation's formula on a case and leaves its arguments alone, but for those it is to write into."""
     args, options = case(dtype=getattr(torch, kind))
     args = [on(device, a) for a in args]
-    originals = [(a, a.clone()) for a in args[: -1 if operation == "write_latent" else None] if isinstance(a, torch.Tensor)]
+    untouched = args[:-1] if operation == "write_latent" else args[1:] if options.get("in_place") else args
+    originals = [(a, a.clone()) for a in untouched if isinstance(a, torch.Tensor)]
     expected = getattr(formulas, operation)(*args, **options)
     found = function(*args, **options)
     found = RESULTS[operation](found, args) if operation in RESULTS else found
+    assert not options.get("in_place") or found[0] is args[0]
     if operation == "draw_rows":
         assert_drawn(found, expected, args[1])
         found, expected = (), ()

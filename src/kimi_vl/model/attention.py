@@ -47,7 +47,9 @@ class LatentAttention(nn.Module):
         q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
         norm = self.kv_a_layernorm
-        q_rope_THR, rows_TZ = ops.latent_rows(q_rope_THR, self.kv_a_proj_with_mqa(x_TD), norm.weight, norm.eps, cos, sin)
+        in_place = not torch.is_grad_enabled()
+        q_rope_THR, rows_TZ = ops.latent_rows(q_rope_THR, self.kv_a_proj_with_mqa(x_TD), norm.weight, norm.eps, cos, sin, in_place=in_place)
+        q_THQ = q_THQ if in_place else torch.cat((q_nope_THN, q_rope_THR), dim=-1)
         fresh = num_tokens = x_TD.shape[0]
         if cache is not None:
             fresh = cache.write(self.layer, rows_TZ)
@@ -57,25 +59,16 @@ class LatentAttention(nn.Module):
             return self.o_proj(self.absorbed(q_nope_THN[last_B], q_rope_THR[last_B], cache, ops, ends).flatten(1))
         attended = []
         if fresh:
-            attended.append(self.expanded(self.joined(q_THQ[:fresh], q_rope_THR[:fresh]), rows_TZ[:fresh], tokens, ops))
+            attended.append(self.expanded(q_THQ[:fresh], rows_TZ[:fresh], tokens, ops))
         done = fresh
         for num_new, rows_SZ in cache.continued(self.layer) if cache is not None else ():
             new = slice(done, done + num_new)
-            q_new_THQ = self.joined(q_THQ[new], q_rope_THR[new])
-            attended.append(ops.expanded_latent_attention(q_new_THQ, rows_SZ, self.kv_b_proj.weight, scale=self.scale))
+            attended.append(ops.expanded_latent_attention(q_THQ[new], rows_SZ, self.kv_b_proj.weight, scale=self.scale))
             done += num_new
         if cache is not None and done < num_tokens:
             attended.append(self.absorbed(q_nope_THN[done:], q_rope_THR[done:], cache, ops))
         attended_THV = attended[0] if len(attended) == 1 else torch.cat(attended)
         return self.o_proj(attended_THV.flatten(1))
-
-    def joined(self, q_THQ: torch.Tensor, q_rope_THR: torch.Tensor) -> torch.Tensor:
-        """Projected queries with their rotary part turned. Without gradients it is written into the projection, which is not used again: a
-        third of the traffic, and 0.8 GB less at 131,072 tokens."""
-        if torch.is_grad_enabled():
-            return torch.cat((q_THQ[..., : self.nope], q_rope_THR), dim=-1)
-        q_THQ[..., self.nope :] = q_rope_THR
-        return q_THQ
 
     def expanded(self, q_THQ: torch.Tensor, rows_TZ: torch.Tensor, tokens: TokenLayout, ops: Operations) -> torch.Tensor:
         """Keys and values of every head materialised: fewest operations when there are as many queries as keys. [T, H, V]."""

@@ -173,6 +173,7 @@ def _latent_query_kernel(
             cos + t * (R // 2),
             sin + t * (R // 2),
             q_rope + t * num_heads * R,
+            R,
             pages,
             tl.load(slots + t),
             eps,
