@@ -193,6 +193,7 @@ class _Filling:
         filled: Filled | None,
     ) -> None:
         self.arriving: deque[_Arriving] = deque()
+        self.arriving_bytes = 0
         self._model, self._config, self._reader, self._parts = model, config, reader, parts
         self._dtype, self._device, self._staging = dtype, device, staging
         self._progress, self._filled = progress, filled
@@ -200,10 +201,6 @@ class _Filling:
         self._left = Counter(name.rpartition(".")[0] for name in parts)  # parameters that a module has yet to get
         self._extremes: dict[str, Tensor] = {}
         self._kept_free: dict[str, Tensor] = {}  # for parameters that are to lie behind ones that have begun
-
-    @property
-    def arriving_bytes(self) -> int:
-        return sum(arriving.value.nbytes for arriving in self.arriving)
 
     def num_bytes(self, parameter_name: str) -> int:
         """What a parameter will take."""
@@ -218,10 +215,12 @@ class _Filling:
         value = self._room(parameter_name, shape)
         reads = [read for name, spec in self._parts[parameter_name].items() for read in self._read_into(value[spec.index], name, spec)]
         self.arriving.append(_Arriving(parameter_name, value, reads))
+        self.arriving_bytes += value.nbytes
 
     def finish(self) -> None:
         """Wait for the parameter that was begun first, and give it to its module."""
         arriving = self.arriving.popleft()
+        self.arriving_bytes -= arriving.value.nbytes
         if self._staging is not None:
             self._staging.wait(arriving.reads)
         for name, spec in self._parts[arriving.name].items():
@@ -273,7 +272,7 @@ class _Filling:
             dequantize(int8.to(target.device), scale.to(target.device), out=target)
         elif self._staging is not None:
             return self._staging.send(name, target)
-        elif target.dtype == reader.spec(name)[1]:
+        elif target.device.type == "cpu" and target.dtype == reader.spec(name)[1]:
             reader.read_into(name, target)
         else:
             target.copy_(reader.tensor(name))

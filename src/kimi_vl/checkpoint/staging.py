@@ -1,7 +1,7 @@
 """Tensors on their way from files to a GPU: threads read them into a few small buffers, out of which they are copied while others are read.
 
-To read a file that lies in memory is to copy it, which one thread does at some 5 GB/s; a GPU takes 50, but only out of pinned memory. Reading
-releases the interpreter's lock, so threads add up.
+To read a file that lies in memory is to copy it, which one thread does at some 5 GB/s. A GPU takes 50, but only out of pinned memory.
+Reading releases the interpreter's lock, so threads add up.
 """
 
 from __future__ import annotations
