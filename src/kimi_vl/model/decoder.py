@@ -61,7 +61,10 @@ class Decoder(nn.Module):
     def __init__(self, config: TextConfig, **factory) -> None:
         super().__init__()
         self.rope_width, self.rope_theta = config.qk_rope_head_dim, config.rope_theta
-        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, **factory)
+        # With a weight of its own it draws none: on the meta device that would import torch's compiler, for two seconds.
+        self.embed_tokens = nn.Embedding(
+            config.vocab_size, config.hidden_size, _weight=torch.empty(config.vocab_size, config.hidden_size, **factory)
+        )
         self.layers = nn.ModuleList(DecoderLayer(config, layer, **factory) for layer in range(config.num_hidden_layers))
         self.norm = RMSNorm(config.hidden_size, config.rms_norm_eps, **factory)
 
