@@ -16,6 +16,7 @@ from kimi_vl.ops.triton.paged_latent_attention import joined_parts
 from kimi_vl.ops.triton.rms_norm import normed
 
 LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
+TILE_TOKENS = 64  # of a product with weights in fp8 that turns them to the tokens' type; behind it they would be read twice
 LATENT_TOKENS = 4  # of the maps between queries, latents and values, which are small; at 8 batched products of torch are 3 % faster
 MOST_WIDTH = 4096  # of what a program takes at once, as much as its registers hold
 BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 8 take 2 % longer
