@@ -199,13 +199,27 @@ def test_experts_by_groups():
 def test_a_mixture_beyond_one_tile(tokens):
     """Shared experts beside the routed ones; tiles, and groups. Where bf16 lies between two products the rounding to fp8 may turn."""
     arguments = mixture_arguments(tokens)
-    for row, of_row in zip(routed_experts.mixture_triton(*arguments), expected_mixture(arguments, 64 if tokens <= 512 else None), strict=True):
+    for row, of_row in zip(
+        routed_experts.mixture_triton(*arguments), expected_mixture(arguments, 64 if tokens <= 512 else None), strict=True
+    ):
         assert_near(row, of_row, 3 * TOLERANCE)
 
 
 MUTANTS = (
-    ("a row by another's scale", fp8, lambda m: check_rounded(m, hostile()), "tl.store(scales + row, scale)", "tl.store(scales + row, 1.0)"),
-    ("up gates", fp8, lambda m: check_swiglu(m, *torch.randn(9, 80, dtype=DTYPE).chunk(2, dim=-1)), "tl.sigmoid(x_D) *", "tl.sigmoid(-x_D) *"),
+    (
+        "a row by another's scale",
+        fp8,
+        lambda m: check_rounded(m, hostile()),
+        "tl.store(scales + row, scale)",
+        "tl.store(scales + row, 1.0)",
+    ),
+    (
+        "up gates",
+        fp8,
+        lambda m: check_swiglu(m, *torch.randn(9, 80, dtype=DTYPE).chunk(2, dim=-1)),
+        "tl.sigmoid(x_D) *",
+        "tl.sigmoid(-x_D) *",
+    ),
     ("tokens without their scales", routed_experts, check_tiles, "gate_FX *= scale_X[None]\n", "gate_FX *= 0.01\n"),
     ("the scale of the turn before", routed_experts, check_tiles, "start // BLOCK_F + 1, is_pair_X", "start // BLOCK_F, is_pair_X"),
     ("one scale for all of a pair", routed_experts, check_tiles, "scale_X = next_X", "scale_X = scale_X"),

@@ -509,7 +509,7 @@ def by_tiles(
     inner_scales_XB = weights_TK.new_empty(rows, blocks) if is_rounded else None
     options = {"TOP_K": top_k, "SHARED": num_shared, "LISTED": lists, "BLOCK_X": a.pairs} | overlap(x_TD.device)
     options |= {"HAS_SCALES": gate_up_scales is not None, "IS_ROUNDED": is_rounded}
-    options["BLOCK_P"] = 1 if lists else next_power_of_2(num_tokens * top_k)
+    options["BLOCK_P"] = 1 if lists else next_power_of_2(max(num_tokens, a.pairs) * top_k)  # one kernel for all that fit into a tile
     who = (members_EX, counts_E, indices_TK)
     _gate_up_kernel[blocks, experts + num_shared](
         tokens_TD,
