@@ -14,18 +14,21 @@ def turn_on() -> None:
 
 
 def _round_to_fp8_as_a_gpu_does() -> None:
-    """The interpreter's own conversion forgets the carry: 0.4945 becomes 0.25 instead of 0.5 (met with triton 3.6)."""
-    import triton.language as tl
+    """The interpreter loses the carry from the last bit of a mantissa into the exponent, so that 7.9 becomes 4, and reads NaN as 480 (met
+    in triton 3.6)."""
     from triton.runtime import interpreter
 
     convert = interpreter._convert_float
 
-    def converted(values, source, target, rounding):
-        if target != tl.float8e4nv:
-            return convert(values, source, target, rounding)
-        exact = values if source == tl.float32 else convert(values, source, tl.float32, None).view("float32")
-        rounded = torch.from_numpy(exact).clamp(-448, 448).to(torch.float8_e4m3fn)
-        return rounded.view(torch.uint8).numpy()
+    def converted(data, source, target, rounding):
+        fp8, fp32 = interpreter.tl.float8e4nv, interpreter.tl.float32
+        if target == fp8:
+            values = torch.from_numpy(data).float().clamp(-448.0, 448.0)
+            return values.to(torch.float8_e4m3fn).view(torch.uint8).numpy()
+        if source == fp8 and target in (fp32, interpreter.tl.float16):
+            values = torch.from_numpy(data).view(torch.float8_e4m3fn)
+            return values.to(torch.float32 if target == fp32 else torch.float16).numpy()
+        return convert(data, source, target, rounding)
 
     interpreter._convert_float = converted
 

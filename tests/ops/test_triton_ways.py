@@ -45,7 +45,7 @@ GROUPED = [pytest.param(routed_experts.by_groups, id="groups")] if hasattr(torch
     [
         pytest.param(routed_experts.by_vectors, id="vectors"),
         *(
-            pytest.param(partial(routed_experts.by_tiles, launch=routed_experts.tile(tokens)), id=f"tiles for {tokens}")
+            pytest.param(partial(routed_experts.by_tiles, launches=(routed_experts.tile(tokens),) * 2), id=f"tiles for {tokens}")
             for tokens in (8, 128, 512)
         ),
         *GROUPED,
@@ -115,7 +115,7 @@ def test_parts_are_averaged_by_their_masses(count, kind):
 def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
     args, _ = routed(12, dtype=torch.float16)
     x, gate_up, down, indices, weights = on_device(args)
-    way = partial(routed_experts.by_tiles, launch=routed_experts.tile(12))
+    way = partial(routed_experts.by_tiles, launches=(routed_experts.tile(12),) * 2)
     together = way(x, gate_up, down, indices, weights)
     fewer = way(x[5:], gate_up, down, indices[5:], weights[5:])
     assert torch.equal(together[5:], fewer)
