@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kimi_vl.cli.console import Console
 from kimi_vl.errors import InputError
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from kimi_vl.config import KimiVLConfig
+    from kimi_vl.engine import Limits
     from kimi_vl.engine.plan import Plan
 
 CPU_BYTES = 1 << 28  # for the latent cache and a step's work on a CPU, where this is for seeing that it works
@@ -52,21 +53,11 @@ def memory_size(text: str) -> int:
 def run(args: argparse.Namespace, console: Console) -> int:
     import torch
 
-    from kimi_vl.bench.engine import (
-        FULL,
-        PICTURES,
-        QUICK,
-        EngineBench,
-        memory_of,
-        official_config,
-        plan_report,
-        planned_shapes,
-        random_model,
-    )
-    from kimi_vl.bench.engine import report as report_of
+    from kimi_vl.bench import engine as benches
+    from kimi_vl.bench.engine import FULL, PICTURES, QUICK, EngineBench, Measurement, official_config, random_model
     from kimi_vl.config import KimiVLConfig
     from kimi_vl.engine import Engine
-    from kimi_vl.engine.plan import planned_limits
+    from kimi_vl.engine.engine import FEATURE_TOKENS
     from kimi_vl.llm import resolve_device
     from kimi_vl.processor.image import ImageProcessor
 
@@ -78,31 +69,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     plan = None if args.memory is None else _planned(args, config, device, dtype)
     model = random_model(config, device, dtype, args.quantize)
-    loading = memory_of(device)
+    loading = benches.memory_of(device)
     if plan is None:
-        free = int(torch.cuda.mem_get_info(device)[0] * 0.95) if device.type == "cuda" else CPU_BYTES
-        limits = planned_limits(
-            config,
-            free_bytes=free,
-            max_running=args.max_running or 256,
-            step_tokens=args.step_tokens or (256 if args.quick else 131_072),
-            kind=args.quantize,
-            cache=args.cache,
-        )
-        shapes, options = QUICK if args.quick else FULL, {}
+        limits, shapes, feature_tokens = _all_there_is(args, config, device), QUICK if args.quick else FULL, FEATURE_TOKENS
     else:
+        limits, shapes, feature_tokens = plan.limits, benches.planned_shapes(_context(args, config)), 0
         if device.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
-        limits, shapes, options = plan.limits, planned_shapes(_context(args, config)), {"feature_tokens": 0}
     processor = ImageProcessor(PICTURES)
-    bench = EngineBench(Engine(model, limits, normalise=processor.normalised, **options), processor, shapes, kind=args.quantize)
+    engine = Engine(model, limits, feature_tokens=feature_tokens, normalise=processor.normalised)
+    bench, measured = EngineBench(engine, processor, shapes, kind=args.quantize), list[Measurement]()
 
-    def report() -> dict:
-        planned = {} if plan is None else {"plan": plan_report(plan, args.memory, loading, memory_of(device))}
-        return report_of(bench, measured) | planned
+    def report() -> dict[str, Any]:
+        planned = {} if plan is None else {"plan": benches.plan_report(plan, args.memory, loading, benches.memory_of(device))}
+        return benches.report(bench, measured) | planned
 
-    measured = []
     for measurement in bench.measurements():
         measured.append(measurement)
         peer = f", peer {measurement.peer:g}" if measurement.peer else ""
@@ -112,6 +94,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
             args.output.write_text(json.dumps(report(), indent=1) + "\n", encoding="utf-8")
     console.document(report())
     return 0
+
+
+def _all_there_is(args: argparse.Namespace, config: KimiVLConfig, device: torch.device) -> Limits:
+    """For requests that share what is free beside the weights."""
+    import torch
+
+    from kimi_vl.engine.plan import planned_limits
+
+    return planned_limits(
+        config,
+        free_bytes=int(torch.cuda.mem_get_info(device)[0] * 0.95) if device.type == "cuda" else CPU_BYTES,
+        max_running=args.max_running or 256,
+        step_tokens=args.step_tokens or (256 if args.quick else 131_072),
+        kind=args.quantize,
+        cache=args.cache,
+    )
 
 
 def _context(args: argparse.Namespace, config: KimiVLConfig) -> int:
