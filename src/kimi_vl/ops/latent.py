@@ -55,6 +55,7 @@ def write_latent(
 
 def kept(rows_TZ: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Rows as pages of a dtype keep them. What is too large for fp8 becomes its largest number, as a GPU converts; NaN stays NaN."""
+    # Some versions of torch saturate by themselves, others make NaN of it.
     if dtype == DTYPES["fp8"]:
         rows_TZ = rows_TZ.clamp(-LARGEST["fp8"], LARGEST["fp8"])
     return rows_TZ.to(dtype)
