@@ -95,19 +95,20 @@ def rotated(num_bytes: float, make: Callable[[], tuple]) -> list[tuple]:
     return [make() for _ in range(max(1, min(64, round(L2_BYTES / num_bytes))))]
 
 
-def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool, kept: torch.dtype | None = None) -> Iterator[Problem]:
+    """Over pages of the activations' dtype, or of `kept`."""
     scale, width = (z.N + z.R) ** -0.5, z.L + z.R
     reference = partial(attention.paged_latent_attention_reference, scale=scale)
     for batch in z.batches:
         for context in z.contexts:
             columns = -(-context // z.page)
-            num_bytes = batch * context * width * like.itemsize
+            num_bytes = batch * context * width * (kept or like.dtype).itemsize
             if num_bytes > MOST_CACHE_BYTES:
                 continue
 
             def make(batch=batch, context=context, columns=columns):
                 query = torch.randn(batch, z.H, width, dtype=like.dtype, device=like.device)
-                pages = torch.empty(batch * columns, z.page, width, dtype=like.dtype, device=like.device).normal_()
+                pages = torch.empty(batch * columns, z.page, width, dtype=like.dtype, device=like.device).normal_().to(kept or like.dtype)
                 table = torch.randperm(batch * columns, device=like.device).int().view(batch, columns)
                 lengths = torch.full((batch,), context, dtype=torch.int32, device=like.device)
                 boundaries = torch.arange(batch + 1, dtype=torch.int32, device=like.device)
@@ -122,14 +123,16 @@ def attention_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pr
                 "batched bmm": attention.batched_latent_attention_bmm,
             }
             yield Problem(
-                "paged_latent_attention",
+                "paged_latent_attention" if kept is None else "paged_latent_attention fp8",
                 {"batch": batch, "context": context},
                 rotated(num_bytes, make),
                 {name: partial(way, scale=scale) for name, way in ways.items()},
                 reference,
                 num_bytes,
                 unrecorded={"reference": reference} if num_bytes < 5e9 else {},
-                unchecked={name: partial(batched, peer, scale=scale) for name, peer in peers.items()} if like.is_cuda else {},
+                unchecked={name: partial(batched, peer, scale=scale) for name, peer in peers.items()}
+                if like.is_cuda and kept is None
+                else {},
             )
 
 
@@ -144,6 +147,10 @@ def attention_cuts() -> dict[str, Callable]:
         (4, 4, 32, 2),
         (4, 2, 32, 3),
         (4, 3, 32, 3),
+        (8, 3, 64, 2),
+        (8, 5, 64, 1),
+        (4, 5, 32, 2),
+        (4, 3, 16, 3),
     ]
     return {
         f"warps {warps} stages {stages} rows {rows} resident {resident}": partial(
@@ -556,6 +563,7 @@ def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pro
     yield from chunk_problems(sizes, like, sweep)
     yield from continued_problems(sizes, like)
     yield from attention_problems(sizes, like, sweep)
+    yield from attention_problems(sizes, like, sweep, torch.float8_e4m3fn)
 
 
 def fastest(rows: Sequence[dict[str, Any]], problem: Problem) -> str:

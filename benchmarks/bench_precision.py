@@ -7,6 +7,10 @@ weights of the decoder differ, but for the last row, where tokens and inner valu
 are on an H100: each with a scale of its own. The exact weights are bf16 numbers, as a checkpoint's are. The error of a token is the norm of
 the difference of its logits over that of the logits. A choice of experts that turns changes a token altogether, so medians are given beside
 means.
+
+The latent cache is rounded in fp32, here and in nano, whose latents are trained (over the beginning of ARCHITECTURE.md): every token reads
+rounded rows, its own among them, and attention's error is that of the same queries over rows as they were. "scaled" are ways that the
+engine does not have: a scale for the latent of each row and one for its rotated key.
 """
 
 import argparse
@@ -14,22 +18,28 @@ import dataclasses
 import gc
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
+from kimi_vl import KimiVL
 from kimi_vl.bench.engine import official_config, random_model
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.model.cache import LatentCache
 from kimi_vl.model.layers import QuantisedLinear
 from kimi_vl.model.quantise import quantise
+from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import experts
-from kimi_vl.ops.quantised import Kind, Weight, dequantised, one_of, quantised
+from kimi_vl.ops.latent import kept
+from kimi_vl.ops.quantised import DTYPES, Kind, Weight, dequantised, one_of, quantised
 
 LAYERS = 3
+NANO_TOKENS = 2000
 # What the weights are, and whether tokens are rounded as well.
 PRECISIONS: dict[str, tuple[Kind | None, bool]] = {
     "bf16": (None, False),
@@ -37,6 +47,68 @@ PRECISIONS: dict[str, tuple[Kind | None, bool]] = {
     "fp8": ("fp8", False),
     "fp8, activations too": ("fp8", True),
 }
+
+
+def fp8(rows_TZ: torch.Tensor, rank: int) -> torch.Tensor:
+    return kept(rows_TZ, DTYPES["fp8"]).to(rows_TZ.dtype)
+
+
+def key_as_it_is(rows_TZ: torch.Tensor, rank: int) -> torch.Tensor:
+    return torch.cat((fp8(rows_TZ[:, :rank], rank), rows_TZ[:, rank:].bfloat16().to(rows_TZ.dtype)), dim=1)
+
+
+def scaled(rows_TZ: torch.Tensor, rank: int, *, kind: Kind) -> torch.Tensor:
+    parts = rows_TZ.tensor_split([rank], dim=1)
+    return torch.cat([dequantised(quantised(part, kind), rows_TZ.dtype) for part in parts], dim=1)
+
+
+CACHES: dict[str, Callable[[torch.Tensor, int], torch.Tensor]] = {
+    "bf16": lambda rows_TZ, rank: rows_TZ.bfloat16().to(rows_TZ.dtype),
+    "fp8": fp8,
+    "fp8 scaled": partial(scaled, kind="fp8"),
+    "fp8, keys in bf16": key_as_it_is,
+    "int8 scaled": partial(scaled, kind="int8"),
+}
+
+
+class RoundedCache(LatentCache):
+    """Keeps rows as they are and rounded; every token reads the latter."""
+
+    def __init__(self, model: KimiVLForConditionalGeneration, tokens: int, name: str | None) -> None:
+        super().__init__(model.config.text_config, tokens, dtype=model.dtype, device=model.device)
+        self.round, self.rank = CACHES[name] if name else None, model.config.text_config.kv_lora_rank
+        self.errors: list[float] = []
+
+    def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
+        super().write(layer, rows_TZ)
+        return 0
+
+    def attend(self, layer, q_latent_THL, q_rope_THR, ops, *, scale):
+        exact_THL = super().attend(layer, q_latent_THL, q_rope_THR, ops, scale=scale)
+        if self.round is None:
+            return exact_THL
+        rows_SZ = self.round(self.rows_NSZ[layer, : q_latent_THL.shape[0]], self.rank)
+        found_THL = ops.latent_attention(q_latent_THL, q_rope_THR, rows_SZ, scale=scale)
+        self.errors.append(float((found_THL - exact_THL).norm() / exact_THL.norm()))
+        return found_THL
+
+
+def over_caches(model: KimiVLForConditionalGeneration, ids: torch.Tensor) -> list[dict[str, Any]]:
+    """Every way to keep latents, against keeping them as they are."""
+
+    def logits(name: str | None) -> tuple[torch.Tensor, list[float]]:
+        cache = RoundedCache(model, len(ids), name)
+        tokens = TokenLayout(torch.arange(len(ids)), torch.zeros(1, dtype=torch.int32), 0, ())
+        hidden_TD, _ = model.language_model.model(model.embed(ids, None), tokens, model.ops, cache)
+        return model.language_model.lm_head(hidden_TD), cache.errors
+
+    exact_TW, _ = logits(None)
+    rows = []
+    for name in CACHES:
+        found_TW, errors = logits(name)
+        rows.append({"cache": name, "attention_error": sum(errors) / len(errors), **compare(exact_TW, found_TW)})
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+    return rows
 
 
 def first_layers(layers: int) -> KimiVLConfig:
@@ -100,6 +172,13 @@ def compare(exact_TW: torch.Tensor, found_TW: torch.Tensor) -> dict[str, float]:
     }
 
 
+def nano() -> tuple[KimiVLForConditionalGeneration, torch.Tensor]:
+    """And tokens for it to read."""
+    llm = KimiVL.load(device="cpu", dtype="float32")
+    text = (Path(__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    return llm.model, torch.tensor(llm.processor.tokenizer.encode(text)[:NANO_TOKENS])
+
+
 @torch.inference_mode()
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -114,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parameter.copy_(parameter.bfloat16())  # as a checkpoint has them
     ids = torch.randint(10, config.text_config.vocab_size * 97 // 100, (options.tokens,))
     expected_TW = exact(ids)
+    caches = [{"model": "random", **row} for row in over_caches(exact, ids)]
+    caches += [{"model": "nano", **row} for row in over_caches(*nano())]
     rows: list[dict[str, Any]] = []
     for precision, (kind, rounds_tokens) in PRECISIONS.items():
         model = KimiVLForConditionalGeneration(config, device="cpu", dtype=torch.bfloat16).requires_grad_(False)
@@ -127,7 +208,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
         del model
         gc.collect()
-    report = {"tokens": options.tokens, "layers": options.layers, "torch": torch.__version__, "results": rows}
+    report = {"tokens": options.tokens, "layers": options.layers, "torch": torch.__version__, "results": rows, "caches": caches}
     text = json.dumps(report, indent=1)
     print(text)
     if options.output:

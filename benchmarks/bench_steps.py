@@ -19,9 +19,10 @@ from typing import Any
 
 import torch
 
-from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, official_config, planned_limits, random_model
+from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, official_config, random_model
 from kimi_vl.bench.roofline import MACHINES, decode_bytes
 from kimi_vl.engine import Engine
+from kimi_vl.engine.plan import planned_limits
 from kimi_vl.engine.rows import RowRunner
 from kimi_vl.processor.image import ImageProcessor
 

@@ -1,12 +1,17 @@
 """The whole model on an NVIDIA GPU against the CPU. Run with `make test-gpu`."""
 
+import dataclasses
+import gc
 from pathlib import Path
 
 import pytest
 import torch
 
 from kimi_vl import KimiVL
+from kimi_vl.bench.engine import official_config, random_model
+from kimi_vl.checkpoint.memory import estimate_bytes
 from kimi_vl.engine import BatchEngine, BatchPrompt, Engine, Generation, Limits, SamplingParams
+from kimi_vl.engine.plan import plan
 from kimi_vl.engine.prompts import RecordedPrompts
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.ops.registry import IMPLEMENTATIONS, explain
@@ -128,7 +133,7 @@ def test_recorded_steps_read_the_weights_that_are_there_now():
 
 def engine_answers(model, prompts, end_ids, params, **options):
     """All prompts at once through the engine of many requests."""
-    limits = Limits(num_pages=200, page_size=64, max_running=8, step_tokens=4096)
+    limits = Limits(num_pages=200, page_size=64, max_running=8, step_tokens=4096, cache=options.pop("cache", None))
     records_prompts = options.pop("records_prompts", True)
     engine = Engine(model, limits, **options)
     if not records_prompts:
@@ -171,6 +176,40 @@ def test_recorded_rows_give_the_tokens_of_rows_that_are_not(params):
     # A recorded prompt is computed with padding behind it, which may turn a near-tie.
     recorded = engine_answers(llm.model, prompts, end_ids, params, rows=True, graphs=True, records_prompts=False)
     assert recorded == plain
+
+
+def test_recorded_rows_over_a_cache_in_fp8_give_the_tokens_of_rows_that_are_not():
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    prompts, end_ids = questions(llm)
+    found = {}
+    for graphs in (False, True):
+        options = {"rows": True, "graphs": graphs, "fused": True, "records_prompts": False, "cache": "fp8"}
+        found[graphs] = engine_answers(llm.model, prompts, end_ids, SamplingParams(max_tokens=100), **options)
+    assert found[True] == found[False]
+
+
+@pytest.mark.parametrize(("kind", "cache"), [(None, None), ("int8", "fp8")])
+def test_an_engine_keeps_to_its_plan(kind, cache):
+    """With three layers of the official sizes, where a step's work is a large part of the whole. What recorded steps hold is not in use
+    while they do not run."""
+    text = dataclasses.replace(official_config().text_config, num_hidden_layers=3)
+    config, context = dataclasses.replace(official_config(), text_config=text), 40_000
+    weights = estimate_bytes(config, torch.bfloat16, quantised=kind is not None)
+    found = plan(config, budget=9 * 10**9, weights=weights, context=context, kind=kind, cache=cache)
+    gc.collect()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    model = random_model(config, torch.device("cuda"), torch.bfloat16, kind)
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    engine = Engine(model, found.limits, feature_tokens=0)
+    for length in (2048, context - 8):
+        engine.submit(torch.randint(10, 1000, (length,)).tolist(), SamplingParams(max_tokens=8), end_ids=())
+        while not engine.is_idle:
+            assert not [event.error for event in engine.step() if event.error]
+    in_use, held = torch.cuda.max_memory_allocated() - before[0], torch.cuda.max_memory_reserved() - before[1]
+    assert abs(in_use - (found.total - found.graphs)) <= 0.05 * found.total, (in_use, found)
+    assert held <= 1.05 * found.total, (held, found)
 
 
 @pytest.mark.parametrize("count", [1, 64, 65, 700])

@@ -5,11 +5,13 @@ import json
 import pytest
 import torch
 
-from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, planned_limits, random_model
+from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, random_model
 from kimi_vl.cli.main import main
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Engine
+from kimi_vl.engine.plan import planned_limits
 from kimi_vl.errors import CapacityError
+from kimi_vl.model.quantise import quantise
 from kimi_vl.processor.image import ImageProcessor
 from tests.configs import TINY
 
@@ -48,6 +50,50 @@ def test_weights_may_be_quantised(capsys, tmp_path):
     document = json.loads(capsys.readouterr().out)
     assert document["quantised"] == "int8"
     assert all(row["value"] > 0 for row in document["measured"])
+
+
+def test_memory_may_be_planned_for_one_long_request(capsys, tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(TINY))
+    options = ["--device", "cpu", "--config", str(config), "--memory", "0.5GB", "--context", "700", "--cache", "fp8", "--quantize", "int8"]
+    assert main(["bench", "engine", *options]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert [row["what"] for row in document["measured"]] == ["decode 1 x 571", "first token 571"]
+    planned = document["plan"]["planned"]
+    assert sum(planned[part] for part in ("weights", "cache", "workspace", "graphs")) == planned["total"] <= document["plan"]["budget"]
+    assert document["limits"]["cache"] == "fp8"
+    assert document["limits"]["num_pages"] == 11 + 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--memory", "24"], "'24' is no size of memory"),
+        (["--memory", "1MB"], "do not fit into 0.00 GB"),
+        (["--memory", "1GB", "--context", "100"], "--context is 100; it must be from 131 to"),
+        (["--memory", "1GB", "--step-tokens", "64"], "leave out --step-tokens"),
+        (["--cache", "int4"], "invalid choice: 'int4'"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_one_line(arguments, message, capsys, tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(TINY))
+    assert main(["bench", "engine", "--device", "cpu", "--config", str(config), *arguments]) == 2
+    assert message in (error := capsys.readouterr().err)
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_weights_made_quantised_are_those_quantised_afterwards(kind):
+    torch.manual_seed(1)
+    found = random_model(CONFIG, torch.device("cpu"), torch.float32, kind)
+    torch.manual_seed(1)
+    expected = random_model(CONFIG, torch.device("cpu"), torch.float32)
+    quantise(expected.language_model, kind)
+    ours, theirs = found.state_dict(), expected.state_dict()
+    assert ours.keys() == theirs.keys()
+    for name, values in ours.items():
+        assert torch.equal(values.float(), theirs[name].float()), name
 
 
 def test_a_measurement_runs_the_work_it_names(bench, monkeypatch):

@@ -421,6 +421,7 @@ def assert_neighbours(actual, expected):
     """That fp8 numbers are what the expected ones are rounded to; where these lie between two within the activations' noise, either is."""
     expected = expected.float().clamp(-448, 448).to(FP8)
     steps, expected_steps = (torch.where(b < 128, b, 128 - b) for b in (x.cpu().view(torch.uint8).int() for x in (actual, expected)))
+    assert not actual.float().isnan().any(), "NaN is the number behind the largest"
     assert (steps - expected_steps).abs().max() <= 1
     assert (steps != expected_steps).double().mean() < 0.1
 

@@ -5,7 +5,7 @@ import torch
 
 from kimi_vl.ops import attention, experts, latent, norm, rotary, sampling, select
 from kimi_vl.ops.registry import explain
-from tests.ops.test_implementations import assert_drawn, assert_near, limit, spread
+from tests.ops.test_implementations import FP8, assert_drawn, assert_near, limit, spread
 
 pytestmark = pytest.mark.gpu
 KINDS = ("bfloat16", "float16")
@@ -70,11 +70,14 @@ def test_expanded_latent_attention(new, rows, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("new", NEW_TOKENS.values(), ids=NEW_TOKENS)
-def test_paged_attention(new, kind):
+@pytest.mark.parametrize("kept", [None, FP8], ids=str)
+def test_paged_attention(new, kind, kept):
     lengths = [20_011, 1, 1024, 65]
     lengths = [max(length, count) for length, count in zip(lengths, new, strict=True)]
     boundaries = torch.tensor([0, *torch.tensor(new).cumsum(0).tolist()], dtype=torch.int32, device="cuda")
-    args = (*queries(sum(new), kind), *pages_of(lengths, kind), boundaries, torch.tensor(lengths, dtype=torch.int32, device="cuda"))
+    pages, table = pages_of(lengths, kind)
+    lengths = torch.tensor(lengths, dtype=torch.int32, device="cuda")
+    args = (*queries(sum(new), kind), pages if kept is None else pages.to(kept), table, boundaries, lengths)
     found = operations(kind).paged_latent_attention(*args, scale=SCALE)
     assert_near(found, attention.paged_latent_attention_reference(*args, scale=SCALE), limit(kind))
 
@@ -181,6 +184,11 @@ def test_norms_and_cache_rows(tokens, kind):
     after.view(-1, L + R)[slots[kept]] = rows[kept]
     assert torch.equal(ops.write_latent(*call, slots, pages), query)
     assert torch.equal(pages, after)
+    rounded, large = torch.zeros(pages.shape, dtype=FP8, device="cuda"), random(L, kind=kind, std=300.0)
+    ops.write_latent(*call[:2], large, *call[3:], slots, rounded)
+    after.zero_().view(-1, L + R)[slots[kept]] = ops.latent_rows(*call[:2], large, *call[3:])[1][kept]
+    assert after.abs().max() > 448, "some values are larger than fp8 holds"
+    assert torch.equal(rounded.view(torch.uint8), latent.kept(after, FP8).view(torch.uint8))
 
 
 SAMPLING = [  # temperature, top_k, top_p, min_p

@@ -19,13 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from torch import nn
 
 from kimi_vl.bench.roofline import MACHINES, Machine, decode_bytes, prefill_flops, vision_flops
 from kimi_vl.config import KimiVLConfig
-from kimi_vl.engine import Engine, Limits, Pictures, Request, SamplingParams
-from kimi_vl.errors import CapacityError
+from kimi_vl.engine import Engine, Pictures, Request, SamplingParams
+from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.plan import Plan
+from kimi_vl.engine.prompts import SIZES
 from kimi_vl.model import KimiVLForConditionalGeneration
-from kimi_vl.model.decoder import MIXED_TOKENS
+from kimi_vl.model.quantise import quantiser
 from kimi_vl.ops.quantised import Kind
 from kimi_vl.processor.image import ImageProcessor, ImageProcessorConfig
 
@@ -93,17 +96,26 @@ def official_config() -> KimiVLConfig:
 
 
 @torch.no_grad()
-def random_model(config: KimiVLConfig, device: torch.device, dtype: torch.dtype) -> KimiVLForConditionalGeneration:
-    """Weights from N(0, 0.02), norms 1, biases 0: tokens spread over all experts, as trained ones do. Raises: CapacityError."""
-    try:
-        model = KimiVLForConditionalGeneration(config, device=device, dtype=dtype).requires_grad_(False)
-    except torch.OutOfMemoryError as error:
-        raise CapacityError(f"the model does not fit into the memory of {device}: {error}") from None
-    for name, parameter in model.named_parameters():
-        if parameter.ndim == 1:
-            parameter.fill_(1.0 if "norm" in name and name.endswith("weight") else 0.0)
-        else:
-            parameter.normal_(0.0, 0.02)
+def random_model(
+    config: KimiVLConfig, device: torch.device, dtype: torch.dtype, kind: Kind | None = None
+) -> KimiVLForConditionalGeneration:
+    """Weights from N(0, 0.02), norms 1, biases 0: tokens spread over all experts, as trained ones do.
+
+    Made module by module, each quantised to `kind` before the next one is there. Raises: CapacityError.
+    """
+    model = KimiVLForConditionalGeneration(config, device="meta", dtype=dtype).requires_grad_(False)
+    quantised = None if kind is None else quantiser(kind)
+    with memory_limit(f"making random weights on {device}", "quantise them, or take a smaller config"):
+        for name, module in list(model.named_modules()):
+            for own, parameter in list(module.named_parameters(recurse=False)):
+                values = torch.empty_like(parameter, device=device)
+                if parameter.ndim == 1:
+                    values.fill_(1.0 if "norm" in f"{name}.{own}" and own == "weight" else 0.0)
+                else:
+                    values.normal_(0.0, 0.02)
+                setattr(module, own, nn.Parameter(values, requires_grad=False))
+            if quantised is not None:
+                quantised(model, name)
     model.choose_implementations()
     return model
 
@@ -232,12 +244,20 @@ class EngineBench:
         return Measurement(what, value, unit, limit, limit and limit / value, *self._anchor(what))
 
     def _bytes(self, batch: int, context: int) -> float:
-        """What a step must read; quantised weights are one byte each."""
-        return decode_bytes(self.config, batch, context, value_bytes=1.0 if self.kind else 2.0)
+        """What a step must read; what is in eight bits is one byte each."""
+        kept = 1.0 if self.engine.limits.cache else 2.0
+        return decode_bytes(self.config, batch, context, value_bytes=1.0 if self.kind else 2.0, kept_bytes=kept)
 
     def _anchor(self, what: str) -> tuple[float | None, float | None]:
         found = self.anchors.get(f"{self.kind} {what}" if self.kind else what, {})
         return found.get("peer"), found.get("goal")
+
+
+def planned_shapes(context: int) -> Shapes:
+    """What an engine that was planned for one long request has to do: a prompt that is recorded, the long one, and an answer behind it that
+    ends with the context."""
+    prompt = context - ANSWER
+    return Shapes(decode=((1, prompt),), first_token=sorted({min(SIZES[-1], prompt), prompt}), throughput=(), images=())
 
 
 def report(bench: EngineBench, measured: Sequence[Measurement]) -> dict[str, Any]:
@@ -251,40 +271,12 @@ def report(bench: EngineBench, measured: Sequence[Measurement]) -> dict[str, Any
         "quantised": bench.kind,
         "weights": "random, of the official sizes" if bench.is_official else "random, of another configuration",
         "limits": asdict(limits),
-        "memory": _memory(device),
+        "memory": memory_of(device),
         "roofline": asdict(bench.machine) if bench.machine else None,
         "peer": bench.anchors.get("peer"),
         "peer_machine": bench.anchors.get("machine"),
         "measured": [asdict(m) for m in measured],
     }
-
-
-def planned_limits(config: KimiVLConfig, *, free_bytes: int, max_running: int, step_tokens: int, page_size: int = 64) -> Limits:
-    """As many pages as fit beside what a step computes. Raises: CapacityError if that is less than one full context."""
-    text = config.text_config
-    page_bytes = page_size * text.num_hidden_layers * text.latent_dim * 2
-    workspace = workspace_bytes(config, step_tokens, max_running)
-    pages = (free_bytes - workspace) // page_bytes
-    if pages < 1:
-        raise CapacityError(
-            f"{free_bytes / 1e9:.1f} GB are free beside the weights, and a step of {step_tokens:,} tokens takes {workspace / 1e9:.1f}; "
-            "lower step_tokens or max_running"
-        )
-    return Limits(num_pages=int(pages), page_size=page_size, max_running=max_running, step_tokens=step_tokens, shares_prefixes=False)
-
-
-def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int) -> int:
-    """What computing a step takes at most beside weights and cache, in half precision.
-
-    Attention: the residual stream and its like, queries, keys, expanded latents, values. Experts: the residual stream, and rows in, between
-    and out for the pairs of as many tokens as go through them at once. Measured at 131,072 tokens and 256 rows: 7.0 GB, planned 7.2.
-    """
-    text, parts = config.text_config, min(step_tokens, MIXED_TOKENS)
-    heads, widths = text.num_attention_heads, text.qk_nope_head_dim + text.v_head_dim
-    attention = step_tokens * (6 * text.hidden_size + heads * (3 * text.qk_head_dim + widths))
-    pair = 2 * text.hidden_size + 3 * text.moe_intermediate_size
-    experts = step_tokens * 4 * text.hidden_size + parts * text.num_experts_per_tok * pair
-    return 2 * max(attention, experts) + 3 * 4 * max_running * text.vocab_size
 
 
 def _best(run: Callable[[], float], times: int = 2) -> float:
@@ -293,7 +285,14 @@ def _best(run: Callable[[], float], times: int = 2) -> float:
     return min(run() for _ in range(times))
 
 
-def _memory(device: torch.device) -> dict[str, int] | None:
+def plan_report(plan: Plan, budget: int, loading: dict[str, int] | None, serving: dict[str, int] | None) -> dict[str, Any]:
+    """Planned bytes by part, what was held at most while weights were made and afterwards, and the latter as a share of the plan."""
+    parts = {name: getattr(plan, name) for name in ("weights", "cache", "workspace", "graphs", "total")}
+    shares = {name: serving[name] / plan.total for name in ("most_in_use", "most_held")} if serving else None
+    return {"budget": budget, "planned": parts, "loading": loading, "serving": serving, "serving_to_planned": shares}
+
+
+def memory_of(device: torch.device) -> dict[str, int] | None:
     """Bytes on a GPU: what torch holds now, and the most that was in use and held."""
     if device.type != "cuda":
         return None

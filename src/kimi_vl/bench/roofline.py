@@ -52,10 +52,10 @@ def values_read(config: TextConfig, tokens: int) -> float:
     return fixed + shared + routed + config.vocab_size * config.hidden_size
 
 
-def decode_bytes(config: KimiVLConfig, batch: int, context: int, *, value_bytes: float = 2.0) -> float:
-    """Bytes of one step in which `batch` requests of `context` tokens each say one more."""
+def decode_bytes(config: KimiVLConfig, batch: int, context: int, *, value_bytes: float = 2.0, kept_bytes: float = 2.0) -> float:
+    """Bytes of one step in which `batch` requests of `context` tokens each say one more, by those of a weight and a value of the cache."""
     text = config.text_config
-    latents = batch * context * text.num_hidden_layers * text.latent_dim * 2
+    latents = batch * context * text.num_hidden_layers * text.latent_dim * kept_bytes
     return values_read(text, batch) * value_bytes + latents
 
 

@@ -1,7 +1,7 @@
 """The rows of the latent cache: what a token leaves behind for the tokens after it, and its query turned alike.
 
-A row is kept in the activations' dtype or, at half the bytes, in fp8 (e4m3) as it is, without a scale: latents are normed and keys rotated, so
-values lie far inside of what fp8 holds (2^-9 to 448), where a scale buys nothing: three bits of mantissa are three bits at any scale.
+A row is kept in the activations' dtype or, at half the bytes, in fp8 (e4m3) without a scale: latents are normed and keys rotated, so their
+values lie well inside of what fp8 holds (2^-9 to 448), and three bits of mantissa are three bits at any scale.
 
 Letters: T tokens, H heads, L latent rank, R rotary width, Z = L + R; G pages of O rows, J of them.
 """
@@ -48,8 +48,8 @@ def write_latent(
 ) -> torch.Tensor:
     """`latent_rows` stored in the cache: row t at place slots[t] of all pages' rows. Returns the rotated queries.
 
-    Writes pages_GOZ in place, which is contiguous, rounded to its dtype (`kept`). slots_T is int64; slot -1 is skipped, so that a captured graph may carry padding
-    rows, and no other slot stands twice. Asks the host.
+    Writes pages_GOZ in place, which is contiguous, rounded to its dtype (`kept`). slots_T is int64; slot -1 is skipped, so that a captured
+    graph may carry padding rows, and no other slot stands twice. Asks the host.
     """
     q_rope_THR, rows_TZ = latent_rows(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP)
     kept_T = slots_T >= 0
@@ -58,7 +58,8 @@ def write_latent(
 
 
 def kept(rows_TZ: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Rows as pages of a dtype keep them. What fp8 cannot hold becomes its largest number, as a GPU's own conversion has it; NaN stays NaN."""
+    """Rows as pages of a dtype keep them. What is too large for fp8 becomes its largest number, as a GPU converts; NaN stays NaN."""
+    # Some versions of torch saturate by themselves, others make NaN of it.
     if dtype == DTYPES["fp8"]:
         rows_TZ = rows_TZ.clamp(-LARGEST["fp8"], LARGEST["fp8"])
     return rows_TZ.to(dtype)

@@ -30,7 +30,7 @@ class Launch:
 
 
 DECODE = Launch(tile_tokens=1)  # 16 heads: the least that tensor cores take
-# Rows in fp8 are unpacked to a copy as wide as the queries: 64 of them at once take all of a processor's registers, and no second program fits.
+# Rows in fp8 are unpacked to a copy of the queries' dtype: 64 of them at once would take more registers than a program of 4 warps has.
 DECODE_FP8 = Launch(tile_tokens=1, block_rows=32, num_stages=3)
 CHUNKS = Launch(tile_tokens=4, num_warps=8)  # 64 rows: the least that a group of 4 warps multiplies from shared memory
 
@@ -234,6 +234,7 @@ def _(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B,
 
 
 def fitting_launch(num_tokens: int, num_sequences: int, pages_GOZ: torch.Tensor) -> Launch:
+    """For one new token of every sequence, or for chunks."""
     if num_tokens != num_sequences:
         return CHUNKS
     return DECODE_FP8 if pages_GOZ.dtype == torch.float8_e4m3fn else DECODE

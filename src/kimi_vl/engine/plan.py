@@ -1,0 +1,193 @@
+"""How much of a GPU's memory an engine takes, counted from shapes before anything is there: weights, pages, largest step, recorded steps.
+
+A step's work is counted tensor by tensor at the moments when most of them live, for the kernels of half precision (`ops/registry.py`).
+Letters: T tokens of a step, S rows of the sequence that they continue, D width, H heads, Q / N / V query, nope and value widths, R rotary
+width, Z a cached row, P tokens that go through experts at once, K experts of a token, E experts, F their inner width, W vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from kimi_vl.config import KimiVLConfig, TextConfig
+from kimi_vl.engine.prompts import SIZES
+from kimi_vl.engine.runner import EXPANDED_TOKENS
+from kimi_vl.engine.scheduler import Limits
+from kimi_vl.errors import CapacityError
+from kimi_vl.model.decoder import MIXED_TOKENS
+from kimi_vl.ops.cudnn import CUDNN_TOKENS, FLASH_ROWS, GRAIN, LONG_TOKENS, PIECES
+from kimi_vl.ops.quantised import Kind
+
+VALUE = 2  # bytes, in half precision
+LEAST_STEP = 1024  # tokens; a prompt in smaller steps would read all weights for little
+# Of a budget: what torch holds between tensors, and the products' own work (32 MB for each stream).
+SLACK = 0.02
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes by part, and the limits of the engine that keeps to them."""
+
+    limits: Limits
+    weights: int
+    cache: int
+    workspace: int
+    graphs: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.cache + self.workspace + self.graphs
+
+
+def plan(
+    config: KimiVLConfig,
+    *,
+    budget: int,
+    weights: int,
+    context: int,
+    max_running: int = 1,
+    kind: Kind | None = None,
+    cache: Literal["fp8"] | None = None,
+    page_size: int = 64,
+) -> Plan:
+    """An engine for one request of `context` tokens, or several that are together no longer, with the largest steps that fit beside.
+
+    `weights` are the bytes of the loaded weights, quantised to `kind`. Kept features of pictures are not in it (`Engine(feature_tokens=)`).
+
+    Raises: CapacityError with the bytes by part if not even the smallest
+    steps fit into `budget`.
+    """
+    pages = -(-context // page_size) + max_running - 1
+    sizes = [size for size in (LEAST_STEP << k for k in range(20)) if size == LEAST_STEP or size < 2 * context]
+    plans = []
+    for step_tokens in reversed(sizes):
+        limits = Limits(num_pages=pages, page_size=page_size, max_running=max_running, step_tokens=step_tokens, cache=cache)
+        found = Plan(
+            limits,
+            weights,
+            (pages + 1) * page_bytes(config.text_config, page_size, cache),
+            workspace_bytes(config, step_tokens, max_running, context=context, kind=kind),
+            graph_bytes(config, max_running, kind=kind),
+        )
+        if found.total <= budget * (1 - SLACK):
+            return found
+        plans.append(found)
+    least = plans[-1]
+    parts = ", ".join(f"{name} {getattr(least, name) / 1e9:.2f}" for name in ("weights", "cache", "workspace", "graphs"))
+    raise CapacityError(
+        f"{context:,} tokens do not fit into {budget / 1e9:.2f} GB: in steps of {least.limits.step_tokens:,} tokens they take "
+        f"{least.total / 1e9:.2f} ({parts}), and {100 * SLACK:.0f} % are kept free; quantise weights or cache, or shorten the context"
+    )
+
+
+def planned_limits(
+    config: KimiVLConfig,
+    *,
+    free_bytes: int,
+    max_running: int,
+    step_tokens: int,
+    kind: Kind | None = None,
+    cache: Literal["fp8"] | None = None,
+    page_size: int = 64,
+) -> Limits:
+    """As many pages as fit beside what a step computes. Raises: CapacityError if that is none."""
+    workspace = workspace_bytes(config, step_tokens, max_running, context=config.text_config.max_position_embeddings, kind=kind)
+    workspace += graph_bytes(config, max_running, kind=kind)
+    pages = (free_bytes - workspace) // page_bytes(config.text_config, page_size, cache)
+    if pages < 1:
+        raise CapacityError(
+            f"{free_bytes / 1e9:.1f} GB are free beside the weights, and a step of {step_tokens:,} tokens takes {workspace / 1e9:.1f}; "
+            "lower step_tokens or max_running"
+        )
+    return Limits(
+        num_pages=int(pages),
+        page_size=page_size,
+        max_running=max_running,
+        step_tokens=step_tokens,
+        shares_prefixes=False,
+        cache=cache,
+    )
+
+
+def page_bytes(text: TextConfig, page_size: int, cache: Literal["fp8"] | None) -> int:
+    """Of one page in all layers."""
+    return page_size * text.num_hidden_layers * text.latent_dim * (1 if cache == "fp8" else VALUE)
+
+
+def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *, context: int, kind: Kind | None = None) -> int:
+    """What computing a step takes at most beside weights and cache, for sequences of up to `context` tokens.
+
+    Pictures take less: the tower's widest rows are half as wide as the decoder's.
+    """
+    text, tokens = config.text_config, step_tokens
+    return max(
+        _fresh(text, tokens),
+        _continued(text, tokens, context) if tokens < context else 0,
+        _mixed(text, tokens, kind),
+        _logits(text, tokens, max_running, kind),
+    )
+
+
+def graph_bytes(config: KimiVLConfig, max_running: int, *, kind: Kind | None = None) -> int:
+    """What the memory of recorded steps takes, which all of them share: the largest of the prompts, or all rows; and the prompts' input."""
+    text = config.text_config
+    largest = max(_fresh(text, SIZES[-1]), _mixed(text, SIZES[-1], kind), _logits(text, SIZES[-1], max_running, kind))
+    return largest + VALUE * SIZES[-1] * text.hidden_size
+
+
+def _throughout(text: TextConfig) -> int:
+    """Values of a token that live through all layers: its embedding, rotation, position and place (int64), and the experts chosen."""
+    layers = text.num_hidden_layers - text.first_k_dense_replace
+    return text.hidden_size + text.qk_rope_head_dim + 8 + 4 * text.num_experts_per_tok * layers
+
+
+def _queries(text: TextConfig) -> int:
+    """Values of a token while its layer attends: the layer's input and its norm, queries, turned parts, its row of the cache."""
+    heads = text.num_attention_heads
+    return _throughout(text) + 2 * text.hidden_size + heads * (text.qk_head_dim + text.qk_rope_head_dim) + text.latent_dim
+
+
+def _expanded(text: TextConfig) -> int:
+    """Values of a row whose keys and values are written out."""
+    return text.num_attention_heads * (text.qk_nope_head_dim + text.v_head_dim + text.qk_head_dim)
+
+
+def _fresh(text: TextConfig, tokens: int) -> int:
+    """Bytes while sequences that begin attend. Padded are copies of queries, keys and values, up to a length (`cudnn.padded_length`)."""
+    heads = text.num_attention_heads
+    whole, copies = _queries(text) + _expanded(text) + heads * text.v_head_dim, heads * (2 * text.qk_head_dim + text.v_head_dim)
+    return VALUE * max(tokens * whole, min(tokens, LONG_TOKENS) * (whole + copies))
+
+
+def _continued(text: TextConfig, tokens: int, context: int) -> int:
+    """Bytes while a chunk attends over all rows of its sequence, which are expanded in pieces (`cudnn.expanded_latent_attention_cudnn`)."""
+    heads, rounded = text.num_attention_heads, tokens + GRAIN
+    values = heads * text.v_head_dim
+    base = tokens * _queries(text) + context * text.latent_dim + rounded * heads * text.qk_head_dim
+    square = rounded * (text.latent_dim + _expanded(text) + values)
+    # The outputs so far in fp32, those of the square, and those of the last piece beside a new one or its like in fp32.
+    outputs = 2 * tokens * values + rounded * values + tokens * values
+    pieces = outputs + max(tokens * values + PIECES[0] * _expanded(text), 2 * tokens * values)
+    # Few tokens behind not too many rows: the flash kernel takes values, and gives outputs, as wide as queries.
+    query = heads * text.qk_head_dim
+    few = min(tokens, CUDNN_TOKENS) * (_queries(text) + query)
+    few += min(context, FLASH_ROWS) * (text.latent_dim + _expanded(text) + query)
+    return VALUE * max(base + max(square, pieces), few if tokens >= EXPANDED_TOKENS else 0)
+
+
+def _mixed(text: TextConfig, tokens: int, kind: Kind | None) -> int:
+    """Bytes while experts run: the residual stream around them, what the parts before gave, and the rows of the pairs of one part."""
+    width, inner, part = text.hidden_size, text.moe_intermediate_size, min(tokens, MIXED_TOKENS)
+    stream = tokens * (_throughout(text) + 4 * width) + (tokens - part) * width
+    pairs = part * text.num_experts_per_tok * (width + 3 * inner)
+    experts = text.n_routed_experts * width * inner
+    written = {None: 0, "int8": 3, "fp8": 3}[kind] * experts
+    cast = 4 * experts if kind == "fp8" else 0  # the larger matrix, and the same before its scales
+    return VALUE * (stream + max(part * width + max(pairs + written, cast), part * 3 * text.intermediate_size))
+
+
+def _logits(text: TextConfig, tokens: int, max_running: int, kind: Kind | None) -> int:
+    """Bytes behind the last layer: the output matrix written out where it is quantised, and logits in half precision and twice in fp32."""
+    matrix = {None: 0, "int8": 1, "fp8": 2}[kind] * text.vocab_size * text.hidden_size
+    return VALUE * (tokens * (_throughout(text) + 3 * text.hidden_size) + matrix) + 10 * max_running * text.vocab_size
