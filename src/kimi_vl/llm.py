@@ -171,7 +171,7 @@ class KimiVL:
 
         device "auto" is the first GPU where there is one; dtype "auto" suits weights and device (see `checkpoint.load_model`); quantize
         "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time. On a
-        GPU "fp8" rounds the tokens that these multiply as well, but for a single one; elsewhere, and with "int8", they stay as they are;
+        GPU "fp8" rounds tokens to fp8 as well before these multiply them, unless it is given but one; elsewhere they stay as they are;
         `progress(done, total)` counts bytes. Raises: CheckpointError, ConfigError, CapacityError, InputError.
         """
         quantise = None if quantize is None else quantiser(quantize)

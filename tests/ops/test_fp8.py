@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.gpu if GPU else pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal())),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
-torch_s = pytest.mark.skipif(not HOPPER, reason="torch's scaled products by row run on an H100")
+on_a_gpu = pytest.mark.gpu  # of Hopper
 
 
 def hostile(rows=7, width=80, dtype=DTYPE):
@@ -58,7 +58,7 @@ def check_swiglu(module, gate, up):
     assert_near(dequantised(found, torch.float64), expected, 1e-3)
 
 
-def mixture_arguments(tokens, *, width=96, inner=80, shared=2):
+def mixture_arguments(tokens, width=96, inner=80, shared=2):
     (x, gate_up, down, indices, weights), _ = routed(tokens, experts=6, top_k=2, width=width, inner=inner, only=[0, 1, 3, 5], dtype=DTYPE)
     beside = [torch.randn(shared * inner, width) / width**0.5 for _ in range(2)] + [torch.randn(width, shared * inner) / inner**0.5]
     rounded = [quantised(weight.to(DEVICE), "fp8") for weight in (gate_up, down, *beside)]
@@ -152,17 +152,18 @@ def test_what_torch_takes():
     assert fp8.taken(x.half(), weight) == []
 
 
-@torch_s
+@on_a_gpu
 @pytest.mark.parametrize("tokens", [1, 3, 64, 700])
 def test_linear(tokens):
     weight = quantised(torch.randn(176, 208, device=DEVICE) * torch.logspace(-2, 1, 176, device=DEVICE)[:, None], "fp8")
     x = hostile(max(tokens, 6), 208)[-tokens:]
     expected = formulas.fp8(x) @ dequantised(weight, torch.float64).T
     each_near(fp8.linear(fp8.rounded(x), weight), expected)
-    each_near(fp8.linear_of_tokens(x, weight), expected)
+    few = tokens <= 2
+    each_near(fp8.linear_of_tokens(x, weight), x.double() @ dequantised(weight, torch.float64).T if few else expected)
 
 
-@torch_s
+@on_a_gpu
 @pytest.mark.parametrize("together", [True, False])
 @pytest.mark.parametrize("residual", [True, False])
 def test_gated_mlp(residual, together):
@@ -179,10 +180,10 @@ def test_gated_mlp(residual, together):
     each_near(gated_mlp_triton(x, gate, up, down, to_add), expected if to_add is None else expected + to_add.double())
 
 
-@torch_s
+@on_a_gpu
 def test_experts_by_groups():
     """Experts that nobody chose among them."""
-    x, residual, gate_up, down, indices, weights, _ = mixture_arguments(300, shared=0)
+    x, residual, gate_up, down, indices, weights, _ = mixture_arguments(300)
     found = routed_experts.by_groups(x, gate_up, down, indices, weights, residual_TD=residual)
     exact = [dequantised(weight, torch.float64) for weight in (gate_up, down)]
     expected = residual.double()
@@ -194,7 +195,7 @@ def test_experts_by_groups():
     each_near(found, expected)
 
 
-@torch_s
+@on_a_gpu
 @pytest.mark.parametrize("tokens", [40, 600])
 def test_a_mixture_beyond_one_tile(tokens):
     """Shared experts beside the routed ones; tiles, and groups. Where bf16 lies between two products the rounding to fp8 may turn."""

@@ -10,6 +10,7 @@ import torch
 
 from kimi_vl.ops.matrices import adjacent
 from kimi_vl.ops.quantised import DTYPES, Quantised, Weight
+from kimi_vl.ops.triton import few_rows
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 ALIGNMENT = 16  # torch's scaled products take widths that are multiples of it
@@ -104,7 +105,10 @@ def together(*weights: Quantised) -> Quantised | None:
 
 @torch.library.custom_op("kimi_vl::fp8_linear", mutates_args=(), schema="(Tensor x, Tensor values, Tensor scales) -> Tensor")
 def _linear(x_XD: torch.Tensor, values_RD: torch.Tensor, scales_R: torch.Tensor) -> torch.Tensor:
-    return linear(rounded(x_XD), Quantised(values_RD, scales_R))
+    weight_RD = Quantised(values_RD, scales_R)
+    if 0 < x_XD.shape[0] <= few_rows.LINEAR_TOKENS and x_XD.shape[1] <= few_rows.MOST_WIDTH:
+        return few_rows.linear(x_XD.contiguous(), weight_RD)
+    return linear(rounded(x_XD), weight_RD)
 
 
 @_linear.register_fake
@@ -113,5 +117,6 @@ def _(x_XD, values_RD, scales_R):
 
 
 def linear_of_tokens(x_XD: torch.Tensor, weight_RD: Quantised) -> torch.Tensor:
-    """`linear` of tokens that are not rounded yet, as one operator to torch."""
+    """`linear` of tokens that are not rounded yet, nor here if they are so few that vectors do it: the last of a prompt before the output
+    matrix. One operator to torch."""
     return _linear(x_XD, *weight_RD)

@@ -316,7 +316,6 @@ def _down_kernel(
         token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         pair_X = token_X * (TOP_K + SHARED) + k_X
         y_DX = tl.zeros([BLOCK_D, BLOCK_X], tl.float32)
-        scale_X = tl.zeros([BLOCK_X], tl.float32)
         if IS_ROUNDED:
             scale_X = tl.load(inner_scales + pair_X * tl.cdiv(F, BLOCK_F), mask=is_pair_X, other=0.0)
         for start in range(0, F, BLOCK_F):
