@@ -16,7 +16,7 @@ from kimi_vl.engine.runner import EXPANDED_TOKENS
 from kimi_vl.engine.scheduler import Limits
 from kimi_vl.errors import CapacityError
 from kimi_vl.model.decoder import MIXED_TOKENS
-from kimi_vl.ops.cudnn import CUDNN_TOKENS, FLASH_ROWS, GRAIN, LONG_TOKENS, PIECES
+from kimi_vl.ops.cudnn import CUDNN_TOKENS, FLASH_ROWS, GRAIN, LONG_TOKENS, PIECES, SQUARE
 from kimi_vl.ops.quantised import Kind
 
 VALUE = 2  # bytes, in half precision
@@ -143,9 +143,8 @@ def _throughout(text: TextConfig) -> int:
 
 
 def _queries(text: TextConfig) -> int:
-    """Values of a token while its layer attends: the layer's input and its norm, queries, turned parts, its row of the cache."""
-    heads = text.num_attention_heads
-    return _throughout(text) + 2 * text.hidden_size + heads * (text.qk_head_dim + text.qk_rope_head_dim) + text.latent_dim
+    """Values of a token while its layer attends: the layer's input and its norm, queries, its row of the cache."""
+    return _throughout(text) + 2 * text.hidden_size + text.num_attention_heads * text.qk_head_dim + text.latent_dim
 
 
 def _expanded(text: TextConfig) -> int:
@@ -154,10 +153,13 @@ def _expanded(text: TextConfig) -> int:
 
 
 def _fresh(text: TextConfig, tokens: int) -> int:
-    """Bytes while sequences that begin attend. Padded are copies of queries, keys and values, up to a length (`cudnn.padded_length`)."""
+    """Bytes while sequences that begin attend. Up to a length queries, keys and values may be copied to be padded (`cudnn.padded_length`);
+    of longer ones the outputs of a row of squares, and their masses in fp32, are there at once (`cudnn._in_squares`)."""
     heads = text.num_attention_heads
-    whole, copies = _queries(text) + _expanded(text) + heads * text.v_head_dim, heads * (2 * text.qk_head_dim + text.v_head_dim)
-    return VALUE * max(tokens * whole, min(tokens, LONG_TOKENS) * (whole + copies))
+    values = heads * text.v_head_dim
+    whole, copies = _queries(text) + _expanded(text) + values, heads * (2 * text.qk_head_dim + text.v_head_dim)
+    squares = -(-tokens // SQUARE) * SQUARE * (values + 2 * heads) if tokens > LONG_TOKENS else 0
+    return VALUE * max(tokens * whole + squares, min(tokens, LONG_TOKENS) * (whole + copies))
 
 
 def _continued(text: TextConfig, tokens: int, context: int) -> int:
@@ -177,17 +179,25 @@ def _continued(text: TextConfig, tokens: int, context: int) -> int:
 
 
 def _mixed(text: TextConfig, tokens: int, kind: Kind | None) -> int:
-    """Bytes while experts run: the residual stream around them, what the parts before gave, and the rows of the pairs of one part."""
+    """Bytes while experts run: the residual stream around them, what the parts before gave, and the rows of the pairs of one part.
+
+    In int8 the experts are written out; in fp8, as an H100 has it, nothing is, but tokens and inner values are rounded to half the bytes.
+    """
     width, inner, part = text.hidden_size, text.moe_intermediate_size, min(tokens, MIXED_TOKENS)
     stream = tokens * (_throughout(text) + 4 * width) + (tokens - part) * width
-    pairs = part * text.num_experts_per_tok * (width + 3 * inner)
-    experts = text.n_routed_experts * width * inner
-    written = {None: 0, "int8": 3, "fp8": 3}[kind] * experts
-    cast = 4 * experts if kind == "fp8" else 0  # the larger matrix, and the same before its scales
-    return VALUE * (stream + max(part * width + max(pairs + written, cast), part * 3 * text.intermediate_size))
+    places = 4 * text.num_experts_per_tok  # int32: of every pair, and of the token of every row
+    if kind == "fp8":
+        pairs = width // 2 + text.num_experts_per_tok * (width // 2 + 2 * inner) + places
+        mlp = width // 2 + 2 * text.intermediate_size + text.intermediate_size // 2
+    else:
+        pairs = text.num_experts_per_tok * (width + inner) + places
+        mlp = 3 * text.intermediate_size if kind == "int8" else text.intermediate_size + width
+    first = tokens * width if text.first_k_dense_replace == 1 else 0  # the only dense layer's input is the embedding, counted already
+    written = 3 * text.n_routed_experts * width * inner if kind == "int8" else 0
+    return VALUE * (stream + max(part * (width + pairs) + written, part * mlp - first))
 
 
 def _logits(text: TextConfig, tokens: int, max_running: int, kind: Kind | None) -> int:
     """Bytes behind the last layer: the output matrix written out where it is quantised, and logits in half precision and twice in fp32."""
-    matrix = {None: 0, "int8": 1, "fp8": 2}[kind] * text.vocab_size * text.hidden_size
+    matrix = text.vocab_size * text.hidden_size if kind == "int8" else 0
     return VALUE * (tokens * (_throughout(text) + 3 * text.hidden_size) + matrix) + 10 * max_running * text.vocab_size

@@ -582,11 +582,19 @@ def _by_fp8_groups(
     x_TD: torch.Tensor, indices_TK: torch.Tensor, gate_up_EGD: Quantised, down_EDF: Quantised
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The outputs of all pairs, grouped by expert, and where each lies."""
-    tokens_TD, scales_T = fp8.rounded(x_TD)
     places_X, _, ends_E = group_by_expert(indices_TK, gate_up_EGD.values.shape[0])
-    x = Quantised(spread_rows(tokens_TD, places_X), spread_rows(scales_T[:, None], places_X).flatten())
+    x = _spread_rounded(x_TD, places_X)
     gate_up_XG = fp8.grouped(x, gate_up_EGD, ends_E)
-    return fp8.grouped(fp8.rounded_swiglu(*gate_up_XG.chunk(2, dim=-1)), down_EDF, ends_E), places_X
+    del x  # gigabytes, for a long prompt
+    inner = fp8.rounded_swiglu(*gate_up_XG.chunk(2, dim=-1))
+    del gate_up_XG
+    return fp8.grouped(inner, down_EDF, ends_E), places_X
+
+
+def _spread_rounded(x_TD: torch.Tensor, places_X: torch.Tensor) -> Quantised:
+    """Every token rounded, at the places of its pairs."""
+    tokens_TD, scales_T = fp8.rounded(x_TD)
+    return Quantised(spread_rows(tokens_TD, places_X), spread_rows(scales_T[:, None], places_X).flatten())
 
 
 def _shared(shared: Shared | None, inner: int) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None], int]:
