@@ -157,7 +157,14 @@ def test_the_engine_of_many_requests_gives_the_answers_of_one_by_one_in_fp32():
 
 
 @pytest.mark.parametrize(
-    "params", [SamplingParams(max_tokens=100), SamplingParams(max_tokens=100, temperature=0.8, top_p=0.9, seed=3)], ids=str
+    "params",
+    [
+        SamplingParams(max_tokens=100),
+        SamplingParams(max_tokens=100, temperature=0.8, top_p=0.9, seed=3),
+        SamplingParams(max_tokens=100, temperature=0.8, seed=3, frequency_penalty=0.5, repetition_penalty=1.1, logit_bias=((7, 2.0),)),
+        SamplingParams(max_tokens=100, temperature=0.8, seed=3, presence_penalty=0.5, top_k=50, logprobs=5),
+    ],
+    ids=str,
 )
 def test_recorded_rows_give_the_tokens_of_rows_that_are_not(params):
     llm = KimiVL.load(device="cuda", dtype="bfloat16")

@@ -34,7 +34,8 @@ def model():
 
 def test_answers_are_those_of_the_plain_path(model):
     prompts = [([5, 9, 11], None), ([7] * 13, None), ([100, 3, 44, 8, 8, 2, 61], None)]
-    for params in (SamplingParams(max_tokens=6), SamplingParams(max_tokens=6, temperature=0.9, seed=4)):
+    asked = {}, {"temperature": 0.9, "seed": 4}, {"temperature": 0.9, "seed": 4, "frequency_penalty": 2.0, "repetition_penalty": 1.5}
+    for params in (SamplingParams(max_tokens=6, **options) for options in asked):
         expected = [plain(model, prompt, params) for prompt in prompts]
         engine = Engine(model, limits(num_pages=8, max_running=3), rows=True, graphs=False, fused=True)
         requests = [submit(engine, prompt, params=params)[0] for prompt in prompts]

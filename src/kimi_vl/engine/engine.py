@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -97,8 +97,8 @@ class Engine:
         [P, 3, patch, patch] and image_grid_hws [I, 2], of which they are made here. A lower `priority` goes first. Prompts of different
         tenants share nothing. `constraint` makes what each answer must look like, and is called once for each.
 
-        Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
-        CapacityError for one that would not fit if it were alone.
+        Raises, nothing being queued: PromptTooLong, InputError for an empty prompt, a bias of a token that there is not, or placeholders
+        that do not match the images, CapacityError for one that would not fit if it were alone.
         """
         limit = self.model.config.text_config.max_position_embeddings
         if not input_ids:
@@ -110,6 +110,7 @@ class Engine:
         pictures = _images(images, tenant)
         if any(picture.pixel_values.dtype == torch.uint8 for picture in pictures) and not self._takes_bytes:
             raise ShapeError("pixel_values are uint8, and this engine was made without `normalise`; pass it, or normalised patches")
+        params.check_bias(self.model.config.text_config.vocab_size)
         spans = self._spans(input_ids, pictures)
         budget = min(params.max_tokens, limit - len(input_ids))
         constraints = [None if constraint is None else constraint() for _ in range(n)]
@@ -121,7 +122,7 @@ class Engine:
             seed = None if params.seed is None else (params.seed + sample) % 2**64
             never = [self.model.config.media_placeholder_token_id]
             sampler = Sampler(replace(params, seed=seed), never=never, prompt_ids=input_ids, constraint=constraints[sample])
-            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None or params.looks_back
+            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None
             self._samplers[request] = sampler
             self._images[request] = pictures
             requests.append(request)
@@ -139,10 +140,11 @@ class Engine:
     def _finish(self, launched: Launched) -> list[Event]:
         """Wait for the tokens of a step, and take them in."""
         sampled, errors = self._sampled(launched)
+        told = _told(launched, sampled)
         events = [self._end(request, error) for request, error in errors.items()]
         for request in self.scheduler.commit(launched.chunks, sampled):
             ended = request.status is Status.FINISHED
-            logprobs = self._samplers[request].logprobs if request.params.logprobs is not None else None
+            logprobs = told.get(request, self._samplers[request].logprobs)
             events.append(Event(request, (sampled[request],), ended, logprobs=logprobs))
             if ended:
                 self._forget(request)
@@ -238,6 +240,17 @@ class Engine:
             spans.append(ImageSpan(own[0], count, picture.digest))
             first += count
         return tuple(spans)
+
+
+def _told(launched: Launched, sampled: Mapping[Request, int]) -> dict[Request, Logprobs]:
+    """What the device says of the tokens that it drew, where it was asked to."""
+    asked = [request for request in launched.requests if request.params.logprobs is not None]
+    rows = [] if launched.told is None else launched.told.wait()
+    return {
+        request: Logprobs.of(sampled[request], row, request.params.logprobs or 0)
+        for request, row in zip(asked, rows, strict=True)
+        if request in sampled
+    }
 
 
 def _as_ours(error: Exception) -> KimiVLError:
