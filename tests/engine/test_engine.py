@@ -370,7 +370,12 @@ def test_penalties_stand_in_random_traffic(model, prompts, seed):
     """Rows go from hand to hand, with penalties and without; their requests are preempted, forced and left, and come several at once."""
     rng = random.Random(seed)
     engine = new_engine(
-        model, "rows", num_pages=rng.randint(18, 30), max_running=rng.randint(2, 6), step_tokens=8 * rng.randint(1, 12), shares_prefixes=False
+        model,
+        "rows",
+        num_pages=rng.randint(18, 30),
+        max_running=rng.randint(2, 6),
+        step_tokens=8 * rng.randint(1, 12),
+        shares_prefixes=False,
     )
     requests, forced = [], {}
     for _ in range(50):

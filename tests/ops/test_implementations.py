@@ -331,7 +331,13 @@ CASES = {
     "weigh_rows": {
         "one row": partial(weighed, (1.3, 0.5, 0.25, 0)),
         "each row its own": partial(
-            weighed, (1.0, 0.0, 0.0, 0), (1.7, 0.0, 0.0, 5), (1.0, -2.0, 0.0, 1), (0.4, 0.0, 0.01, 0), (1.0, 0.0, 0.0, 3), (2.0, 2.0, 2.0, 5)
+            weighed,
+            (1.0, 0.0, 0.0, 0),
+            (1.7, 0.0, 0.0, 5),
+            (1.0, -2.0, 0.0, 1),
+            (0.4, 0.0, 0.01, 0),
+            (1.0, 0.0, 0.0, 3),
+            (2.0, 2.0, 2.0, 5),
         ),
         "counts as long as a context": partial(weighed, (1.0, 0.5, 2.0, 0), (1.1, 0.0, 0.001, 1), most=131_072),
         "biases across blocks": partial(weighed, (1.1, 0.3, 0.1, 700), (1.0, 0.0, 0.0, 2), vocabulary=9000, biases=1024),

@@ -277,14 +277,15 @@ def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int) ->
     """What computing a step takes at most beside weights and cache, in half precision.
 
     Attention: the residual stream and its like, queries, keys, expanded latents, values. Experts: the residual stream, and rows in, between
-    and out for the pairs of as many tokens as go through them at once. Measured at 131,072 tokens and 256 rows: 7.0 GB, planned 7.2.
+    and out for the pairs of as many tokens as go through them at once. Measured at 131,072 tokens and 256 rows: 7.0 GB, planned 7.2; rows
+    with penalties then take two numbers a token of the vocabulary more, 0.3 GB.
     """
     text, parts = config.text_config, min(step_tokens, MIXED_TOKENS)
     heads, widths = text.num_attention_heads, text.qk_nope_head_dim + text.v_head_dim
     attention = step_tokens * (6 * text.hidden_size + heads * (3 * text.qk_head_dim + widths))
     pair = 2 * text.hidden_size + 3 * text.moe_intermediate_size
     experts = step_tokens * 4 * text.hidden_size + parts * text.num_experts_per_tok * pair
-    return 2 * max(attention, experts) + 3 * 4 * max_running * text.vocab_size
+    return 2 * max(attention, experts) + 5 * 4 * max_running * text.vocab_size
 
 
 def _best(run: Callable[[], float], times: int = 2) -> float:

@@ -21,9 +21,9 @@ class Penalties:
 
     def __init__(self, count: int, vocabulary: int, device: torch.device) -> None:
         self.met_BW = torch.zeros(count, vocabulary, dtype=torch.int32, device=device)
-        self._repetition_B = torch.ones(count, dtype=torch.float32, device=device)
-        self._presence_B = torch.zeros(count, dtype=torch.float32, device=device)
-        self._frequency_B = torch.zeros(count, dtype=torch.float32, device=device)
+        self.repetition_B = torch.ones(count, dtype=torch.float32, device=device)
+        self.presence_B = torch.zeros(count, dtype=torch.float32, device=device)
+        self.frequency_B = torch.zeros(count, dtype=torch.float32, device=device)
         self._biased_BK = torch.full((count, MAX_BIASES), -1, dtype=torch.int32, device=device)
         self._biases_BK = torch.zeros(count, MAX_BIASES, dtype=torch.float32, device=device)
 
@@ -33,7 +33,7 @@ class Penalties:
         parts = [(p.repetition_penalty, p.presence_penalty, p.frequency_penalty) for p in (request.params for request in requests)]
         rows_Q = sent(torch.tensor(rows), device)
         repetition_Q, presence_Q, frequency_Q = sent(torch.tensor(parts, dtype=torch.float32), device).unbind(1)
-        self._repetition_B[rows_Q], self._presence_B[rows_Q], self._frequency_B[rows_Q] = repetition_Q, presence_Q, frequency_Q
+        self.repetition_B[rows_Q], self.presence_B[rows_Q], self.frequency_B[rows_Q] = repetition_Q, presence_Q, frequency_Q
         self._biased_BK[rows_Q] = -1
         for row, request in zip(rows, requests, strict=True):
             if request.params.penalises:
@@ -56,9 +56,9 @@ class Penalties:
         return ops.weigh_rows(
             logits_QW,
             self.met_BW[rows],
-            self._repetition_B[rows],
-            self._presence_B[rows],
-            self._frequency_B[rows],
+            self.repetition_B[rows],
+            self.presence_B[rows],
+            self.frequency_B[rows],
             self._biased_BK[rows],
             self._biases_BK[rows],
         )

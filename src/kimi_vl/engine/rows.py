@@ -144,9 +144,7 @@ class Rows:
         met_BW = self.penalties.met_BW[:count] if self.penalties is not None and draw.weighs else None
         kernels.leave(drawn_B, active_B, self.drawn_B[:count], ids_B, lengths_B, numbers_B, met_BW)
 
-    def draw(
-        self, logits_QW: torch.Tensor, rows: slice | torch.Tensor, draw: Draw, uniforms_Q: torch.Tensor | None = None
-    ) -> torch.Tensor:
+    def draw(self, logits_QW: torch.Tensor, rows: slice | torch.Tensor, draw: Draw, uniforms_Q: torch.Tensor | None = None) -> torch.Tensor:
         """The next token of these rows, int64 [Q]; -1 where the logits are not finite. What is told of them is written into `told_BX`."""
         if uniforms_Q is None:
             uniforms_Q = uniform_numbers(self.seeds_B[rows], self.numbers_B[rows])
@@ -159,11 +157,12 @@ class Rows:
             self.told_BX[rows] = tell_rows(logits_QW, drawn_Q, self.num_likeliest)
         return drawn_Q
 
-    def penalise(self) -> None:
+    def penalise(self) -> Penalties:
         """From now on rows may have penalties and biases. Raises: CapacityError."""
         if self.penalties is None:
             with memory_limit("counting tokens for penalties", "lower max_running"):
                 self.penalties = Penalties(len(self.ids_B), self.model.config.text_config.vocab_size, self.ids_B.device)
+        return self.penalties
 
     def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
         """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""
