@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from kimi_vl.engine import Engine, Generation, SamplingParams
+from kimi_vl.engine import Engine, SamplingParams
 from kimi_vl.engine.request import Status
 from kimi_vl.errors import CapacityError, CheckpointError, InputError, PromptTooLong, ShapeError
-from tests.engine.small import END_IDS, answer, limits, plain, submit
+from tests.engine.small import END_IDS, alone, answer, limits, plain, submit
 
 
 def run(engine, most=5000):
@@ -402,19 +402,6 @@ def test_penalties_stand_in_random_traffic(model, prompts, seed):
             assert request.answer_ids == [*found, *request.answer_ids[len(found) :]][: len(request.answer_ids)]
         else:
             assert answer(request) == (found, reason)
-
-
-def alone(model, prompt, params, number, tokens):
-    """The answer of the plain path that is given these tokens behind the first `number` of its own."""
-    ids, images = prompt
-    generation, found = Generation(model, list(ids), params, end_ids=END_IDS, images=images), []
-    if not number:
-        generation.force(tokens)
-    for token in generation:
-        found.append(token)
-        if len(found) == number:
-            generation.force(tokens)
-    return found, generation.finish_reason
 
 
 def test_a_bias_of_a_token_that_there_is_not_is_refused_at_once(model, prompts):

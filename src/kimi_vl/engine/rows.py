@@ -52,6 +52,17 @@ class Draw(NamedTuple):
         return cls(any(p.filters for p in asked), any(p.weighs for p in asked), any(p.logprobs is not None for p in asked))
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands: `token` is at position `length`, and token number `number` of the answer comes next."""
+
+    row: int
+    request: Request
+    token: int
+    length: int
+    number: int
+
+
 @dataclass
 class _Row:
     """What the host knows of a row: whose it is, and how much of its page list the device has. With another list, or after tokens were
@@ -61,6 +72,16 @@ class _Row:
     pages: list[int]
     num_forced: int
     num_sent: int = 0
+    is_behind: bool = False  # the device does not know how much of the last draft was right
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Tokens int64 [Q] and whose they are, and `told_QX` as of `tell_rows`, of those that asked for it."""
+
+    requests: list[Request]
+    tokens_Q: torch.Tensor
+    told_QX: torch.Tensor | None
 
 
 class Rows:
@@ -164,16 +185,14 @@ class Rows:
                 self.penalties = Penalties(len(self.ids_B), self.model.config.text_config.vocab_size, self.ids_B.device)
         return self.penalties
 
-    def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
-        """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""
-        whole = [
-            (row, request.num_computed, len(request.token_ids) - request.num_prompt, _signed(seed), request.params.top_k)
-            for row, request, seed in zip(rows, requests, seeds, strict=True)
-        ]
-        parts = [(request.params.temperature, request.params.top_p, request.params.min_p) for request in requests]
-        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), self.ids_B.device).unbind(1)
+    def admit(self, places: Sequence[Place]) -> torch.Tensor:
+        """Set where these rows stand and how they are sampled; the rows, int64 [Q] on the device."""
+        whole = [(p.row, p.token, p.length, p.number, _signed(p.request.seed), p.request.params.top_k) for p in places]
+        parts = [(p.request.params.temperature, p.request.params.top_p, p.request.params.min_p) for p in places]
+        rows_Q, ids_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), self.ids_B.device).unbind(1)
         temperature_Q, top_p_Q, min_p_Q = sent(torch.tensor(parts, dtype=torch.float32), self.ids_B.device).unbind(1)
         for target, values in (
+            (self.ids_B, ids_Q),
             (self.lengths_B, lengths_Q),
             (self.numbers_B, numbers_Q),
             (self.seeds_B, seeds_Q),
@@ -184,7 +203,7 @@ class Rows:
         ):
             target[rows_Q] = values
         if self.penalties is not None:
-            self.penalties.admit(rows, requests)
+            self.penalties.admit([place.row for place in places], [place.request for place in places])
         return rows_Q
 
 
@@ -236,17 +255,17 @@ class RowRunner(Runner):
             self.rows.penalise()
         writing, reading = list[Chunk](), list[Chunk]()
         for chunk in chunks:
-            (writing if chunk.count == 1 and self._has_row(chunk.request) else reading).append(chunk)
-        requests, tokens = [chunk.request for chunk in writing], list[torch.Tensor]()
+            (writing if self._writes(chunk) else reading).append(chunk)
         logits = self._forward(reading, images) if reading else {}
-        if writing:
-            tokens.append(self._write(writing))
         on_host = {request: logits_W for request, logits_W in logits.items() if request.draws_on_host}
         begun = [request for request in logits if request not in on_host]
+        found = [self._write(writing)] if writing else []
         if begun:
-            tokens.append(self._begin(begun, torch.stack([logits[request] for request in begun])))
-        requests += begun
-        return Launched(list(chunks), requests, OnTheWay(torch.cat(tokens)) if tokens else None, on_host, self._told(requests))
+            found.append(self._begin(begun, torch.stack([logits[request] for request in begun])))
+        requests = [request for part in found for request in part.requests]
+        tokens = OnTheWay(torch.cat([part.tokens_Q for part in found])) if found else None
+        told = [part.told_QX for part in found if part.told_QX is not None]
+        return Launched(list(chunks), requests, tokens, on_host, OnTheWay(torch.cat(told)) if told else None)
 
     def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
         if self._prompts is None or not self._prompts.fits(chunks):
@@ -255,32 +274,56 @@ class RowRunner(Runner):
             logits_1W = self._prompts.run(self._embedded(chunks, images), self._slots(chunks[0]))
         return {chunks[0].request: logits_1W[0]}
 
-    def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> torch.Tensor:
-        """Give requests their rows and their first tokens there, int64 [Q]."""
-        rows_Q, draw = self._take_rows(requests), Draw.of(requests)
+    def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> _Drawn:
+        """Give requests their rows and their first tokens there."""
+        rows, draw = self._take_rows(requests), Draw.of(requests)
+        # The newest token is drawn now, and the one behind it comes next.
+        answered = [len(request.token_ids) - request.num_prompt for request in requests]
+        places = [Place(row, request, 0, request.num_computed, n) for row, request, n in zip(rows, requests, answered, strict=True)]
+        rows_Q = self.rows.admit(places)
         drawn_Q = self.rows.draw(logits_QW, rows_Q, draw)
         self.rows.ids_B[rows_Q] = drawn_Q.clamp(min=0)
         self.rows.numbers_B[rows_Q] += 1
         if self.rows.penalties is not None and draw.weighs:
             self.rows.penalties.count(rows_Q, drawn_Q, torch.ones_like(rows_Q))
-        return drawn_Q
+        return self._drawn(rows, requests, drawn_Q)
 
-    def _told(self, requests: Sequence[Request]) -> OnTheWay | None:
-        """What those of these requests hear of their newest tokens that want to."""
-        rows = [self._row_of[request] for request in requests if request.params.logprobs is not None]
-        return OnTheWay(self.rows.told_BX[sent(torch.tensor(rows), self.model.device)]) if rows else None
-
-    def _write(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """One step of the rows of these requests; their tokens, int64 [Q]."""
-        rows = [self._row_of[chunk.request] for chunk in chunks]
+    def _write(self, chunks: Sequence[Chunk]) -> _Drawn:
+        """One step of the rows of these requests. A draft's tokens are rows like its request's own, with the same pages: each is written
+        before anything is read, and sees as far as its own position."""
+        self._send_pages([self._row_of[chunk.request] for chunk in chunks])
+        rows, requests, borrowed, placed = list[int](), list[Request](), list[int](), list[Place]()
+        for chunk in chunks:
+            request, row = chunk.request, self._row_of[chunk.request]
+            own = [row, *(heapq.heappop(self._free) for _ in chunk.draft)]
+            if chunk.draft or self._rows[row].is_behind:
+                tokens, number = (request.token_ids[-1], *chunk.draft), len(request.answer_ids)
+                placed += [Place(other, request, tokens[k], chunk.start + k, number + k) for k, other in enumerate(own)]
+                # Of the pages behind the newest token's the request may lose some, and get others.
+                self._rows[row].num_sent = min(self._rows[row].num_sent, chunk.start // self.limits.page_size + 1)
+            self._rows[row].is_behind = bool(chunk.draft)
+            rows += own
+            requests += [request] * len(own)
+            borrowed += own[1:]
+        if placed:
+            rows_Q = self.rows.admit(placed)
+            owners = sent(torch.tensor([self._row_of[place.request] for place in placed]), self.model.device)
+            self.rows.page_table_BJ[rows_Q] = self.rows.page_table_BJ[owners]
         if rows != self._active:
             self._active, self._active_Q = rows, sent(torch.tensor(rows), self.model.device)
             self.rows.active_B.zero_()
             self.rows.active_B[self._active_Q] = 1
-        self._send_pages(rows)
         count = min(self.limits.max_running, next((size for size in BUCKETS if size > max(rows)), self.limits.max_running))
-        self._step(count, Draw.of([chunk.request for chunk in chunks]))
-        return self.rows.drawn_B[self._active_Q]
+        self._step(count, Draw.of(requests))
+        for other in borrowed:
+            heapq.heappush(self._free, other)
+        return self._drawn(rows, requests, self.rows.drawn_B[self._active_Q])
+
+    def _drawn(self, rows: Sequence[int], requests: Sequence[Request], tokens_Q: torch.Tensor) -> _Drawn:
+        """The tokens of these rows, and what those of the requests hear of theirs that want to."""
+        telling = [row for row, request in zip(rows, requests, strict=True) if request.params.logprobs is not None]
+        told_QX = self.rows.told_BX[sent(torch.tensor(telling), self.model.device)] if telling else None
+        return _Drawn(list(requests), tokens_Q, told_QX)
 
     def _step(self, count: int, draw: Draw) -> None:
         if self._graphs is None:
@@ -296,6 +339,10 @@ class RowRunner(Runner):
         row = self._rows.get(self._row_of.get(request, -1))
         return row is not None and row.pages is request.pages and row.num_forced == request.num_forced
 
+    def _writes(self, chunk: Chunk) -> bool:
+        """Whether a chunk is the newest token of a row, with or without a draft behind it."""
+        return chunk.count == 1 + len(chunk.draft) and self._has_row(chunk.request)
+
     def _drop(self) -> None:
         """Free the rows of requests that ended or lost their pages."""
         gone = [request for request in self._row_of if request.status is not Status.RUNNING or not self._has_row(request)]
@@ -304,14 +351,12 @@ class RowRunner(Runner):
             del self._rows[row]
             heapq.heappush(self._free, row)
 
-    def _take_rows(self, requests: Sequence[Request]) -> torch.Tensor:
+    def _take_rows(self, requests: Sequence[Request]) -> list[int]:
         for request in requests:
             if request not in self._row_of:
                 self._row_of[request] = heapq.heappop(self._free)
-            row = self._row_of[request]
-            self._rows[row] = _Row(request, request.pages, request.num_forced)
-        rows = [self._row_of[request] for request in requests]
-        return self.rows.admit(rows, requests, [request.seed for request in requests])
+            self._rows[self._row_of[request]] = _Row(request, request.pages, request.num_forced)
+        return [self._row_of[request] for request in requests]
 
     def _send_pages(self, rows: Sequence[int]) -> None:
         """Tell the device which pages the rows have taken since they last wrote."""
