@@ -314,17 +314,21 @@ def test_a_draft_is_worth_nothing_when_tokens_were_forced_while_it_was_computed(
     chunk = drafted(machine, one, 7, 8)
     machine.force(one, [3])
     machine.check_integrity()
+    later = machine.schedule()
+    assert [(chunk.start, chunk.count) for chunk in later] == [(6, 1)]
     machine.settle(chunk, 2)
     for token in (7, 6):
         assert machine.commit([chunk], {one: token}) == []
-    assert one.answer_ids == [1, 3]
-    assert step(machine) == [(one, 6, 1)]
+    assert machine.commit(later, {one: 4}) == [one]
+    assert one.answer_ids == [1, 3, 4]
 
 
 def test_a_request_that_lost_its_pages_gets_its_draft_s_tokens_before_it_reads_again():
     machine, one = writing(shares_prefixes=False)
     chunk = drafted(machine, one, 7, 8)
+    machine.propose(one, [5])
     machine._preempt(one, {})
+    machine.check_integrity()
     machine.settle(chunk, 2)
     for token in (7, 6):
         assert machine.schedule() == []
