@@ -123,7 +123,7 @@ def test_recorded_steps_read_the_weights_that_are_there_now():
 
 def engine_answers(model, prompts, end_ids, params, **options):
     """All prompts at once through the engine of many requests."""
-    limits = Limits(num_pages=200, page_size=64, max_running=8, step_tokens=4096)
+    limits = Limits(num_pages=200, page_size=64, max_running=8, step_tokens=4096, draft_tokens=options.pop("draft_tokens", 0))
     records_prompts = options.pop("records_prompts", True)
     engine = Engine(model, limits, **options)
     if not records_prompts:
@@ -173,6 +173,34 @@ def test_recorded_rows_give_the_tokens_of_rows_that_are_not(params):
     # A recorded prompt is computed with padding behind it, which may turn a near-tie.
     recorded = engine_answers(llm.model, prompts, end_ids, params, rows=True, graphs=True, records_prompts=False)
     assert recorded == plain
+
+
+@pytest.mark.parametrize("params", [SamplingParams(max_tokens=60), SamplingParams(max_tokens=60, temperature=0.8, seed=3)], ids=str)
+def test_recorded_drafts_give_the_tokens_of_those_that_are_not(params, monkeypatch):
+    """Proposed is what was said without drafts, with mistakes: most of it is right, and verified in rows of another batch."""
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    prompts, end_ids = questions(llm)
+    for asked in ([prompts[3]], prompts[:2]):
+        options = {"rows": True, "records_prompts": False}
+        without = engine_answers(llm.model, asked, end_ids, params, **options)
+        texts = [[*prompt.input_ids, *said] for prompt, said in zip(asked, without, strict=True)]
+        proposed = []
+
+        class Oracle:
+            def proposal(self, token_ids, most, texts=texts, proposed=proposed):
+                known = [text for text in texts if text[: len(token_ids)] == token_ids]
+                draft = known[0][len(token_ids) : len(token_ids) + most] if known else []
+                proposed.append(draft)
+                return [token if (len(token_ids) + k) % 5 else 7 for k, token in enumerate(draft)]
+
+        monkeypatch.setattr("kimi_vl.engine.engine.Lookup", Oracle)
+        plain = engine_answers(llm.model, asked, end_ids, params, **options, draft_tokens=3, graphs=False, fused=True)
+        recorded = engine_answers(llm.model, asked, end_ids, params, **options, draft_tokens=3)
+        assert recorded == plain
+        assert any(proposed)
+        # A token drawn beside others may fall differently within half precision, and all behind it with it.
+        alike = [one[: len(other) // 2] == other[: len(other) // 2] for one, other in zip(recorded, without, strict=True)]
+        assert any(alike)
 
 
 @pytest.mark.parametrize("count", [1, 64, 65, 700])
