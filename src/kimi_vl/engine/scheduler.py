@@ -37,7 +37,7 @@ class Limits:
     # Cut prompts at multiples of step_tokens only, and compute what was preempted by the same steps as before, so that an answer is the
     # same to the last bit whatever runs beside it (the runner then computes request by request).
     invariant: bool = False
-    draft_tokens: int = 0  # of an answer at once, proposed by what followed its last words before (`lookup.py`)
+    draft_tokens: int = 0  # of an answer at once that are proposed, by what followed its last words before (`lookup.py`); 0: none
 
 
 @dataclass(frozen=True)
