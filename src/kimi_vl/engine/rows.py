@@ -305,6 +305,8 @@ class RowRunner(Runner):
             rows += own
             requests += [request] * len(own)
             borrowed += own[1:]
+        for other in borrowed:
+            heapq.heappush(self._free, other)  # for whoever comes after the step
         if placed:
             rows_Q = self.rows.admit(placed)
             owners = sent(torch.tensor([self._row_of[place.request] for place in placed]), self.model.device)
@@ -315,8 +317,6 @@ class RowRunner(Runner):
             self.rows.active_B[self._active_Q] = 1
         count = min(self.limits.max_running, next((size for size in BUCKETS if size > max(rows)), self.limits.max_running))
         self._step(count, Draw.of(requests))
-        for other in borrowed:
-            heapq.heappush(self._free, other)
         return self._drawn(rows, requests, self.rows.drawn_B[self._active_Q])
 
     def _drawn(self, rows: Sequence[int], requests: Sequence[Request], tokens_Q: torch.Tensor) -> _Drawn:
