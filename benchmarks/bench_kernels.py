@@ -2,7 +2,8 @@
 
     python benchmarks/bench_kernels.py --output benchmarks/results/kernels.json
     python benchmarks/bench_kernels.py --check        # only compares with the references
-    python benchmarks/bench_kernels.py --sweep        # also tries other ways to cut the kernels
+    python benchmarks/bench_kernels.py --sweep        # also tries other ways to cut the kernels, and names the fastest
+    python benchmarks/bench_kernels.py --sweep --only fp8
 
 One GPU, bf16, random data, one layer's call at a time, for batches of 1 to 256 and contexts of 1,024 to 120,000 tokens. A time is the
 median over replays of a CUDA graph of many calls, which rotate through arguments so that what they read has left the L2 cache (50 MB on an
@@ -27,9 +28,12 @@ from typing import Any
 import torch
 
 from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary, sampling
+from kimi_vl.ops.quantised import Quantised, Weight, dequantised, quantised
 from kimi_vl.ops.triton import (
     batched_latent_attention,
     draw_rows,
+    few_rows,
+    fp8,
     latent_rows,
     paged_latent_attention,
     rms_norm,
@@ -44,6 +48,7 @@ BYTES_PER_S, FLOPS_PER_S = 2.9e12, 790e12
 L2_BYTES = 120e6  # what is rotated through; twice the cache and more
 GRAPH_S = 2e-3  # calls are recorded until one replay takes about this long
 LIMIT = 1.2e-2  # of the largest value: the tests' table for bf16
+FP8_LIMIT = 0.1  # where tokens are rounded to fp8 and the reference does not
 MOST_CACHE_BYTES = 40e9
 
 
@@ -83,6 +88,7 @@ class Problem:
     unrecorded: dict[str, Callable] = field(default_factory=dict)  # ask the host
     unchecked: dict[str, Callable] = field(default_factory=dict)  # read the same data in another order
     result: Callable[[Any, tuple], Any] = lambda out, call: out
+    limit: float = LIMIT
 
 
 def rotated(num_bytes: float, make: Callable[[], tuple]) -> list[tuple]:
@@ -229,13 +235,7 @@ def expert_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Probl
     gate_up = torch.empty(z.E, 2 * z.F, z.D, dtype=like.dtype, device=like.device).normal_(std=z.D**-0.5)
     down = torch.empty(z.E, z.D, z.F, dtype=like.dtype, device=like.device).normal_(std=z.F**-0.5)
     for tokens in sorted({*z.batches, 2, 4, 16, 64, *z.prompts} if z.D > 64 else {*z.batches, *z.prompts}):
-
-        def make(tokens=tokens):
-            x = torch.randn(tokens, z.D, dtype=like.dtype, device=like.device)
-            indices = torch.rand(tokens, z.E, device=like.device).topk(z.K, dim=-1).indices
-            return (x, gate_up, down, indices, torch.rand(tokens, z.K, device=like.device) + 0.1)
-
-        calls = [make() for _ in range(8 if tokens <= 512 else 1)]
+        calls = [expert_call(z, like, tokens, gate_up, down) for _ in range(8 if tokens <= 512 else 1)]
         read = statistics.mean(call[3].unique().numel() for call in calls) * 3 * z.D * z.F * like.itemsize
         ways: dict[str, Callable] = {"triton": routed_experts.routed_experts_triton}
         if sweep:
@@ -254,6 +254,12 @@ def expert_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Probl
         )
 
 
+def expert_call(z: Sizes, like: torch.Tensor, tokens: int, gate_up: Weight, down: Weight) -> tuple:
+    x = torch.randn(tokens, z.D, dtype=like.dtype, device=like.device)
+    indices = torch.rand(tokens, z.E, device=like.device).topk(z.K, dim=-1).indices
+    return (x, gate_up, down, indices, torch.rand(tokens, z.K, device=like.device) + 0.1)
+
+
 def expert_cuts(tokens: int) -> dict[str, Callable]:
     cuts: dict[str, Callable] = {}
     if tokens <= 4:
@@ -266,8 +272,105 @@ def expert_cuts(tokens: int) -> dict[str, Callable]:
             for pairs in {routed_experts.tile(tokens).pairs, 16 if tokens <= 128 else 32 if tokens <= 512 else 128}:
                 launch = routed_experts.Launch(rows=rows, width=width, pairs=pairs, num_warps=warps, num_stages=stages)
                 name = f"tiles {rows}x{width}x{pairs} warps {warps} stages {stages}"
-                cuts[name] = partial(routed_experts.by_tiles, launch=launch)
+                cuts[name] = partial(routed_experts.by_tiles, launches=(launch, launch))
     return cuts
+
+
+def fp8_expert_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    """Weights in fp8, and tokens too from two on. The reference multiplies tokens as they are."""
+    gate_up, down = random_fp8(z.E, 2 * z.F, z.D, like), random_fp8(z.E, z.D, z.F, like)
+    for tokens in (1, 2, 4, 8, 16, 32, 64, 128, 256, *z.prompts) if z.D > 64 else (*z.batches, *z.prompts):
+        calls = [expert_call(z, like, tokens, gate_up, down) for _ in range(8 if tokens <= 512 else 1)]
+        read = statistics.mean(call[3].unique().numel() for call in calls) * 3 * z.D * z.F
+        ways: dict[str, Callable] = {"triton": routed_experts.routed_experts_triton}
+        if sweep:
+            ways |= fp8_expert_cuts(tokens)
+        if tokens >= 64 and fp8.taken(like, gate_up, down):
+            ways["groups"] = routed_experts.by_groups
+        yield Problem(
+            "routed_experts fp8",
+            {"tokens": tokens},
+            calls,
+            ways,
+            experts.routed_experts_loop,
+            read + 2 * tokens * z.D * like.itemsize,
+            flops=6.0 * tokens * z.K * z.D * z.F if tokens > 1024 else 0.0,
+            limit=FP8_LIMIT,
+        )
+
+
+def fp8_expert_cuts(tokens: int) -> dict[str, Callable]:
+    """Each product's launch with the other's as it is, for inner values rounded by 64 and by 128."""
+    launch, cuts = routed_experts.Launch, dict[str, Callable]()
+    if tokens <= 2:
+        for rows, warps in [(2, 4), (4, 4), (8, 4), (8, 8), (16, 8)]:
+            cut = launch(rows=rows, width=2048, num_warps=warps)
+            cuts[f"gate_up rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, gate_up_launch=cut)
+        for rows, warps in [(1, 4), (2, 4), (4, 4), (4, 8)]:
+            cut = launch(rows=rows, width=2048, num_warps=warps)
+            cuts[f"down rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, down_launch=cut)
+    if not 1 < tokens <= 1024:
+        return cuts
+    of_tokens, second = routed_experts.tile(tokens).pairs, 16 if tokens <= 64 else 32 if tokens <= 256 else 128
+    firsts = [(64, 128, 4, 3), (64, 128, 4, 4), (64, 256, 4, 3), (128, 128, 4, 3), (128, 128, 8, 3), (128, 128, 8, 4), (128, 64, 4, 4)]
+    seconds = {64: [(64, 4, 4), (64, 4, 6), (64, 4, 8), (128, 4, 4)], 128: [(64, 4, 3), (64, 4, 4), (128, 4, 3), (128, 8, 4)]}
+    for pairs in sorted({of_tokens, second}):
+        for rows, width, warps, stages in firsts:
+            a = launch(rows, width, pairs, warps, stages)
+            b = launch(64, rows, pairs, 4, 6 if rows == 64 else 4)
+            cuts[f"gate_up {rows}x{width}x{pairs} warps {warps} stages {stages}"] = partial(routed_experts.by_tiles, launches=(a, b))
+        for step, launches in seconds.items():
+            for rows, warps, stages in launches:
+                a, b = launch(step, 128, pairs, 4 if step == 64 else 8, 4), launch(rows, step, pairs, warps, stages)
+                cuts[f"down {rows}x{step}x{pairs} warps {warps} stages {stages}"] = partial(routed_experts.by_tiles, launches=(a, b))
+    return cuts
+
+
+def random_fp8(*shape_and_like) -> Quantised:
+    """A random matrix, or many, in fp8."""
+    *shape, like = shape_and_like
+    many = [quantised(torch.randn(*shape[-2:], device=like.device) * shape[-1] ** -0.5, "fp8") for _ in range(shape[0] if shape[2:] else 1)]
+    values, scales = torch.stack([weight.values for weight in many]), torch.stack([weight.scales for weight in many])
+    return Quantised(values, scales) if shape[2:] else Quantised(values[0], scales[0])
+
+
+def fp8_linear_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
+    """The projections of queries and latents, that of attention's output, and the output matrix; beside bf16 written out."""
+    for rows in (z.H * (z.N + z.R) + z.L + z.R, z.D, z.W):
+        weights = [random_fp8(rows, z.D, like) for _ in range(max(1, min(16, round(L2_BYTES / rows / z.D))))]
+        for tokens in (1, 2, 4, 16, 64, 256, 1024) if z.D > 64 else (1, 3):
+            calls = [(torch.randn(tokens, z.D, dtype=like.dtype, device=like.device), weight) for weight in weights]
+            ways: dict[str, Callable] = {"tiles": few_rows.linear_by_tiles}
+            if tokens <= few_rows.LINEAR_TOKENS:
+                ways |= {f"vectors {block}": partial(few_rows.linear, block_rows=block) for block in ((4, 2, 8, 16) if sweep else (4,))}
+            for width, stages in [(256, 3), (256, 4), (128, 6)] if sweep else []:
+                ways[f"tiles {width} stages {stages}"] = partial(few_rows.linear_by_tiles, block_width=width, num_stages=stages)
+            if fp8.taken(like, weights[0]):
+                ways["torch"] = lambda x, weight: fp8.linear(fp8.rounded(x), weight)
+            yield Problem(
+                "linear fp8",
+                {"tokens": tokens, "rows": rows},
+                calls,
+                ways,
+                lambda x, weight: torch.nn.functional.linear(x, dequantised(weight, x.dtype)),
+                rows * z.D,
+                flops=2.0 * tokens * rows * z.D if tokens > 512 else 0.0,
+                limit=FP8_LIMIT,
+            )
+
+
+def rounding_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    for tokens in (*z.batches, *z.prompts):
+        x = torch.randn(tokens, z.D, dtype=like.dtype, device=like.device)
+        yield Problem(
+            "round fp8",
+            {"tokens": tokens},
+            [(x,)],
+            {"triton": fp8.rounded, "reference": partial(quantised, kind="fp8")},
+            partial(quantised, kind="fp8"),
+            3 * x.numel(),
+            limit=32 / 448,  # a tie may turn
+        )
 
 
 def mixture_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
@@ -443,7 +546,7 @@ def results(problem: Problem, only_check: bool) -> Iterator[dict[str, Any]]:
         row: dict[str, Any] = {"kernel": problem.kernel, **problem.shape, "way": name}
         if name in problem.ways:
             row["error"] = error(problem, way)
-            row["is_right"] = row["error"] <= LIMIT
+            row["is_right"] = row["error"] <= problem.limit
         if not only_check and row.get("is_right", True):
             measure = launched_seconds if name in problem.unrecorded else recorded_seconds
             seconds = sorted(measure(problem.calls, way))
@@ -464,10 +567,21 @@ def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pro
     yield from weigh_problems(sizes, like)
     yield from expert_problems(sizes, like, sweep)
     yield from mixture_problems(sizes, like)
+    if like.is_cuda:  # Triton's interpreter loses bits where it rounds to fp8
+        yield from rounding_problems(sizes, like)
+        yield from fp8_expert_problems(sizes, like, sweep)
+        yield from fp8_linear_problems(sizes, like, sweep)
     yield from prompt_problems(sizes, like)
     yield from chunk_problems(sizes, like, sweep)
     yield from continued_problems(sizes, like)
     yield from attention_problems(sizes, like, sweep)
+
+
+def fastest(rows: Sequence[dict[str, Any]], problem: Problem) -> str:
+    """The three fastest ways of a problem that was timed."""
+    timed_rows = sorted((row for row in rows if "median_us" in row), key=lambda row: row["median_us"])
+    shape = " ".join(f"{name} {size}" for name, size in problem.shape.items())
+    return f"{problem.kernel} {shape}: " + ", ".join(f"{row['way']} {row['median_us']:.1f} us" for row in timed_rows[:3])
 
 
 @torch.inference_mode()
@@ -490,7 +604,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows: list[dict[str, Any]] = []
     for problem in every_problem(SMALL if options.small else Sizes(), like, options.sweep):
         if not options.only or options.only in problem.kernel:
-            rows += results(problem, options.check)
+            found = list(results(problem, options.check))
+            if not options.check:
+                print(fastest(found, problem), file=sys.stderr, flush=True)
+            rows += found
         problem.calls.clear()
         gc.collect()  # a recorded graph holds its memory until then
     machine = torch.cuda.get_device_name() if like.is_cuda else platform.processor()

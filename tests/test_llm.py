@@ -346,6 +346,14 @@ def test_importing_the_package_imports_neither_torch_nor_numpy():
     assert shown == f"[] {kimi_vl.__version__}\n"
 
 
+def test_loading_and_answering_import_no_compiler_of_torch():
+    """Which torch does by itself, for instance to draw numbers on the meta device; it takes two seconds."""
+    code = (
+        "import sys; from kimi_vl import KimiVL; KimiVL.load(device='cpu').ask('Hi', max_tokens=2); print('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 def test_every_public_name_can_be_imported_and_no_other():
     for name in kimi_vl.__all__:
         assert getattr(kimi_vl, name) is not None

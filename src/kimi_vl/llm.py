@@ -170,7 +170,8 @@ class KimiVL:
         """Load the embedded nano (None), a folder in the official layout, or a hub id.
 
         device "auto" is the first GPU where there is one; dtype "auto" suits weights and device (see `checkpoint.load_model`); quantize
-        "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time;
+        "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time. On a
+        GPU "fp8" rounds the tokens that these multiply as well, but for a single one; elsewhere, and with "int8", they stay as they are;
         `progress(done, total)` counts bytes. Raises: CheckpointError, ConfigError, CapacityError, InputError.
         """
         quantise = None if quantize is None else quantiser(quantize)

@@ -111,9 +111,12 @@ def logits_of(engine, prompt, company=()):
 
 
 @pytest.mark.parametrize("expanded_tokens", [2, 128])
-def test_an_invariant_engine_computes_the_same_bits_alone_in_a_crowd_after_a_prefix_and_after_preemption(model, prompts, expanded_tokens):
+@pytest.mark.parametrize("cache", [None, "fp8"])
+def test_an_invariant_engine_computes_the_same_bits_alone_in_a_crowd_after_a_prefix_and_after_preemption(
+    model, prompts, expanded_tokens, cache
+):
     def invariant(**changed):
-        return new_engine(model, "invariant", expanded_tokens=expanded_tokens, step_tokens=16, **changed)
+        return new_engine(model, "invariant", expanded_tokens=expanded_tokens, step_tokens=16, cache=cache, **changed)
 
     alone = logits_of(invariant(), prompts[2])
     crowded = invariant()
@@ -124,6 +127,28 @@ def test_an_invariant_engine_computes_the_same_bits_alone_in_a_crowd_after_a_pre
     preempted = invariant(num_pages=19, shares_prefixes=False)
     submit(preempted, prompts[2], params=SamplingParams(max_tokens=60))
     assert torch.equal(logits_of(preempted, prompts[2]), alone)
+
+
+@pytest.mark.parametrize(("num_pages", "step_tokens"), [(18, 16), (24, 40), (64, 400)])
+@pytest.mark.parametrize("expanded_tokens", [2, 128])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cache_in_fp8_answers_like_one_that_rounds_what_it_keeps(model, prompts, num_pages, step_tokens, expanded_tokens, kind):
+    """With preemption, shared beginnings and chunks in either form: only where the rows lie is another, and the pages are a quarter."""
+    found = {}
+    for cache in (None, "fp8"):
+        options = {"num_pages": num_pages, "step_tokens": step_tokens, "expanded_tokens": expanded_tokens}
+        engine = new_engine(model, kind, cache=cache, **options)
+        kept = engine.runner.cache
+        if cache is None:
+            write = kept.write
+            kept.write = lambda layer, rows_TZ, write=write: write(layer, rows_TZ.to(torch.float8_e4m3fn).float())
+        requests = [submit(engine, prompt)[0] for prompt in prompts]
+        run(engine)
+        found[cache] = [answer(request) for request in requests], kept
+    assert found["fp8"][0] == found[None][0]
+    assert found["fp8"][1].bytes_per_page * 4 == found[None][1].bytes_per_page
+    for ours, exact in zip(found["fp8"][1].layers_GOZ, found[None][1].layers_GOZ, strict=True):
+        assert torch.equal(ours.float(), exact)
 
 
 def test_the_beginning_of_a_prompt_is_computed_once(model, prompts, expected):
@@ -257,7 +282,12 @@ def test_what_can_never_run_is_refused_before_anything_is_queued(model, ids, ima
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"), [({"page_size": 0}, "page_size is 0"), ({"invariant": True, "step_tokens": 20}, "multiple of the page size, 8")]
+    ("changed", "message"),
+    [
+        ({"page_size": 0}, "page_size is 0"),
+        ({"invariant": True, "step_tokens": 20}, "multiple of the page size, 8"),
+        ({"cache": "int4"}, "cache is 'int4'; it must be None or 'fp8'"),
+    ],
 )
 def test_limits_that_cannot_work_are_refused(model, changed, message):
     with pytest.raises(InputError, match=message):

@@ -32,17 +32,28 @@ def model():
     return model
 
 
+PROMPTS = [([5, 9, 11], None), ([7] * 13, None), ([100, 3, 44, 8, 8, 2, 61], None)]
+
+
+def answers(engine, params):
+    requests = [submit(engine, prompt, params=params)[0] for prompt in PROMPTS]
+    while not engine.is_idle:
+        assert not [event.error for event in engine.step() if event.error]
+    engine.check_integrity()
+    return [answer(request) for request in requests]
+
+
+def test_answers_over_a_cache_in_fp8_are_those_of_the_modules(model):
+    params, kept = SamplingParams(max_tokens=6), limits(num_pages=8, max_running=3, cache="fp8")
+    expected = answers(Engine(model, kept, rows=False), params)
+    assert answers(Engine(model, kept, rows=True, graphs=False, fused=True), params) == expected
+
+
 def test_answers_are_those_of_the_plain_path(model):
-    prompts = [([5, 9, 11], None), ([7] * 13, None), ([100, 3, 44, 8, 8, 2, 61], None)]
     asked = {}, {"temperature": 0.9, "seed": 4}, {"temperature": 0.9, "seed": 4, "frequency_penalty": 2.0, "repetition_penalty": 1.5}
     for params in (SamplingParams(max_tokens=6, **options) for options in asked):
-        expected = [plain(model, prompt, params) for prompt in prompts]
-        engine = Engine(model, limits(num_pages=8, max_running=3), rows=True, graphs=False, fused=True)
-        requests = [submit(engine, prompt, params=params)[0] for prompt in prompts]
-        while not engine.is_idle:
-            assert not [event.error for event in engine.step() if event.error]
-        assert [answer(request) for request in requests] == expected
-        engine.check_integrity()
+        expected = [plain(model, prompt, params) for prompt in PROMPTS]
+        assert answers(Engine(model, limits(num_pages=8, max_running=3), rows=True, graphs=False, fused=True), params) == expected
 
 
 @pytest.mark.parametrize("most", [3, 6])

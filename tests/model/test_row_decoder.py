@@ -13,7 +13,7 @@ from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from tests import interpreter, tolerances
 from tests.configs import TINY
-from tests.ops.test_implementations import assert_near
+from tests.ops.test_implementations import FP8, assert_near
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -41,15 +41,16 @@ def model_with(dtype, **text):
     return model
 
 
-def cache_of(model, lengths):
+def cache_of(model, lengths, kind=None):
     """A cache in which every row has its kept tokens, and a step that adds one to each; the last row is of padding."""
     columns = -(-(max(lengths) + 1) // PAGE)
-    cache = PagedLatentCache(model.config.text_config, len(lengths) * columns + 1, PAGE, dtype=model.dtype, device=DEVICE)
+    count = len(lengths) * columns + 1
+    cache = PagedLatentCache(model.config.text_config, count, PAGE, dtype=model.dtype, device=DEVICE, kind=kind)
     table = torch.randperm(len(lengths) * columns).view(len(lengths), columns)
     slots = [int(table[b, n // PAGE]) * PAGE + n % PAGE for b, n in enumerate(lengths)]
     slots[-1] = len(lengths) * columns * PAGE  # of the spare page
     for pages_GOZ in cache.layers_GOZ:
-        pages_GOZ.normal_()
+        pages_GOZ.copy_(torch.randn(pages_GOZ.shape, device=DEVICE))
     on = {"device": DEVICE, "dtype": torch.int32}
     step = PagedStep(
         torch.tensor(slots, device=DEVICE),
@@ -62,21 +63,40 @@ def cache_of(model, lengths):
     return cache
 
 
-@torch.inference_mode()
-def both(model, lengths):
-    """(logits of the modules, of the row decoder), (pages after either)."""
+def step_of(model, lengths, kind=None):
+    """Newest tokens, their positions, and a cache that has those before them."""
     torch.manual_seed(len(lengths))
     ids = torch.randint(10, 400, (len(lengths),), device=DEVICE)
-    positions = torch.tensor(lengths, device=DEVICE)
-    caches = [cache_of(model, lengths) for _ in range(2)]
-    caches[1].layers_GOZ, step = [pages.clone() for pages in caches[0].layers_GOZ], caches[0].step
-    caches[1].begin(step)
+    return ids, torch.tensor(lengths, device=DEVICE), cache_of(model, lengths, kind)
+
+
+def like(cache, model):
+    """The same cache for a model of another dtype; what is kept in fp8 stays so."""
+    other = copy.copy(cache)
+    other.layers_GOZ = [pages.to(pages.dtype if pages.dtype == FP8 else model.dtype, copy=True) for pages in cache.layers_GOZ]
+    other.begin(cache.step)
+    return other
+
+
+@torch.inference_mode()
+def of_modules(model, ids, positions, cache):
     decoder = model.language_model.model
     layout = TokenLayout(positions, torch.zeros(1, dtype=torch.int32, device=DEVICE), 0)
-    hidden, _ = decoder(decoder.embed_tokens(ids), layout, model.ops, caches[0])
-    expected = model.language_model.lm_head(hidden)
-    found = RowDecoder(model.language_model)(decoder.embed_tokens(ids), *decoder.rotations(positions, model.dtype), caches[1])
-    return (expected, found), [torch.stack(cache.layers_GOZ) for cache in caches]
+    hidden, _ = decoder(decoder.embed_tokens(ids), layout, model.ops, cache)
+    return model.language_model.lm_head(hidden)
+
+
+@torch.inference_mode()
+def of_rows(model, ids, positions, cache):
+    decoder = model.language_model.model
+    return RowDecoder(model.language_model)(decoder.embed_tokens(ids), *decoder.rotations(positions, model.dtype), cache)
+
+
+def both(model, lengths, kind=None):
+    """(logits of the modules, of the row decoder), (pages after either)."""
+    *tokens, cache = step_of(model, lengths, kind)
+    caches = cache, like(cache, model)
+    return (of_modules(model, *tokens, caches[0]), of_rows(model, *tokens, caches[1])), [torch.stack(c.layers_GOZ) for c in caches]
 
 
 @pytest.mark.parametrize("lengths", [[0], [9], [13, 6], [7, 0, 21], [*range(40, 0, -1)], [k % 11 for k in range(67)]], ids=len)
@@ -93,17 +113,30 @@ def test_rows_give_the_logits_of_the_modules(lengths, dtype):
         assert_near(also_kept, kept, tolerance)
 
 
-@pytest.mark.parametrize("kind", ["int8", "fp8"] if GPU else ["int8"])
 @pytest.mark.parametrize("lengths", [[9], [13, 6], [7, 0, 21], [*range(40, 0, -1)]], ids=len)
-def test_quantised_rows_give_the_logits_of_quantised_modules(lengths, kind):
+def test_rows_in_int8_give_the_logits_of_modules_in_int8(lengths):
     model = model_with(torch.bfloat16 if GPU else torch.float32)
     before = [parameter.clone() for parameter in model.language_model.parameters()]
-    quantise(model.language_model, kind)
+    quantise(model.language_model, "int8")
     assert len(list(model.language_model.parameters())) < len(before)
     (expected, found), _ = both(model, lengths)
     tolerance = 4 * tolerances.OPERATION_RELATIVE["bfloat16"] if GPU else 1e-5
     far = ((found - expected).abs().amax(-1) > tolerance * expected.abs().max()).sum()
     assert far <= (len(lengths) // 20 if GPU else 0)
+
+
+@pytest.mark.parametrize("lengths", [[9], [7, 0, 21], [*range(40, 0, -1)], [k % 11 for k in range(67)]], ids=len)
+def test_rows_and_modules_in_fp8_are_near_the_same_weights_in_fp32(lengths):
+    """Some round tokens and others do not, so they differ from one another; what is rounded where has tests of its own. A token whose
+    experts turn is far from what it was, hence the middle one of many."""
+    model = model_with(torch.bfloat16 if GPU else torch.float32)
+    quantise(model.language_model, "fp8")
+    *tokens, cache = step_of(model, lengths)
+    exact = copy.deepcopy(model).float()
+    expected = of_modules(exact, *tokens, like(cache, exact))
+    for found in (of_modules(model, *tokens, like(cache, model)), of_rows(model, *tokens, like(cache, model))):
+        error = (found.float() - expected).norm(dim=-1) / expected.norm(dim=-1)
+        assert error.median() < tolerances.FP8_LOGITS_RELATIVE
 
 
 def test_a_model_without_shared_experts_and_with_two_dense_layers():

@@ -26,7 +26,7 @@ def rotate_qk(qkv, cos, sin):
     return rotated(qkv[:, 0], cos, sin), rotated(qkv[:, 1], cos, sin)
 
 
-def latent_rows(q_rope, projected, weight, eps, cos, sin):
+def latent_rows(q_rope, projected, weight, eps, cos, sin, *, in_place=False):
     latent, key = projected.tensor_split([weight.shape[0]], dim=-1)
     return rotated(q_rope, cos, sin), torch.cat((rms_norm(latent, weight, eps), rotated(key[:, None], cos, sin)[:, 0]), dim=-1)
 
@@ -60,6 +60,13 @@ def varlen_attention(q, k, v, cu_seqlens, max_seqlen, *, causal, scale, lengths=
             scores = torch.einsum("hd,shd->hs", q[token], k[start:last]) * scale
             out[token] = torch.einsum("hs,shv->hv", scores.softmax(-1), v[start:last])
     return out
+
+
+def expand_latents(rows, kv_up, num_heads, width):
+    latent, k_rope = rows.double().split([kv_up.shape[1], rows.shape[1] - kv_up.shape[1]], dim=-1)
+    kv = torch.einsum("sl,hwl->shw", latent, kv_up.double().unflatten(0, (num_heads, -1)))
+    nope = width - k_rope.shape[1]
+    return torch.cat((kv[..., :nope], k_rope[:, None].expand(-1, num_heads, -1)), dim=-1), kv[..., nope:]
 
 
 def expanded_latent_attention(q, rows, kv_up, *, scale):
@@ -101,19 +108,36 @@ def paged_latent_attention(q_latent, q_rope, pages, page_table, cu_seqlens, leng
     return torch.cat(parts)
 
 
-def routed_experts(x, gate_up, down, indices, weights):
-    x, gate_up, down = x.double(), gate_up.double(), down.double()
+def fp8(x, block=None):
+    """The nearest numbers of e4m3 with a scale for each row, or for each `block` of it, that makes the largest 448."""
+    found = []
+    for part in x.double().split(block or max(1, x.shape[-1]), dim=-1):
+        largest = part.abs().amax(-1, keepdim=True)
+        scale = torch.where(largest > 0, largest / 448, 1.0)
+        value = part / scale
+        step = 2.0 ** (value.abs().clamp(min=2.0**-6).log2().floor() - 3)
+        found.append((value / step).round() * step * scale)
+    return torch.cat(found, dim=-1)
+
+
+def exactly(x):
+    return x.double()
+
+
+def routed_experts(x, gate_up, down, indices, weights, rounded=exactly, inner=exactly):
+    """`rounded` and `inner` are what is made of a token, and of an expert's inner values, before they are multiplied."""
+    x, gate_up, down = rounded(x), gate_up.double(), down.double()
     out = torch.zeros_like(x)
     for token in range(x.shape[0]):
         for expert, weight in zip(indices[token].tolist(), weights[token].double(), strict=True):
             gate, up = (gate_up[expert] @ x[token]).chunk(2)
-            out[token] = out[token] + weight * (down[expert] @ (F.silu(gate) * up))
+            out[token] = out[token] + weight * (down[expert] @ inner(F.silu(gate) * up))
     return out
 
 
-def gated_mlp(x, gate, up, down, residual=None):
-    x, gate, up, down = x.double(), gate.double(), up.double(), down.double()
-    y = torch.stack([down @ (F.silu(gate @ row) * (up @ row)) for row in x]) if len(x) else torch.zeros_like(x)
+def gated_mlp(x, gate, up, down, residual=None, rounded=exactly, inner=exactly):
+    x, gate, up, down = rounded(x), gate.double(), up.double(), down.double()
+    y = torch.stack([down @ inner(F.silu(gate @ row) * (up @ row)) for row in x]) if len(x) else torch.zeros_like(x)
     return y if residual is None else residual.double() + y
 
 

@@ -20,6 +20,11 @@ def plain_attend(q, k, v, *, causal, scale, with_mass=False):
     return torch.einsum("nsht,nthv->nshv", scores.softmax(-1), v), scores.logsumexp(-1, keepdim=True)
 
 
+def plain_average(parts, log_masses, out):
+    masses = torch.stack(log_masses).softmax(0)
+    out.copy_((torch.stack(list(parts)) * masses[..., None]).sum(0)[: len(out)])
+
+
 class Shapes(list):
     """(causal, sequences and queries, keys) of every call, and what cuDNN tells plans apart by."""
 
@@ -41,7 +46,12 @@ def shapes(monkeypatch):
     monkeypatch.setattr(cudnn, "attend", attend)
     monkeypatch.setattr(cudnn, "varlen_attention_flash", attention.varlen_attention_sdpa)
     monkeypatch.setattr(cudnn, "expanded_latent_attention_flash", attention.expanded_latent_attention_sdpa)
+    monkeypatch.setattr(cudnn, "expand_latents_triton", attention.expand_latents)
+    monkeypatch.setattr(cudnn, "write_average", plain_average)
     monkeypatch.setattr(cudnn, "CUDNN_TOKENS", 10)
+    monkeypatch.setattr(cudnn, "LEAST_TOKENS", 4)
+    monkeypatch.setattr(cudnn, "LONG_TOKENS", 40)
+    monkeypatch.setattr(cudnn, "SQUARE", 16)
     monkeypatch.setattr(cudnn, "GRAIN", 4)
     monkeypatch.setattr(cudnn, "PIECES", (64, 16, 4))
     monkeypatch.setattr(cudnn, "FLASH_ROWS", 60)
@@ -52,16 +62,38 @@ def shapes(monkeypatch):
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize(
     "lengths",
-    [[16], [11], [3, 2], [12, 12, 12], [3, 17, 17, 4, 9, 20, 1], [10, 0, 12], [0, 11, 0, 0, 12]],
+    [[16], [11], [3, 2], [12, 12, 12], [3, 17, 17, 4, 9, 20, 1], [10, 0, 12], [0, 11, 0, 0, 12], [5, 5], [3, 3, 3, 3], [5] * 7, [0, 0]],
     ids=lambda lengths: str(lengths),
 )
 def test_long_sequences_go_to_cudnn_and_short_ones_to_flash(shapes, lengths, causal):
     (*args, longest), options = packed(lengths, width=24, value_width=16, causal=causal, contiguous=False)
     found = cudnn.varlen_attention_cudnn(*args, longest, **options, lengths=lengths)
     assert_near(found, formulas.varlen_attention(*args, longest, **options), tolerances.OPERATION_RELATIVE["float32"])
-    runs = [(length, len(list(run))) for length, run in itertools.groupby(lengths) if length >= 10]
-    planned = [(count, cudnn.padded_length(length) if causal else length) for length, count in runs]
+    runs = [(length, len(list(run))) for length, run in itertools.groupby(lengths) if length >= 4]
+    batches = [(size, length) for length, count in runs for size in (4, 2, 1) if count & size and size * length >= 10]
+    planned = [(size, cudnn.padded_length(length) if causal else length) for size, length in batches]
     assert shapes == [(causal, shape, shape[1]) for shape in planned]
+
+
+@pytest.mark.parametrize("lengths", [[41], [48], [64, 5], [2, 12, 12, 50, 50, 3]], ids=lambda lengths: str(lengths))
+def test_a_long_sequence_is_computed_in_squares(shapes, lengths):
+    (*args, longest), options = packed(lengths, width=24, value_width=16, contiguous=False)
+    found = cudnn.varlen_attention_cudnn(*args, longest, **options, lengths=lengths)
+    assert_near(found, formulas.varlen_attention(*args, longest, **options), tolerances.OPERATION_RELATIVE["float32"])
+    expected = []
+    for length, count in ((length, len(list(run))) for length, run in itertools.groupby(lengths)):
+        for rows in [range(start, min(start + 16, length)) for start in range(0, length, 16)] * count if length > 40 else []:
+            queries = cudnn.padded_length(len(rows))
+            expected += [(True, (1, queries), queries), *[(False, (1, queries), 16)] * (rows.start // 16)]
+    assert [shape for shape in shapes if shape[1] != (2, 16)] == expected
+    assert all(not causal or queries == keys for causal, (_, queries), keys in shapes)
+
+
+def test_a_picture_is_never_cut(shapes):
+    (*args, longest), options = packed([50], width=24, value_width=16, causal=False)
+    found = cudnn.varlen_attention_cudnn(*args, longest, **options, lengths=[50])
+    assert_near(found, formulas.varlen_attention(*args, longest, **options), tolerances.OPERATION_RELATIVE["float32"])
+    assert shapes == [(False, (1, 50), 50)]
 
 
 @pytest.mark.parametrize("why", ["lengths unknown", "gradient", "widths"])
@@ -123,6 +155,11 @@ def test_plans_of_one_prompt_serve_another(shapes):
         (*args, longest), options = packed([length, 3], width=24, value_width=16)
         cudnn.varlen_attention_cudnn(*args, longest, **options, lengths=[length, 3])
     assert len(shapes.plans) == 2
+    shapes.plans.clear()
+    for length in range(41, 97):
+        (*args, longest), options = packed([length], width=24, value_width=16)
+        cudnn.varlen_attention_cudnn(*args, longest, **options, lengths=[length])
+    assert len(shapes.plans) == 2 + 2, "squares of 16 or 8 queries, causal and full"
 
 
 def test_padding_is_little_and_leaves_few_shapes():
@@ -130,4 +167,4 @@ def test_padding_is_little_and_leaves_few_shapes():
     padded = [cudnn.padded_length(length) for length in lengths]
     assert all(0 <= more - length < max(256, length / 8 + 1) for length, more in zip(lengths, padded, strict=True))
     assert len(set(padded)) < 90
-    assert cudnn.padded_length(120_000) == 120_000
+    assert cudnn.padded_length(cudnn.SQUARE) == cudnn.SQUARE

@@ -47,6 +47,13 @@ def continued(num_new, num_rows, *, heads=3, nope=16, rope=8, value=12, rank=32,
     return (q.contiguous() if contiguous else q, torch.randn(num_rows, rank + rope).to(dtype), kv_up), {"scale": (nope + rope) ** -0.5}
 
 
+def latents(num_rows, *, heads=3, nope=16, rope=8, value=12, rank=32, contiguous=True, dtype=torch.float32):
+    """Arguments of expand_latents; when not contiguous, rows are columns of wider ones."""
+    rows = torch.randn(num_rows, rank + rope + 8).to(dtype)[:, : rank + rope]
+    kv_up = torch.randn(heads * (nope + value), rank).to(dtype) / rank**0.5
+    return (rows.contiguous() if contiguous else rows, kv_up, heads, nope + rope), {}
+
+
 def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
     """Arguments of batched_latent_attention; the cache is a window of longer rows, with large values behind each length."""
     q_latent, q_rope = torch.randn(len(lengths), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
@@ -58,9 +65,9 @@ def batched(lengths, *, window=None, heads=3, rank=32, rope=16, contiguous=True,
     return (q_latent, q_rope, rows.to(dtype)[:, : window or max(lengths)], torch.tensor(lengths)), {"scale": (rank + rope) ** -0.5}
 
 
-def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32):
+def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=True, dtype=torch.float32, kept=None):
     """Arguments of paged_latent_attention; pages in no order, with NaN where no sequence has a row, and a table that names no page behind a
-    sequence's end."""
+    sequence's end. `kept`: the pages' dtype, if it is another."""
     q_latent, q_rope = torch.randn(sum(new), heads, rank + rope).to(dtype).split([rank, rope], dim=-1)
     if contiguous:
         q_latent, q_rope = q_latent.contiguous(), q_rope.contiguous()
@@ -76,7 +83,7 @@ def paged(new, lengths, *, page_size=4, heads=3, rank=32, rope=16, contiguous=Tr
             part = rows[k * page_size : (k + 1) * page_size]
             pages[page, : len(part)] = part
     cu_seqlens = torch.tensor([0, *torch.tensor(new).cumsum(0).tolist()], dtype=torch.int32)
-    arguments = (q_latent, q_rope, pages.to(dtype), table, cu_seqlens, torch.tensor(lengths, dtype=torch.int32))
+    arguments = (q_latent, q_rope, pages.to(kept or dtype), table, cu_seqlens, torch.tensor(lengths, dtype=torch.int32))
     return arguments, {"scale": (rank + rope) ** -0.5}
 
 
@@ -113,12 +120,13 @@ def normed(tokens, width, *, added=False, scale=1.0, contiguous=True, dtype=torc
     return (*(x.to(dtype) for x in tensors), torch.randn(width).to(dtype), 1e-5), {}
 
 
-def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, dtype=torch.float32):
+def projected(tokens, *, heads=3, nope=8, rank=32, rope=16, in_place=False, dtype=torch.float32):
     """Arguments of latent_rows; the queries are a view of a projection that holds more."""
     q_rope = torch.randn(tokens, heads, nope + rope).to(dtype)[..., nope:]
     angles = torch.randn(tokens, rope // 2) * 9
     rows = torch.randn(tokens, rank + rope).to(dtype)
-    return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), {}
+    options = {"in_place": True} if in_place else {}
+    return (q_rope, rows, torch.randn(rank).to(dtype), 1e-6, angles.cos().to(dtype), angles.sin().to(dtype)), options
 
 
 def fused(patches, *, heads=3, width=24, contiguous=True, dtype=torch.float32):
@@ -128,10 +136,14 @@ def fused(patches, *, heads=3, width=24, contiguous=True, dtype=torch.float32):
     return (qkv.contiguous() if contiguous else qkv, angles.cos(), angles.sin()), {}
 
 
-def written(slots, *, num_pages=4, page_size=4, rank=32, rope=16, dtype=torch.float32, **sizes):
-    """Arguments of write_latent; what is in the pages before must stay where no token is written, the last row among it."""
+def written(slots, *, num_pages=4, page_size=4, rank=32, rope=16, dtype=torch.float32, kept=None, **sizes):
+    """Arguments of write_latent; what is in the pages before must stay where no token is written, the last row among it. `kept`: the
+    pages' dtype, if it is another; the last token's latent is then larger than it can hold."""
     arguments, _ = projected(len(slots), rank=rank, rope=rope, dtype=dtype, **sizes)
-    return (*arguments, torch.tensor(slots), torch.randn(num_pages, page_size, rank + rope).to(dtype)), {}
+    if kept is not None:
+        arguments[1][-1, :2] = torch.tensor([3e4, -3e4])
+        arguments[2][:2] = 300.0
+    return (*arguments, torch.tensor(slots), torch.randn(num_pages, page_size, rank + rope).to(kept or dtype)), {}
 
 
 def scored(tokens, *, width=48, experts=12, top_k=3, renormalise=True, contiguous=True, dtype=torch.float32):
@@ -141,6 +153,7 @@ def scored(tokens, *, width=48, experts=12, top_k=3, renormalise=True, contiguou
     return (x.to(dtype), weight, bias, top_k), {"renormalise": renormalise, "scaling_factor": 2.446}
 
 
+FP8 = torch.float8_e4m3fn
 NO_FILTERS = (0, 1.0, 0.0)
 LAST_NUMBER = 1 - 2.0**-53
 
@@ -221,15 +234,25 @@ CASES = {
     "latent_rows": {
         "one token": partial(projected, 1),
         "many tokens": partial(projected, 23),
+        "queries turned where they stand": partial(projected, 5, in_place=True),
         "nano's sizes": partial(projected, 4, heads=5, nope=32, rank=128, rope=32),
         "the official sizes": partial(projected, 2, heads=16, nope=128, rank=512, rope=64),
         "no token at all": partial(projected, 0),
+    },
+    "expand_latents": {
+        "one row": partial(latents, 1),
+        "rows of a wider tensor": partial(latents, 7, contiguous=False),
+        "widths that are no powers of two": partial(latents, 5, heads=5, nope=20, rope=6, value=24),
+        "the official widths": partial(latents, 3, heads=16, nope=128, rope=64, value=128, rank=512),
+        "no row at all": partial(latents, 0),
     },
     "write_latent": {
         "one token": partial(written, [6]),
         "tokens in no order": partial(written, [9, 0, 14, 3]),
         "rows of padding": partial(written, [5, -1, 0, -1]),
         "nothing but padding": partial(written, [-1, -1]),
+        "pages in fp8": partial(written, [5, -1, 9, 2], kept=FP8),
+        "the official sizes in fp8": partial(written, [70, 3], page_size=32, heads=16, nope=128, rank=512, rope=64, kept=FP8),
         "the official sizes": partial(written, [70, 3], page_size=32, heads=16, nope=128, rank=512, rope=64),
     },
     "route": {
@@ -291,6 +314,9 @@ CASES = {
         "more rows than are read at once": partial(paged, [1, 1], [150, 64], page_size=8),
         "chunks longer than a tile": partial(paged, [9, 1, 4, 3], [70, 65, 4, 130], page_size=16),
         "views of the projection": partial(paged, [2, 1], [6, 12], contiguous=False),
+        "pages in fp8": partial(paged, [1, 1, 1], [150, 1, 64], page_size=8, kept=FP8),
+        "chunks over pages in fp8": partial(paged, [9, 1, 3], [70, 65, 130], page_size=64, kept=FP8),
+        "the official widths in fp8": partial(paged, [1, 3], [40, 70], page_size=16, heads=16, rank=512, rope=64, kept=FP8),
         "the official widths": partial(paged, [1, 3], [40, 70], page_size=16, heads=16, rank=512, rope=64),
     },
     "routed_experts": {
@@ -421,6 +447,14 @@ def assert_near(actual, expected, tolerance):
     torch.testing.assert_close(actual.double().cpu(), expected.double().cpu(), rtol=0.0, atol=tolerance * scale)
 
 
+def assert_neighbours(actual, expected):
+    """That fp8 numbers are what the expected ones are rounded to; where these lie between two within the activations' noise, either is."""
+    expected = expected.float().clamp(-448, 448).to(FP8)
+    steps, expected_steps = (torch.where(b < 128, b, 128 - b) for b in (x.cpu().view(torch.uint8).int() for x in (actual, expected)))
+    assert (steps - expected_steps).abs().max() <= 1
+    assert (steps != expected_steps).double().mean() < 0.1
+
+
 def assert_drawn(tokens, probs, uniforms):
     """That each token's interval of cumulative probability holds its uniform number, and -1 came where there is nothing to draw."""
     assert tokens.dtype == torch.int64
@@ -484,13 +518,15 @@ def on(device, argument):
 
 
 def check(function, operation, case, device, kind):
-    """That a function computes the operation's formula on a case and leaves its arguments alone, but for pages it is to write into."""
+    """That a function computes the operation's formula on a case and leaves its arguments alone, but for those it is to write into."""
     args, options = case(dtype=getattr(torch, kind))
     args = [on(device, a) for a in args]
-    originals = [(a, a.clone()) for a in args[: -1 if operation == "write_latent" else None] if isinstance(a, torch.Tensor)]
+    untouched = args[:-1] if operation == "write_latent" else args[1:] if options.get("in_place") else args
+    originals = [(a, a.clone()) for a in untouched if isinstance(a, torch.Tensor)]
     expected = getattr(formulas, operation)(*args, **options)
     found = function(*args, **options)
     found = RESULTS[operation](found, args) if operation in RESULTS else found
+    assert not options.get("in_place") or found[0] is args[0]
     if operation == "draw_rows":
         assert_drawn(found, expected, args[1])
         found, expected = (), ()
@@ -498,11 +534,15 @@ def check(function, operation, case, device, kind):
         found, expected = (found,), (expected,)
     for one, other in zip(found, expected, strict=True):
         kind_of_result = str(one.dtype).removeprefix("torch.")
-        assert kind_of_result == ("float32" if operation in ("route", "weigh_rows") else kind)
         assert one.shape == other.shape
+        if one.dtype == FP8:
+            assert_neighbours(one, other)
+            continue
+        assert kind_of_result == ("float32" if operation in ("route", "weigh_rows") else kind)
         assert_near(one, other, limit(kind_of_result))
     for argument, original in originals:
-        torch.testing.assert_close(argument, original, rtol=0, atol=0, equal_nan=True)
+        as_it_is = torch.float32 if argument.dtype == FP8 else argument.dtype  # torch compares no fp8
+        torch.testing.assert_close(argument.to(as_it_is), original.to(as_it_is), rtol=0, atol=0, equal_nan=True)
 
 
 @pytest.mark.parametrize(("implementation", "device", "kind", "case"), every_run())

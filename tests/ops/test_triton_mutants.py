@@ -32,6 +32,12 @@ MUTANTS = (
     Mutant("the last part forgotten", "paged_latent_attention", "for start in range(0, num_parts,", "for start in range(0, num_parts - 1,"),
     Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
     Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
+    Mutant(
+        "bytes of a word in another order",
+        "paged_latent_attention",
+        "tl.join(words_SV, words_SV >> 16)",
+        "tl.join(words_SV >> 16, words_SV)",
+    ),
     Mutant("a tile ends with its first token's rows", "paged_latent_attention", "tl.minimum(first + TILE, stop)", "first + 1"),
     Mutant("an expert's last pair reads nothing", "routed_experts", "i < tl.load(counts + expert)", "i < tl.load(counts + expert) - 1"),
     Mutant("up gates", "routed_experts", "gate_FX * tl.sigmoid(gate_FX) * up_FX", "up_FX * tl.sigmoid(up_FX) * gate_FX"),
@@ -43,18 +49,21 @@ MUTANTS = (
         "weight_D = tl.load(weights + t * TOP_K + k)",
         "weight_D = tl.load(weights + t * TOP_K)",
     ),
+    Mutant("experts end a row early", "routed_experts", "ends + e, end_E,", "ends + e, tl.maximum(end_E - 1, 0),", "grouping", "by_groups"),
     Mutant(
-        "programs before it forgotten",
+        "rows of another token", "routed_experts", "tokens + place_X, x // TOP_K", "tokens + place_X, x % TOP_K", "grouping", "by_groups"
+    ),
+    Mutant(
+        "up gates",
         "routed_experts",
-        "end_E - total_E + before_E",
-        "end_E - total_E + 0 * before_E",
-        "grouping",
+        "gate_XF * tl.sigmoid(gate_XF) * up_XF",
+        "up_XF * tl.sigmoid(up_XF) * gate_XF",
+        "swiglu_products",
         "by_groups",
     ),
-    Mutant("every expert begins at the first row", "routed_experts", "end_E - total_E + before_E", "before_E", "grouping", "by_groups"),
-    Mutant(
-        "rows of another token", "routed_experts", "t * x_stride + d, mask=d < D, other=0.0)\n", "d, mask=d < D)\n", "grouping", "by_groups"
-    ),
+    Mutant("rows of the expert before", "routed_experts", "start_E + (tile", "start_E * 0 + (tile", "swiglu_products", "by_groups"),
+    Mutant("one rotated key for all rows", "expand_latents", "k_rope + s * rope_stride", "k_rope + 0 * rope_stride"),
+    Mutant("values taken for keys", "expand_latents", "(h * W)[:, None] + n[None]", "(h * W)[:, None] + W - N + n[None]"),
     Mutant("up gates", "gated_mlp", "gate_F * tl.sigmoid(gate_F) * up_F", "up_F * tl.sigmoid(up_F) * gate_F"),
     Mutant("rows of one half", "gated_mlp", "tl.load(up + row * stride + f", "tl.load(up + row * F + f"),
     Mutant(

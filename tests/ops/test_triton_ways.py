@@ -6,10 +6,20 @@ import pytest
 import torch
 
 from kimi_vl.ops.experts import group_by_expert
-from kimi_vl.ops.triton import draw_rows, grouping, paged_latent_attention, rms_norm, route, routed_experts, weigh_rows
+from kimi_vl.ops.triton import (
+    averages,
+    draw_rows,
+    grouping,
+    paged_latent_attention,
+    rms_norm,
+    route,
+    routed_experts,
+    swiglu_products,
+    weigh_rows,
+)
 from tests import interpreter
 from tests.ops import formulas
-from tests.ops.test_implementations import assert_near, drawn, limit, paged, routed, scored, spread, weighed
+from tests.ops.test_implementations import FP8, assert_near, drawn, limit, paged, routed, scored, spread, weighed
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -27,9 +37,10 @@ def on_device(args):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("num_splits", [1, 2, 7, 40])
 @pytest.mark.parametrize("launch", [paged_latent_attention.DECODE, paged_latent_attention.CHUNKS], ids=["decode", "chunks"])
-def test_parts_of_a_sequence_join_to_the_whole(launch, num_splits, kind):
+@pytest.mark.parametrize("kept", [None, FP8], ids=str)
+def test_parts_of_a_sequence_join_to_the_whole(launch, num_splits, kind, kept):
     new = [1, 1, 1] if launch.tile_tokens == 1 else [6, 1, 3]
-    args, options = paged(new, [200, 1, 130], page_size=8, heads=5, dtype=getattr(torch, kind))
+    args, options = paged(new, [200, 1, 130], page_size=8, heads=5, dtype=getattr(torch, kind), kept=kept)
     args = on_device(args)
     out = paged_latent_attention.attend(*args, **options, launch=launch, num_splits=num_splits)
     assert_near(out, formulas.paged_latent_attention(*args, **options), limit(kind))
@@ -44,7 +55,7 @@ GROUPED = [pytest.param(routed_experts.by_groups, id="groups")] if hasattr(torch
     [
         pytest.param(routed_experts.by_vectors, id="vectors"),
         *(
-            pytest.param(partial(routed_experts.by_tiles, launch=routed_experts.tile(tokens)), id=f"tiles for {tokens}")
+            pytest.param(partial(routed_experts.by_tiles, launches=(routed_experts.tile(tokens),) * 2), id=f"tiles for {tokens}")
             for tokens in (8, 128, 512)
         ),
         *GROUPED,
@@ -62,17 +73,59 @@ def test_pairs_are_grouped_as_sorting_does_it(tokens, experts, top_k, monkeypatc
     (_, _, _, indices, _), _ = routed(tokens, experts=experts, top_k=top_k, only=range(max(experts - 1, top_k)))
     for programs in (grouping.GROUP_PROGRAMS, 2):
         monkeypatch.setattr(grouping, "GROUP_PROGRAMS", programs)
-        places, ends = grouping.group_by_expert(indices.to(DEVICE), experts)
-        _, expected_places, expected_ends = group_by_expert(indices, experts)
+        places, tokens, ends = grouping.group_by_expert(indices.to(DEVICE), experts)
+        expected_order, expected_places, expected_ends = group_by_expert(indices, experts)
         assert places.tolist() == expected_places.tolist()
+        assert tokens.tolist() == (expected_order // top_k).tolist()
         assert ends.tolist() == expected_ends.tolist()
-        assert places.dtype == ends.dtype == torch.int32
+        assert places.dtype == tokens.dtype == ends.dtype == torch.int32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [(16, 16, 16), (32, 16, 32), (128, 128, 64)], ids=str)
+@pytest.mark.parametrize("counts", [[0, 33, 1, 0, 16, 0], [128, 1], [0, 0, 5]], ids=str)
+def test_pairs_in_tiles_of_any_size_find_their_expert(counts, tile, kind, monkeypatch):
+    for name, size in zip(("PAIRS", "COLUMNS", "DEPTH"), tile, strict=True):
+        monkeypatch.setattr(swiglu_products, name, size)
+    experts, pairs, dtype = len(counts), sum(counts), getattr(torch, kind)
+    x, gate_up = torch.randn(50, 40).to(dtype), (torch.randn(experts, 48, 40) / 40**0.5).to(dtype)
+    tokens, ends = torch.randint(50, (pairs,), dtype=torch.int32), torch.tensor(counts).cumsum(0).int()
+    found = swiglu_products.grouped_swiglu(*on_device([x, tokens, gate_up, ends]))
+    own = gate_up.double().repeat_interleave(torch.tensor(counts), 0)
+    gate, up = torch.einsum("xd,xgd->xg", x.double()[tokens.long()], own).chunk(2, dim=-1)
+    assert_near(found.cpu(), torch.nn.functional.silu(gate) * up, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tile", [(16, 16, 16), (128, 128, 64)], ids=str)
+@pytest.mark.parametrize(("tokens", "width", "inner"), [(1, 40, 24), (33, 64, 16), (200, 24, 88)])
+def test_gate_and_up_of_tokens_in_tiles_of_any_size(tokens, width, inner, tile, kind, monkeypatch):
+    for name, size in zip(("PAIRS", "COLUMNS", "DEPTH"), tile, strict=True):
+        monkeypatch.setattr(swiglu_products, name, size)
+    wide, gate_up = torch.randn(tokens, width + 8), torch.randn(2 * inner, width) / width**0.5
+    x, gate_up = (a.to(getattr(torch, kind)) for a in (wide, gate_up))
+    x, gate_up = on_device([x, gate_up])
+    found = swiglu_products.swiglu_product(x[:, :width], gate_up)
+    gate, up = (x[:, :width].double() @ gate_up.double().T).chunk(2, dim=-1)
+    assert_near(found, torch.nn.functional.silu(gate) * up, limit(kind))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("count", [1, 2, 8])
+def test_parts_are_averaged_by_their_masses(count, kind):
+    """Masses from e^-60 to e^60; of the last rows nothing is wanted."""
+    parts = torch.randn(count, 11, 5, 24, device=DEVICE).to(getattr(torch, kind))
+    log_masses = torch.randn(count, 5, 11, device=DEVICE).mT * 20
+    out = parts.new_full((9, 5, 24), float("nan"))
+    averages.write_average([*parts], [*log_masses], out)
+    expected = (parts.double() * log_masses.double().softmax(0)[..., None]).sum(0)
+    assert_near(out, expected[:9], limit(kind))
 
 
 def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
     args, _ = routed(12, dtype=torch.float16)
     x, gate_up, down, indices, weights = on_device(args)
-    way = partial(routed_experts.by_tiles, launch=routed_experts.tile(12))
+    way = partial(routed_experts.by_tiles, launches=(routed_experts.tile(12),) * 2)
     together = way(x, gate_up, down, indices, weights)
     fewer = way(x[5:], gate_up, down, indices[5:], weights[5:])
     assert torch.equal(together[5:], fewer)

@@ -23,6 +23,9 @@ LANGUAGE = "language_model."
 VISION = "vision_tower."
 PROJECTOR = "multi_modal_projector."
 
+# Matrices of one module that multiply the same vectors. Loaded, the second lies behind the first, so that they can be used as one.
+NEIGHBOURS = {"q_proj.weight": "kv_a_proj_with_mqa.weight", "gate_proj.weight": "up_proj.weight"}
+
 Index = tuple[int | slice, ...]
 Entry = tuple[str, "TensorSpec"]
 
@@ -50,6 +53,14 @@ def runs_quantised(name: str, spec: TensorSpec) -> bool:
     """Whether a tensor is one of those that `quantize` puts into eight bits while a model is loaded: the decoder's matrices, but for the
     embeddings, which are read row by row, and the latents' map, which is small."""
     return spec.quantisable and name.startswith(LANGUAGE) and not name.endswith(("embed_tokens.weight", "kv_b_proj.weight"))
+
+
+def neighbour_of(parameter: str) -> str | None:
+    """The parameter that lies behind this one in memory."""
+    for first, second in NEIGHBOURS.items():
+        if parameter.endswith("." + first):
+            return parameter.removesuffix(first) + second
+    return None
 
 
 def checkpoint_layout(config: KimiVLConfig) -> dict[str, TensorSpec]:

@@ -1,12 +1,17 @@
-"""From a folder of official tensors into a model, one tensor at a time.
+"""From a folder of official tensors into a model, one tensor at a time; on a GPU many, read by threads (`staging.py`).
 
 Every tensor is accounted for before the first byte of data is read; a model is never left partly random. Beside the model itself,
-memory holds at most one tensor as stored.
+memory holds at most one tensor as stored, or on a GPU the buffers of those threads.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter, deque
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,9 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from kimi_vl.checkpoint.int8 import SCALE_SUFFIX, dequantize
-from kimi_vl.checkpoint.layout import TensorSpec, checkpoint_layout
+from kimi_vl.checkpoint.layout import TensorSpec, checkpoint_layout, neighbour_of
 from kimi_vl.checkpoint.memory import check_memory
 from kimi_vl.checkpoint.reader import CheckpointReader, resolve_inside
+from kimi_vl.checkpoint.staging import Staging
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import CheckpointError, InputError, ShapeError
 
@@ -29,6 +35,10 @@ SKIPPED_SUFFIX = "rotary_emb.inv_freq"
 
 FLOAT_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROBLEMS_SHOWN = 20
+
+STAGED = {"cuda"}  # devices that are filled by threads
+# Of a model that is quantised while it is loaded, so much may be on its way as it was: its small matrices together, its experts alone.
+AHEAD_BYTES = 256 << 20
 
 StoredSpec = tuple[tuple[int, ...], tuple[torch.dtype, ...]]
 
@@ -145,27 +155,133 @@ def _fill(
     filled: Filled | None = None,
 ) -> None:
     parts = _parts_by_parameter(model, config)
-    total = sum(reader.num_bytes(name) for name in stored_layout(config))
-    done = 0
-    for parameter_name, tensors in parts.items():
-        owner_name, _, leaf = parameter_name.rpartition(".")
-        owner = model.get_submodule(owner_name)
+    with Staging(reader, device) if device.type in STAGED else nullcontext() as staging:
+        filling = _Filling(model, config, reader, parts, dtype, device, staging, progress, filled)
+        ahead = AHEAD_BYTES if filled is not None else math.inf  # memory has to take all of a model that stays as it is
+        for name in parts:
+            while filling.arriving and (staging is None or filling.arriving_bytes + filling.num_bytes(name) > ahead):
+                filling.finish()
+            filling.begin(name)
+        while filling.arriving:
+            filling.finish()
+    if not allow_nonfinite:
+        filling.check_finite()
+
+
+@dataclass
+class _Arriving:
+    """A parameter whose values are on their way; `reads` is what to wait for."""
+
+    name: str
+    value: Tensor
+    reads: list[Future[None]]
+
+
+class _Filling:
+    """A model's parameters, begun and finished in its own order. Without `staging` they are there when they are begun."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        config: KimiVLConfig,
+        reader: CheckpointReader,
+        parts: dict[str, dict[str, TensorSpec]],
+        dtype: torch.dtype,
+        device: torch.device,
+        staging: Staging | None,
+        progress: Progress | None,
+        filled: Filled | None,
+    ) -> None:
+        self.arriving: deque[_Arriving] = deque()
+        self.arriving_bytes = 0
+        self._model, self._config, self._reader, self._parts = model, config, reader, parts
+        self._dtype, self._device, self._staging = dtype, device, staging
+        self._progress, self._filled = progress, filled
+        self._done, self._total = 0, sum(reader.num_bytes(name) for name in stored_layout(config))
+        self._left = Counter(name.rpartition(".")[0] for name in parts)  # parameters that a module has yet to get
+        self._extremes: dict[str, Tensor] = {}
+        self._kept_free: dict[str, Tensor] = {}  # for parameters that are to lie behind ones that have begun
+
+    def num_bytes(self, parameter_name: str) -> int:
+        """What a parameter will take."""
+        return self._model.get_parameter(parameter_name).numel() * self._dtype_of(parameter_name).itemsize
+
+    def begin(self, parameter_name: str) -> None:
+        """Make room for a parameter and have its tensors read."""
+        owner, leaf = self._place(parameter_name)
         shape = getattr(owner, leaf).shape
-        keep_fp32 = any(spec.keep_fp32 for spec in tensors.values())
         # Dropping the old parameter first lets its memory be reused; the new one is filled in place and never copied.
         setattr(owner, leaf, None)
-        value = torch.empty(shape, dtype=torch.float32 if keep_fp32 else dtype, device=device)
-        for name, spec in tensors.items():
-            done += _read_into(value[spec.index], name, spec, config, reader)
-            if not (allow_nonfinite or all_finite(value[spec.index])):
+        value = self._room(parameter_name, shape)
+        reads = [read for name, spec in self._parts[parameter_name].items() for read in self._read_into(value[spec.index], name, spec)]
+        self.arriving.append(_Arriving(parameter_name, value, reads))
+        self.arriving_bytes += value.nbytes
+
+    def finish(self) -> None:
+        """Wait for the parameter that was begun first, and give it to its module."""
+        arriving = self.arriving.popleft()
+        self.arriving_bytes -= arriving.value.nbytes
+        if self._staging is not None:
+            self._staging.wait(arriving.reads)
+        for name, spec in self._parts[arriving.name].items():
+            self._extremes[name] = torch.stack(arriving.value[spec.index].aminmax())
+            self._done += sum(self._reader.num_bytes(stored) for stored in self._stored_names(name, spec))
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+        owner, leaf = self._place(arriving.name)
+        setattr(owner, leaf, nn.Parameter(arriving.value, requires_grad=False))
+        owner_name = arriving.name.rpartition(".")[0]
+        self._left[owner_name] -= 1
+        if self._filled is not None and not self._left[owner_name]:
+            self._filled(self._model, owner_name)
+
+    def check_finite(self) -> None:
+        """Once for all tensors: a GPU would be waited for each time. Raises: CheckpointError naming the first that is not."""
+        finite = torch.stack([extremes.float() for extremes in self._extremes.values()]).isfinite().all(dim=1).tolist()
+        for (name, extremes), is_finite in zip(self._extremes.items(), finite, strict=True):
+            if not is_finite:
                 raise CheckpointError(
-                    f"{reader.folder}: {name} holds NaN or infinite values in {_dtype_name(value.dtype)}; the file is damaged"
+                    f"{self._reader.folder}: {name} holds NaN or infinite values in {_dtype_name(extremes.dtype)}; the file is damaged"
                 )
-            if progress is not None:
-                progress(done, total)
-        setattr(owner, leaf, nn.Parameter(value, requires_grad=False))
-        if filled is not None and not any(parameter.is_meta for parameter in owner.parameters(recurse=False)):
-            filled(model, owner_name)
+
+    def _place(self, parameter_name: str) -> tuple[nn.Module, str]:
+        owner, _, leaf = parameter_name.rpartition(".")
+        return self._model.get_submodule(owner), leaf
+
+    def _dtype_of(self, parameter_name: str) -> torch.dtype:
+        return torch.float32 if any(spec.keep_fp32 for spec in self._parts[parameter_name].values()) else self._dtype
+
+    def _room(self, parameter_name: str, shape: torch.Size) -> Tensor:
+        """Memory for a parameter, in front of that for its neighbour, if it has one."""
+        if parameter_name in self._kept_free:
+            return self._kept_free.pop(parameter_name)
+        neighbour, rows = neighbour_of(parameter_name), 0
+        if neighbour in self._parts:
+            rows = self._model.get_parameter(neighbour).shape[0]
+        whole = torch.empty(shape[0] + rows, *shape[1:], dtype=self._dtype_of(parameter_name), device=self._device)
+        value, rest = whole.split([shape[0], rows])
+        if neighbour is not None and rows:
+            self._kept_free[neighbour] = rest
+        return value
+
+    def _read_into(self, target: Tensor, name: str, spec: TensorSpec) -> list[Future[None]]:
+        """Fill a view of the model's memory, which is contiguous, or begin to."""
+        reader = self._reader
+        if len(self._stored_names(name, spec)) > 1:
+            int8, scale = reader.tensor(name), reader.tensor(name + SCALE_SUFFIX)
+            dequantize(int8.to(target.device), scale.to(target.device), out=target)
+        elif self._staging is not None:
+            return self._staging.send(name, target)
+        elif target.device.type == "cpu" and target.dtype == reader.spec(name)[1]:
+            reader.read_into(name, target)
+        else:
+            target.copy_(reader.tensor(name))
+        return []
+
+    def _stored_names(self, name: str, spec: TensorSpec) -> tuple[str, ...]:
+        """What the files hold of an official tensor."""
+        is_int8 = self._config.quantization == "int8" and spec.quantisable
+        return (name, name + SCALE_SUFFIX) if is_int8 else (name,)
 
 
 def _parts_by_parameter(model: nn.Module, config: KimiVLConfig) -> dict[str, dict[str, TensorSpec]]:
@@ -188,19 +304,6 @@ def _fits(parameter: Tensor, spec: TensorSpec) -> bool:
     leading = [axis for axis in spec.index if isinstance(axis, int)]
     in_range = len(spec.index) <= parameter.ndim and all(e < n for e, n in zip(leading, parameter.shape, strict=False))
     return in_range and tuple(parameter[spec.index].shape) == spec.shape
-
-
-def _read_into(target: Tensor, name: str, spec: TensorSpec, config: KimiVLConfig, reader: CheckpointReader) -> int:
-    """Fill a view of the model's memory and return the bytes read."""
-    if config.quantization == "int8" and spec.quantisable:
-        int8, scale = reader.tensor(name), reader.tensor(name + SCALE_SUFFIX)
-        dequantize(int8.to(target.device), scale.to(target.device), out=target)
-        return reader.num_bytes(name) + reader.num_bytes(name + SCALE_SUFFIX)
-    if target.device.type == "cpu" and target.dtype == reader.spec(name)[1]:
-        reader.read_into(name, target)  # every part of a parameter is contiguous
-    else:
-        target.copy_(reader.tensor(name))
-    return reader.num_bytes(name)
 
 
 def all_finite(value: Tensor) -> bool:

@@ -108,17 +108,18 @@ class CheckpointReader:
         self.read_into(name, result)
         return result
 
-    def read_into(self, name: str, out: Tensor) -> None:
-        """Read a tensor into `out`: on the CPU, contiguous, of the stored dtype and size. Raises: as `tensor`."""
+    def read_into(self, name: str, out: Tensor, start: int = 0) -> None:
+        """Read a tensor's values, from number `start` on, into `out`: on the CPU, contiguous, of the stored dtype, at most as long as what
+        is left. Any number of threads may read at once. Raises: as `tensor`."""
         stored = self._find(name)
         view = out.view(-1).view(torch.uint8).numpy().data
+        position = stored.start + start * stored.dtype.itemsize
         try:
-            stored.file.seek(stored.start)
             while view:  # the kernel hands over at most 2 GiB per call
-                count = stored.file.readinto(view)  # type: ignore[attr-defined]
+                count = os.preadv(stored.file.fileno(), [view], position)
                 if not count:
                     raise CheckpointError(f"{stored.file.name} ended {len(view):,} bytes early while {_quote(name)} was read")
-                view = view[count:]
+                view, position = view[count:], position + count
         except OSError as error:
             raise CheckpointError(f"{stored.file.name} cannot be read: {error.strerror or error}") from None
 

@@ -15,7 +15,7 @@ import torch
 from kimi_vl.engine.recording import record
 from kimi_vl.engine.scheduler import Chunk
 from kimi_vl.model import KimiVLForConditionalGeneration
-from kimi_vl.model.cache import PagedLatentCache, PagedStep
+from kimi_vl.model.cache import Ends, PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops.transfer import sent
 
@@ -34,7 +34,13 @@ class RecordedPrompts:
         self._positions_T = torch.arange(SIZES[-1], device=device)
         self._slots_T = torch.full((SIZES[-1],), spare_slot, dtype=torch.int64, device=device)
         self._boundaries = torch.zeros(3, dtype=torch.int32, device=device)
-        self._last = torch.zeros(1, dtype=torch.int64, device=device)
+        pages = -(-SIZES[-1] // cache.page_size)
+        self._ends = Ends(
+            tokens_B=torch.zeros(1, dtype=torch.int64, device=device),
+            page_table_BJ=torch.zeros(1, pages, dtype=torch.int32, device=device),
+            cu_seqlens=torch.arange(2, dtype=torch.int32, device=device),
+            lengths_B=torch.ones(1, dtype=torch.int32, device=device),
+        )
         self._no_table = torch.zeros(0, 1, dtype=torch.int32, device=device)
         self._no_lengths = torch.zeros(0, dtype=torch.int32, device=device)
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
@@ -44,8 +50,8 @@ class RecordedPrompts:
         """Whether a step's prompts are one whole prompt that is short enough."""
         return len(chunks) == 1 and chunks[0].start == 0 and chunks[0].samples and chunks[0].count <= SIZES[-1]
 
-    def run(self, embeddings_TD: torch.Tensor, slots: np.ndarray) -> torch.Tensor:
-        """The logits behind a prompt whose tokens go to these places of the cache, fp32 [1, W]."""
+    def run(self, embeddings_TD: torch.Tensor, slots: np.ndarray, pages: Sequence[int]) -> torch.Tensor:
+        """The logits behind a prompt whose tokens go to these places in these pages of the cache, fp32 [1, W]."""
         count, device = embeddings_TD.shape[0], self.model.device
         size = next(size for size in SIZES if size >= count)
         if size not in self._graphs:
@@ -55,7 +61,10 @@ class RecordedPrompts:
         self._embeddings_TD[:count] = embeddings_TD
         self._slots_T[:size] = sent(torch.from_numpy(np.pad(slots, (0, size - count), constant_values=self.spare_slot)), device)
         self._boundaries.copy_(sent(torch.tensor([0, count, size], dtype=torch.int32), device))
-        self._last.copy_(sent(torch.tensor([count - 1]), device))
+        self._ends.tokens_B.copy_(sent(torch.tensor([count - 1]), device))
+        self._ends.lengths_B.copy_(sent(torch.tensor([count], dtype=torch.int32), device))
+        used = -(-count // self.cache.page_size)
+        self._ends.page_table_BJ[0, :used] = sent(torch.tensor(pages[:used], dtype=torch.int32), device)
         graph, logits_1W = self._graphs[size]
         graph.replay()
         return logits_1W.float()
@@ -67,8 +76,8 @@ class RecordedPrompts:
             found.clear()
             self.cache.begin(PagedStep(self._slots_T[:size], size, self._no_table, self._boundaries[:1], self._no_lengths))
             tokens = TokenLayout(self._positions_T[:size], self._boundaries, size)
-            hidden_TD, _ = language.model(self._embeddings_TD[:size], tokens, self.model.ops, self.cache)
-            found.append(language.lm_head(hidden_TD.index_select(0, self._last)))
+            hidden_1D, _ = language.model(self._embeddings_TD[:size], tokens, self.model.ops, self.cache, self._ends)
+            found.append(language.lm_head(hidden_1D))
 
         graph = record(step, pool=self._pool)
         return graph, found[0]

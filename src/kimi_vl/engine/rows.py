@@ -271,7 +271,7 @@ class RowRunner(Runner):
         if self._prompts is None or not self._prompts.fits(chunks):
             return super()._forward(chunks, images)
         with memory_limit("computing a prompt", "lower step_tokens or max_running"):
-            logits_1W = self._prompts.run(self._embedded(chunks, images), self._slots(chunks[0]))
+            logits_1W = self._prompts.run(self._embedded(chunks, images), self._slots(chunks[0]), chunks[0].request.pages)
         return {chunks[0].request: logits_1W[0]}
 
     def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> _Drawn:

@@ -19,7 +19,7 @@ from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.request import Request
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
-from kimi_vl.model.cache import Continued, PagedLatentCache, PagedStep
+from kimi_vl.model.cache import Continued, Ends, PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops.transfer import sent
 
@@ -103,7 +103,8 @@ class Runner:
         self.model, self.limits = model, limits
         config = model.config.text_config
         with memory_limit("making room for the latent cache", "take fewer pages"):
-            self.cache = PagedLatentCache(config, limits.num_pages + spare_pages, limits.page_size, dtype=model.dtype, device=model.device)
+            pages = limits.num_pages + spare_pages, limits.page_size
+            self.cache = PagedLatentCache(config, *pages, dtype=model.dtype, device=model.device, kind=limits.cache)
         self.features = FeatureCache(feature_tokens)
         self.expanded_tokens = EXPANDED_TOKENS
         self._normalise = normalise
@@ -121,13 +122,11 @@ class Runner:
         with memory_limit("computing a step", "lower step_tokens or max_running"):
             embeddings_TD = self._embedded(chunks, images)
             self.cache.begin(self._placed(chunks))
-            hidden_TD, _ = model.language_model.model(embeddings_TD, self._layout(chunks), model.ops, self.cache)
-            sampling = [(chunk, stop - 1) for chunk, stop in zip(chunks, accumulate(c.count for c in chunks), strict=True) if chunk.samples]
+            hidden_BD, _ = model.language_model.model(embeddings_TD, self._layout(chunks), model.ops, self.cache, self._ends(chunks))
+            sampling = [chunk.request for chunk in chunks if chunk.samples]
             if not sampling:
                 return {}
-            last_B = self._sent(np.array([place for _, place in sampling]))
-            logits_BW = model.language_model.lm_head(hidden_TD.index_select(0, last_B)).float()
-        return {chunk.request: logits_W for (chunk, _), logits_W in zip(sampling, logits_BW, strict=True)}
+            return dict(zip(sampling, model.language_model.lm_head(hidden_BD).float(), strict=True))
 
     def _embedded(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor:
         """The tokens of these chunks with the features of their images, [T, D]."""
@@ -143,17 +142,29 @@ class Runner:
     def _placed(self, chunks: Sequence[Chunk]) -> PagedStep:
         continued = [chunk for chunk in chunks if self._form(chunk) == CONTINUED]
         later = [chunk for chunk in chunks if self._form(chunk) == ABSORBED]
-        table = np.zeros((len(later), max((len(chunk.request.pages) for chunk in later), default=0)), np.int32)
-        for row, chunk in zip(table, later, strict=True):
-            row[: len(chunk.request.pages)] = chunk.request.pages
+        table_BJ, lengths_B = self._sequences(later)
         return PagedStep(
             slots_T=self._sent(np.concatenate([self._slots(chunk) for chunk in chunks])),
             num_fresh=sum(chunk.count for chunk in chunks if not chunk.start),
-            page_table_BJ=self._sent(table),
+            page_table_BJ=table_BJ,
             cu_seqlens=self._sent(_boundaries(later)),
-            lengths_B=self._sent(np.array([chunk.start + chunk.count for chunk in later], np.int32)),
+            lengths_B=lengths_B,
             continued=tuple(self._continued(chunk) for chunk in continued),
         )
+
+    def _ends(self, chunks: Sequence[Chunk]) -> Ends:
+        stops = accumulate(chunk.count for chunk in chunks)
+        sampling = [(chunk, stop - 1) for chunk, stop in zip(chunks, stops, strict=True) if chunk.samples]
+        table_BJ, lengths_B = self._sequences([chunk for chunk, _ in sampling])
+        tokens_B = self._sent(np.array([token for _, token in sampling], np.int64))
+        return Ends(tokens_B, table_BJ, self._sent(np.arange(len(sampling) + 1, dtype=np.int32)), lengths_B)
+
+    def _sequences(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The pages of these chunks' sequences, int32 [B, J], and their lengths behind this step, int32 [B]."""
+        table = np.zeros((len(chunks), max((len(chunk.request.pages) for chunk in chunks), default=0)), np.int32)
+        for row, chunk in zip(table, chunks, strict=True):
+            row[: len(chunk.request.pages)] = chunk.request.pages
+        return self._sent(table), self._sent(np.array([chunk.start + chunk.count for chunk in chunks], np.int32))
 
     def _continued(self, chunk: Chunk) -> Continued:
         length = chunk.start + chunk.count

@@ -16,6 +16,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from kimi_vl.engine.pages import PagePool
 from kimi_vl.engine.request import Ending, Request, Status
@@ -37,6 +38,7 @@ class Limits:
     # Cut prompts at multiples of step_tokens only, and compute what was preempted by the same steps as before, so that an answer is the
     # same to the last bit whatever runs beside it (the runner then computes request by request).
     invariant: bool = False
+    cache: Literal["fp8"] | None = None  # what the rows of the latent cache are rounded to; None: as the model computes them
     draft_tokens: int = 0  # of an answer at once that are proposed, by what followed its last words before (`lookup.py`); 0: none
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 
 from kimi_vl.config import TextConfig
 from kimi_vl.errors import CapacityError
 from kimi_vl.ops import Operations
+from kimi_vl.ops.latent import rows_of, store_rows
+from kimi_vl.ops.quantised import DTYPES
 
 
 class Cache(Protocol):
@@ -134,6 +136,17 @@ class Continued:
 
 
 @dataclass(frozen=True)
+class Ends:
+    """The tokens of a step that something is drawn behind, one of each of B sequences: which of its tokens, int64 [B], and their sequences'
+    pages and lengths, up to and with that token, as in `PagedStep`. Only these need the last layer's output."""
+
+    tokens_B: torch.Tensor
+    page_table_BJ: torch.Tensor
+    cu_seqlens: torch.Tensor
+    lengths_B: torch.Tensor
+
+
+@dataclass(frozen=True)
 class PagedStep:
     """Where the T tokens of a step stand. The sequences that begin with it come first, then those `continued` by many tokens; the B others
     attend over their pages.
@@ -154,11 +167,26 @@ class PagedStep:
 class PagedLatentCache:
     """Pages [layer][page, place, L + R]. Which page is whose is told step by step, by `begin`."""
 
-    def __init__(self, config: TextConfig, num_pages: int, page_size: int, *, dtype: torch.dtype, device: torch.device | str) -> None:
+    def __init__(
+        self,
+        config: TextConfig,
+        num_pages: int,
+        page_size: int,
+        *,
+        dtype: torch.dtype,
+        device: torch.device | str,
+        kind: Literal["fp8"] | None = None,
+    ) -> None:
+        """`dtype` is that of activations, and of the pages unless there is a `kind` that they are rounded to."""
         shape = num_pages, page_size, config.latent_dim
+        self._dtype, kept_as = dtype, dtype if kind is None else DTYPES[kind]
         # Zeros: what lies behind a sequence's length gets probability 0, and 0 times an uninitialised NaN would be NaN.
-        self.layers_GOZ = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(config.num_hidden_layers)]
+        self.layers_GOZ = [torch.zeros(shape, dtype=kept_as, device=device) for _ in range(config.num_hidden_layers)]
         self._step: PagedStep | None = None
+
+    @property
+    def page_size(self) -> int:
+        return self.layers_GOZ[0].shape[1]
 
     @property
     def bytes_per_page(self) -> int:
@@ -173,17 +201,28 @@ class PagedLatentCache:
         return self._step
 
     def write(self, layer: int, rows_TZ: torch.Tensor) -> int:
-        self.layers_GOZ[layer].view(-1, rows_TZ.shape[1]).index_copy_(0, self.step.slots_T, rows_TZ)
+        store_rows(rows_TZ, self.step.slots_T, self.layers_GOZ[layer])
         return self.step.num_fresh
 
     def continued(self, layer: int) -> Iterator[tuple[int, torch.Tensor]]:
         for one in self.step.continued:
-            yield one.num_new, self.layers_GOZ[layer].index_select(0, one.pages_J).flatten(0, 1)[: one.length]
+            yield one.num_new, rows_of(self.layers_GOZ[layer], one.pages_J, one.length, self._dtype)
 
     def attend(self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, ops: Operations, *, scale: float) -> torch.Tensor:
-        step = self.step
+        return self._attend(layer, q_latent_THL, q_rope_THR, self.step, ops, scale=scale)
+
+    def attend_ends(
+        self, layer: int, q_latent_BHL: torch.Tensor, q_rope_BHR: torch.Tensor, ends: Ends, ops: Operations, *, scale: float
+    ) -> torch.Tensor:
+        """Attention of these tokens alone, over all their sequences' rows; the attended latents [B, H, L]."""
+        return self._attend(layer, q_latent_BHL, q_rope_BHR, ends, ops, scale=scale)
+
+    def _attend(
+        self, layer: int, q_latent_THL: torch.Tensor, q_rope_THR: torch.Tensor, where: PagedStep | Ends, ops: Operations, *, scale: float
+    ) -> torch.Tensor:
+        pages_GOZ = self.layers_GOZ[layer]
         return ops.paged_latent_attention(
-            q_latent_THL, q_rope_THR, self.layers_GOZ[layer], step.page_table_BJ, step.cu_seqlens, step.lengths_B, scale=scale
+            q_latent_THL, q_rope_THR, pages_GOZ, where.page_table_BJ, where.cu_seqlens, where.lengths_B, scale=scale
         )
 
     def advance(self, num_tokens: int) -> None:

@@ -7,6 +7,7 @@ from torch import nn
 from kimi_vl.ops import Operations, rms_norm
 from kimi_vl.ops.matrices import adjacent
 from kimi_vl.ops.quantised import Quantised, Weight, dequantised
+from kimi_vl.ops.triton import fp8
 
 
 class RMSNorm(nn.Module):
@@ -42,7 +43,8 @@ class GatedMLP(nn.Module):
 
 
 class QuantisedLinear(nn.Module):
-    """In place of a linear layer: its weight in eight bits. Whoever cannot read that as it is multiplies by it written out."""
+    """In place of a linear layer: its weight in eight bits. On an H100 tokens are rounded to fp8 beside weights in fp8; whoever cannot read
+    weights as they are multiplies by them written out."""
 
     values: torch.Tensor
     scales: torch.Tensor
@@ -57,6 +59,8 @@ class QuantisedLinear(nn.Module):
         return Quantised(self.values, self.scales)
 
     def forward(self, x_TD: torch.Tensor) -> torch.Tensor:
+        if fp8.taken(x_TD, self.weight):
+            return fp8.linear_of_tokens(x_TD, self.weight)
         return F.linear(x_TD, dequantised(self.weight, x_TD.dtype))
 
 

@@ -16,7 +16,7 @@ from kimi_vl.model.decoder import DecoderLayer, LanguageModel
 from kimi_vl.model.experts import MixtureOfExperts, Router
 from kimi_vl.model.layers import GatedMLP, RMSNorm, joined
 from kimi_vl.ops.quantised import Quantised, Weight
-from kimi_vl.ops.triton import few_rows, paged_latent_attention, rms_norm, route, routed_experts
+from kimi_vl.ops.triton import few_rows, fp8, paged_latent_attention, rms_norm, route, routed_experts
 from kimi_vl.ops.triton.gated_mlp import swiglu
 from kimi_vl.ops.triton.latent_rows import write_latent_triton
 
@@ -111,6 +111,9 @@ def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, 
     if norm is not None:
         x_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
     if isinstance(weight_RD, Quantised):
+        if x_BD.shape[0] > few_rows.TILE_TOKENS and fp8.taken(x_BD, weight_RD):
+            y_BR = fp8.linear(fp8.rounded(x_BD), weight_RD)
+            return y_BR if residual_BR is None else y_BR.add_(residual_BR)
         return few_rows.linear_by_tiles(x_BD, weight_RD, residual_TR=residual_BR)
     return F.linear(x_BD, weight_RD) if residual_BR is None else torch.addmm(residual_BR, x_BD, weight_RD.T)
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 
+from kimi_vl.ops.latent import rows_of
 from kimi_vl.ops.transfer import sent
 
 
@@ -193,6 +194,8 @@ def paged_latent_attention_reference(
 ) -> torch.Tensor:
     """Latent attention in absorbed form of B sequences whose rows lie in pages of O tokens, any number of new tokens for each.
 
+    Rows kept in fp8 are read in the queries' dtype, which holds every one of them exactly.
+
     `cu_seqlens` int32 [B + 1] holds the boundaries of the new tokens, first 0 and last T. Sequence b has lengths[b] rows, the last of which
     are its new tokens' own, at least one, row s in page page_table[b, s // O] at s % O; what else is in pages and table does not count.
     Each token sees the rows up to its own, as in `latent_attention`. A sequence of no rows and one token is padding and gets zeros.
@@ -202,7 +205,7 @@ def paged_latent_attention_reference(
     page_size = pages_GOZ.shape[1]
     for b, (start, stop) in enumerate(itertools.pairwise(cu_seqlens.tolist())):
         length = int(lengths_B[b])
-        rows_SZ = pages_GOZ[page_table_BJ[b, : -(-length // page_size)].long()].flatten(0, 1)[:length]
+        rows_SZ = rows_of(pages_GOZ, page_table_BJ[b, : -(-length // page_size)].long(), length, q_latent_THL.dtype)
         out_THL[start:stop] = latent_attention_reference(q_latent_THL[start:stop], q_rope_THR[start:stop], rows_SZ, scale=scale)
     return out_THL
 

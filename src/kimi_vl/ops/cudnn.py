@@ -10,17 +10,24 @@ L latent rank, X = H x (nope width + V), Z = L + rotary width.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch.backends.cuda import SDPAParams, can_use_cudnn_attention
 
-from kimi_vl.ops.attention import boundaries_on, expand_latents, expanded_latent_attention_flash, varlen_attention_flash
+from kimi_vl.ops.attention import boundaries_on, expanded_latent_attention_flash, varlen_attention_flash
+from kimi_vl.ops.triton.averages import write_average
+from kimi_vl.ops.triton.expand_latents import expand_latents_triton
 
-# Shorter sequences are better packed into one kernel than each launched by itself: one of 1,024 takes both about 0.1 ms.
+# Shorter calls are better packed into one flash kernel than each launched by itself: one sequence of 1,024 takes both about 0.1 ms.
+# For 128 in one call cuDNN takes 1.5 ms and the flash kernel 4.2.
 CUDNN_TOKENS = 1536
-LONG_TOKENS = 65_536
+LEAST_TOKENS = 512  # of a sequence
+# Longer causal sequences are computed in squares: a full one of 16,384 reaches 660 TFLOP/s, its keys and values staying in the L2 cache,
+# and one call for 120,832 tokens 579.
+LONG_TOKENS = 32_768
+SQUARE = 16_384
 GRAIN = 1024
 PIECES = (16_384, 4096, GRAIN)  # of kept rows: 120,000 are 7 + 1 + 1 of them and 192 more
 FLASH_ROWS = 32_768  # kept and new ones, whose keys and values are 0.5 GB, and padded for the flash kernel 0.7
@@ -36,13 +43,10 @@ def has_cudnn_attention(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def padded_length(length: int) -> int:
-    """A causal sequence padded at its end is computed alike, so lengths of prompts can be rounded up to some 90 that there are plans for.
+    """A causal sequence padded at its end is computed alike, so lengths of prompts can be rounded up to some 60 that there are plans for.
 
-    Padding costs a copy of 0.27 GB at 16,384 tokens, by its bytes 0.2 ms beside 2.2. From 65,536 tokens on, the
-    plan's share of a prompt's seconds is less than the copy's, and the copy gigabytes.
+    Padding costs a copy of 0.27 GB at 16,384 tokens, by its bytes 0.2 ms beside 2.2.
     """
-    if length > LONG_TOKENS:
-        return length
     step = 256 if length <= 8192 else 1024
     return -(-length // step) * step
 
@@ -58,25 +62,42 @@ def varlen_attention_cudnn(
     scale: float,
     lengths: Sequence[int] | None = None,
 ) -> torch.Tensor:
-    """`varlen_attention` with the long sequences by cuDNN, equal neighbours together, and runs of shorter ones by the flash kernel.
+    """`varlen_attention` with long sequences and equal neighbours by cuDNN, and what is between them by the flash kernel.
 
     All by the flash kernel where the host does not know the lengths or a gradient is wanted. Contract of the reference.
     """
     wants_gradient = torch.is_grad_enabled() and any(x.requires_grad for x in (q_THQ, k_THQ, v_THV))
-    if lengths is None or max_seqlen < CUDNN_TOKENS or wants_gradient or not takes_widths(q_THQ.shape[-1], v_THV.shape[-1]):
+    if lengths is None or max_seqlen < LEAST_TOKENS or wants_gradient or not takes_widths(q_THQ.shape[-1], v_THV.shape[-1]):
         return varlen_attention_flash(q_THQ, k_THQ, v_THV, cu_seqlens, max_seqlen, causal=causal, scale=scale)
     parts, start = [], 0
-    for length, run in itertools.groupby(lengths, key=lambda length: length if length >= CUDNN_TOKENS else 0):
-        run_lengths = tuple(run)
-        stop = start + sum(run_lengths)
-        q, k, v = q_THQ[start:stop], k_THQ[start:stop], v_THV[start:stop]
-        if length:
-            parts.append(_equal_sequences(q, k, v, length, causal=causal, scale=scale))
-        elif start < stop:
-            boundaries = boundaries_on(q.device, run_lengths)
-            parts.append(varlen_attention_flash(q, k, v, boundaries, max(run_lengths), causal=causal, scale=scale))
-        start = stop
+    for is_cudnns, batches in itertools.groupby(_batches(lengths), key=_is_cudnns):
+        for call in batches if is_cudnns else [tuple(itertools.chain.from_iterable(batches))]:
+            stop = start + sum(call)
+            q, k, v = q_THQ[start:stop], k_THQ[start:stop], v_THV[start:stop]
+            if not stop - start:
+                continue
+            if not is_cudnns:
+                parts.append(varlen_attention_flash(q, k, v, boundaries_on(q.device, call), max(call), causal=causal, scale=scale))
+            elif causal and call[0] > LONG_TOKENS:
+                parts.append(_in_squares(q, k, v, scale=scale))
+            else:
+                parts.append(_equal_sequences(q, k, v, call[0], causal=causal, scale=scale))
+            start = stop
     return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _batches(lengths: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Runs of equal lengths, cut into powers of two so that there are few plans; long sequences one by one."""
+    for length, run in itertools.groupby(lengths):
+        count = len(list(run))
+        while count:
+            size = 1 if length > LONG_TOKENS else 1 << (count.bit_length() - 1)
+            yield (length,) * size
+            count -= size
+
+
+def _is_cudnns(batch: tuple[int, ...]) -> bool:
+    return batch[0] >= LEAST_TOKENS and sum(batch) >= CUDNN_TOKENS
 
 
 def _equal_sequences(
@@ -89,6 +110,22 @@ def _equal_sequences(
         q_NSHQ, k_NSHQ, v_NSHV = (F.pad(x, (0, 0, 0, 0, 0, missing)) for x in (q_NSHQ, k_NSHQ, v_NSHV))
     out_NSHV, _ = attend(q_NSHQ, k_NSHQ, v_NSHV, causal=causal, scale=scale)
     return out_NSHV[:, :length].flatten(0, 1)
+
+
+def _in_squares(q_THQ: torch.Tensor, k_THQ: torch.Tensor, v_THV: torch.Tensor, *, scale: float) -> torch.Tensor:
+    """A causal sequence: `SQUARE` queries after another, over their own keys and over those before them square by square."""
+    length = q_THQ.shape[0]
+    out_THV = q_THQ.new_empty(*q_THQ.shape[:2], v_THV.shape[-1])
+    for start in range(0, length, SQUARE):
+        own = slice(start, min(start + SQUARE, length))
+        missing = padded_length(own.stop - start) - (own.stop - start)
+        # A slice first, then a batch of it: plans are told apart by strides too, that of the only sequence among them.
+        q_NSHQ, *own_keys = (_padded(x[own], 0, missing)[None] for x in (q_THQ, k_THQ, v_THV))
+        before = [(k_THQ[s : s + SQUARE][None], v_THV[s : s + SQUARE][None]) for s in range(0, start, SQUARE)]
+        parts = [attend(q_NSHQ, *own_keys, causal=True, scale=scale, with_mass=True)]
+        parts += [attend(q_NSHQ, *keys, causal=False, scale=scale, with_mass=True) for keys in before]
+        write_average([out_NSHV[0] for out_NSHV, _ in parts], [log_mass_NSH1[0, ..., 0] for _, log_mass_NSH1 in parts], out_THV[own])
+    return out_THV
 
 
 def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, *, scale: float) -> torch.Tensor:
@@ -112,7 +149,7 @@ def expanded_latent_attention_cudnn(q_THQ: torch.Tensor, rows_SZ: torch.Tensor, 
     q_YHQ = _padded(q_THQ, odd, max(square, odd + count) - odd - num_new)
 
     def part(rows: torch.Tensor, queries: slice, *, causal: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        k_NSHQ, v_NSHV = (x[None] for x in expand_latents(rows, kv_up_XL, num_heads, width))
+        k_NSHQ, v_NSHV = (x[None] for x in expand_latents_triton(rows, kv_up_XL, num_heads, width))
         # A slice first, then a batch of it: plans are told apart by strides too, that of the only sequence among them.
         out_NSHV, log_mass = attend(q_YHQ[queries][None], k_NSHQ, v_NSHV, causal=causal, scale=scale, with_mass=True)
         return out_NSHV[0], log_mass[0]

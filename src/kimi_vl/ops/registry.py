@@ -17,6 +17,7 @@ from kimi_vl.ops import attention, cudnn, experts, latent, norm, rotary, samplin
 from kimi_vl.ops.triton import (
     batched_latent_attention,
     draw_rows,
+    expand_latents,
     gated_mlp,
     latent_rows,
     paged_latent_attention,
@@ -38,6 +39,7 @@ class Operations:
     rotate_qk: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     latent_rows: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     write_latent: Callable[..., torch.Tensor]
+    expand_latents: Callable[..., tuple[torch.Tensor, torch.Tensor]]
     varlen_attention: Callable[..., torch.Tensor]
     expanded_latent_attention: Callable[..., torch.Tensor]
     latent_attention: Callable[..., torch.Tensor]
@@ -97,7 +99,8 @@ def _flash(device: torch.device, dtype: torch.dtype) -> str | None:
 
 
 def _cudnn(device: torch.device, dtype: torch.dtype) -> str | None:
-    if (refusal := _flash(device, dtype)) is not None:  # which computes what cuDNN does not
+    # The flash kernel computes what cuDNN does not, and Triton's put together what it is given and what it gives.
+    if (refusal := _flash(device, dtype) or _triton(device, dtype)) is not None:
         return refusal
     return None if cudnn.has_cudnn_attention(device, dtype) else "needs cuDNN 9.11 or newer, turned on in torch, and an H100 or newer"
 
@@ -130,6 +133,8 @@ IMPLEMENTATIONS = (
     Implementation("latent_rows", "reference", latent.latent_rows, _anywhere),
     Implementation("write_latent", "triton", latent_rows.write_latent_triton, _triton),
     Implementation("write_latent", "reference", latent.write_latent, _anywhere),
+    Implementation("expand_latents", "triton", expand_latents.expand_latents_triton, _triton),
+    Implementation("expand_latents", "reference", attention.expand_latents, _anywhere),
     Implementation("varlen_attention", "cudnn", cudnn.varlen_attention_cudnn, _cudnn),
     Implementation("varlen_attention", "flash", attention.varlen_attention_flash, _flash),
     Implementation("varlen_attention", "sdpa", attention.varlen_attention_sdpa, _anywhere),

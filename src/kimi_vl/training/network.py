@@ -21,9 +21,8 @@ from kimi_vl.ops.cudnn import varlen_attention_cudnn
 from kimi_vl.training.packing import GLYPH_CLASSES, GLYPH_SLOTS, TASKS, Batch, Budget
 
 # What a gradient goes through: on a GPU the automatic choice would be kernels without a backward pass.
-TRAINABLE = dict.fromkeys(("rms_norm", "add_rms_norm", "latent_rows", "rotate_qk", "route", "gated_mlp", "mixture"), "reference") | {
-    "routed_experts": "dense"
-}
+WITH_GRADIENTS = ("rms_norm", "add_rms_norm", "latent_rows", "expand_latents", "rotate_qk", "route", "gated_mlp", "mixture")
+TRAINABLE = dict.fromkeys(WITH_GRADIENTS, "reference") | {"routed_experts": "dense"}
 RESIDUAL_OUTPUTS = ("wo.weight", "fc1.weight", "o_proj.weight", "down_proj.weight", "down_proj")
 
 

@@ -16,6 +16,7 @@ from kimi_vl.ops.triton.paged_latent_attention import joined_parts
 from kimi_vl.ops.triton.rms_norm import normed
 
 LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
+TILE_TOKENS = 64  # of a product with weights in fp8 that turns them to the tokens' type; behind it they would be read twice
 LATENT_TOKENS = 4  # of the maps between queries, latents and values, which are small; at 8 batched products of torch are 3 % faster
 MOST_WIDTH = 4096  # of what a program takes at once, as much as its registers hold
 BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 8 take 2 % longer
@@ -64,6 +65,7 @@ def linear(
     *,
     norm: tuple[torch.Tensor, float] | None = None,
     residual_TR: torch.Tensor | None = None,
+    block_rows: int = BLOCK_ROWS,
 ) -> torch.Tensor:
     """[T, R]: residual + weight · norm(x), for at most `LINEAR_TOKENS` contiguous tokens. `norm` is a weight [D] and an epsilon."""
     values_RD, scales_R = weight_RD if isinstance(weight_RD, Quantised) else (weight_RD, None)
@@ -71,9 +73,9 @@ def linear(
     out_TR = x_TD.new_empty(tokens, rows)
     norm_weight, eps = norm or (None, 0.0)
     flags = {"HAS_NORM": norm is not None, "HAS_RESIDUAL": residual_TR is not None, "HAS_SCALES": scales_R is not None}
-    options = flags | {"TOKENS": tokens, "BLOCK_R": BLOCK_ROWS, "BLOCK_D": next_power_of_2(width)} | overlap(x_TD.device)
+    options = flags | {"TOKENS": tokens, "BLOCK_R": block_rows, "BLOCK_D": next_power_of_2(width)} | overlap(x_TD.device)
     with torch.cuda.device_of(x_TD):
-        _linear_kernel[-(-rows // BLOCK_ROWS),](x_TD, norm_weight, values_RD, scales_R, residual_TR, out_TR, eps, width, rows, **options)
+        _linear_kernel[-(-rows // block_rows),](x_TD, norm_weight, values_RD, scales_R, residual_TR, out_TR, eps, width, rows, **options)
     return out_TR
 
 
@@ -113,17 +115,17 @@ def _tile_linear_kernel(
         tl.store(out + place_RT, sum_RT.to(out.dtype.element_ty), mask=is_value_RT)
 
 
-def linear_by_tiles(x_TD: torch.Tensor, weight_RD: Quantised, *, residual_TR: torch.Tensor | None = None) -> torch.Tensor:
+def linear_by_tiles(
+    x_TD: torch.Tensor, weight_RD: Quantised, *, residual_TR: torch.Tensor | None = None, block_width: int = 128, num_stages: int = 4
+) -> torch.Tensor:
     """[T, R]: residual + weight · x for quantised weights and contiguous tokens, which read the weights once for each 64."""
     (tokens, width), rows = x_TD.shape, weight_RD.values.shape[0]
     out_TR = x_TD.new_empty(tokens, rows)
     # 16 rows make 128 programs of 2,048: one for each processor.
-    options = {"BLOCK_R": 16, "BLOCK_D": 128, "BLOCK_T": min(64, max(16, next_power_of_2(tokens)))} | overlap(x_TD.device)
-    options["HAS_RESIDUAL"] = residual_TR is not None
+    options = {"BLOCK_R": 16, "BLOCK_D": block_width, "BLOCK_T": min(64, max(16, next_power_of_2(tokens)))} | overlap(x_TD.device)
+    options |= {"HAS_RESIDUAL": residual_TR is not None, "num_stages": num_stages}
     with torch.cuda.device_of(x_TD):
-        _tile_linear_kernel[-(-rows // 16),](
-            x_TD, weight_RD.values, weight_RD.scales, residual_TR, out_TR, tokens, width, rows, num_stages=4, **options
-        )
+        _tile_linear_kernel[-(-rows // 16),](x_TD, weight_RD.values, weight_RD.scales, residual_TR, out_TR, tokens, width, rows, **options)
     return out_TR
 
 
@@ -173,6 +175,7 @@ def _latent_query_kernel(
             cos + t * (R // 2),
             sin + t * (R // 2),
             q_rope + t * num_heads * R,
+            R,
             pages,
             tl.load(slots + t),
             eps,

@@ -48,10 +48,12 @@ def _place_kernel(
     indices,
     counts,
     places,
+    tokens,
     ends,
     num_pairs,
     turns,
     E,
+    TOP_K: tl.constexpr,
     BLOCK_P: tl.constexpr,
     BLOCK_X: tl.constexpr,
     BLOCK_E: tl.constexpr,
@@ -74,7 +76,9 @@ def _place_kernel(
         expert_X = tl.load(indices + x, mask=x < num_pairs, other=-1)
         is_its_XE = (expert_X[:, None] == e[None]).to(tl.int32)
         place_XE = next_E[None] + tl.cumsum(is_its_XE, 0) - 1
-        tl.store(places + x, tl.sum(place_XE * is_its_XE, 1), mask=x < num_pairs)
+        place_X = tl.sum(place_XE * is_its_XE, 1)
+        tl.store(places + x, place_X, mask=x < num_pairs)
+        tl.store(tokens + place_X, x // TOP_K, mask=x < num_pairs)
         next_E += tl.sum(is_its_XE, 0)
 
 
@@ -99,23 +103,25 @@ def list_by_expert(indices_TK: torch.Tensor, num_experts: int) -> tuple[torch.Te
     return members_EX, counts_E
 
 
-def group_by_expert(indices_TK: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor]:
+def group_by_expert(indices_TK: torch.Tensor, num_experts: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Rows for the pairs such that an expert's lie together, in the order of the pairs, and experts in that of their numbers; two kernels.
 
-    Returns (row of every pair [X], end of every expert's rows [E]), int32. Every pair's expert is one of `num_experts`.
+    Returns (row of every pair [X], token of every row [X], end of every expert's rows [E]), int32. Every pair's expert is one of
+    `num_experts`.
     """
     num_pairs, block_experts, device = indices_TK.numel(), next_power_of_2(num_experts), indices_TK.device
     block_pairs = min(128, max(16, 8192 // block_experts))  # at most 64 values of pairs x experts to a thread
     turns = max(1, -(-num_pairs // (block_pairs * GROUP_PROGRAMS)))
     programs = max(1, -(-num_pairs // (block_pairs * turns)))
     counts_PE = torch.empty(programs, block_experts, dtype=torch.int32, device=device)
-    places_X = torch.empty(num_pairs, dtype=torch.int32, device=device)
+    places_X, tokens_X = (torch.empty(num_pairs, dtype=torch.int32, device=device) for _ in range(2))
     ends_E = torch.empty(num_experts, dtype=torch.int32, device=device)
     options = {"BLOCK_X": block_pairs, "BLOCK_E": block_experts} | overlap(device)
     with torch.cuda.device_of(indices_TK):
         _count_kernel[programs,](indices_TK, counts_PE, num_pairs, turns, **options)
-        _place_kernel[programs,](indices_TK, counts_PE, places_X, ends_E, num_pairs, turns, num_experts, BLOCK_P=block_pairs, **options)
-    return places_X, ends_E
+        arguments = (indices_TK, counts_PE, places_X, tokens_X, ends_E, num_pairs, turns, num_experts)
+        _place_kernel[programs,](*arguments, TOP_K=indices_TK.shape[1], BLOCK_P=block_pairs, **options)
+    return places_X, tokens_X, ends_E
 
 
 def spread_rows(x_TD: torch.Tensor, places_X: torch.Tensor) -> torch.Tensor:

@@ -10,8 +10,9 @@ import torch
 try:
     import triton
     import triton.language as tl
+    from triton.tools.tensor_descriptor import TensorDescriptor
 except ImportError:
-    triton = tl = None
+    triton = tl = TensorDescriptor = None
 
 
 def jit(function=None, *, varying: tuple[str, ...] = ()):

@@ -31,6 +31,7 @@ def turn_and_keep(
     cos,
     sin,
     turned,
+    turned_stride_h,
     rows,
     slot,
     eps,
@@ -44,17 +45,17 @@ def turn_and_keep(
     cos_P, sin_P = tl.load(cos + p), tl.load(sin + p)
     is_head = (h < num_heads)[:, None]
     q_HR = tl.load(q_rope + h[:, None] * q_stride_h + rope[None], mask=is_head, other=0.0)
-    tl.store(turned + h[:, None] * R + rope[None], _rotate(q_HR, cos_P, sin_P, BLOCK_H, R // 2), mask=is_head)
+    tl.store(turned + h[:, None] * turned_stride_h + rope[None], _rotate(q_HR, cos_P, sin_P, BLOCK_H, R // 2), mask=is_head)
 
     row = rows + slot * (L + R)
     latent_L = tl.load(projected + latent)
     value_L = latent_L.to(tl.float32)
     normed_L = (value_L * tl.rsqrt(tl.sum(value_L * value_L, 0) / L + eps)).to(latent_L.dtype)
     weighed_L = (normed_L.to(tl.float32) * tl.load(norm_weight + latent).to(tl.float32)).to(latent_L.dtype)
-    tl.store(row + latent, weighed_L, mask=slot >= 0)
+    tl.store(row + latent, weighed_L.to(rows.dtype.element_ty), mask=slot >= 0)  # in fp8 what is too large becomes the largest number
     key_R = tl.load(projected + L + rope)
     turned_key_R = tl.reshape(_rotate(key_R[None], cos_P, sin_P, 1, R // 2), [R])
-    tl.store(row + L + rope, turned_key_R, mask=slot >= 0)
+    tl.store(row + L + rope, turned_key_R.to(rows.dtype.element_ty), mask=slot >= 0)
 
 
 @jit
@@ -70,6 +71,8 @@ def _latent_rows_kernel(
     eps,
     q_stride_t,
     q_stride_h,
+    turned_stride_t,
+    turned_stride_h,
     projected_stride,
     num_heads,
     L: tl.constexpr,
@@ -90,7 +93,8 @@ def _latent_rows_kernel(
         norm_weight,
         cos + angle,
         sin + angle,
-        turned + t * num_heads * R,
+        turned + t * turned_stride_t,
+        turned_stride_h,
         rows,
         slot,
         eps,
@@ -108,8 +112,12 @@ def latent_rows_triton(
     eps: float,
     cos_TP: torch.Tensor,
     sin_TP: torch.Tensor,
+    *,
+    in_place: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`latent_rows` in one kernel instead of twenty. Contract of the reference; L and R are powers of two."""
+    if in_place:
+        return q_rope_THR, _latent_rows_in_place(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP)
     return _latent_rows(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP)
 
 
@@ -150,6 +158,29 @@ def _(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP):
 
 
 @torch.library.custom_op(
+    "kimi_vl::latent_rows_in_place",
+    mutates_args=("q_rope",),
+    schema="(Tensor(a!) q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin) -> Tensor",
+)
+def _latent_rows_in_place(
+    q_rope_THR: torch.Tensor,
+    projected_TZ: torch.Tensor,
+    norm_weight_L: torch.Tensor,
+    eps: float,
+    cos_TP: torch.Tensor,
+    sin_TP: torch.Tensor,
+) -> torch.Tensor:
+    rows_TZ = torch.empty(projected_TZ.shape, dtype=projected_TZ.dtype, device=projected_TZ.device)
+    _launch(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP, None, rows_TZ, q_rope_THR)
+    return rows_TZ
+
+
+@_latent_rows_in_place.register_fake
+def _(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP):
+    return torch.empty(projected_TZ.shape, dtype=projected_TZ.dtype, device=projected_TZ.device)
+
+
+@torch.library.custom_op(
     "kimi_vl::write_latent",
     mutates_args=("pages",),
     schema="(Tensor q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin, Tensor slots, Tensor(a!) pages) "
@@ -183,10 +214,13 @@ def _launch(
     sin_TP: torch.Tensor,
     slots_T: torch.Tensor | None,
     rows_Z: torch.Tensor,
+    turned_THR: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Write the rows, and return the rotated queries."""
+    """Write the rows and the rotated queries, which are returned."""
     num_tokens, heads, rope = q_rope_THR.shape
-    turned_THR = torch.empty(q_rope_THR.shape, dtype=q_rope_THR.dtype, device=q_rope_THR.device)
+    if turned_THR is None:
+        turned_THR = torch.empty(q_rope_THR.shape, dtype=q_rope_THR.dtype, device=q_rope_THR.device)
+    assert turned_THR.stride(-1) == 1, f"queries of strides {turned_THR.stride()} are not side by side"
     if not num_tokens:
         return turned_THR
     q_rope_THR, projected_TZ = (x if x.stride(-1) == 1 else x.contiguous() for x in (q_rope_THR, projected_TZ))
@@ -202,6 +236,7 @@ def _launch(
             rows_Z,
             eps,
             *q_rope_THR.stride()[:2],
+            *turned_THR.stride()[:2],
             projected_TZ.stride(0),
             heads,
             L=norm_weight_L.shape[0],

@@ -13,7 +13,8 @@ import torch
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, num_processors, overlap, tl
 
 LOG2_E = 1.4426950408889634
-MANY_TILES = 16  # from here on a part has at least four blocks: parts are written and read again, a block's worth of bytes for each two
+MANY_TILES = 16  # from here on a part has at least `PART_ROWS`: parts are written and read again, which costs the bytes of 57 rows in bf16
+PART_ROWS = 256
 BLOCK_WIDTH = 128  # values of a latent that one program of the joining kernel sums
 
 
@@ -29,6 +30,8 @@ class Launch:
 
 
 DECODE = Launch(tile_tokens=1)  # 16 heads: the least that tensor cores take
+# Rows in fp8 are unpacked to a copy as wide as the queries: 64 of them at once take all of a processor's registers, and no second program fits.
+DECODE_FP8 = Launch(tile_tokens=1, block_rows=32, num_stages=3)
 CHUNKS = Launch(tile_tokens=4, num_warps=8)  # 64 rows: the least that a group of 4 warps multiplies from shared memory
 
 
@@ -49,6 +52,15 @@ def _tile(tile, cu_seqlens, num_sequences, TILE: tl.constexpr, ONE_EACH: tl.cons
             high = middle - 1
     first, stop = tl.load(cu_seqlens + low), tl.load(cu_seqlens + low + 1)
     return low, first + (tile - first // TILE - low) * TILE, stop
+
+
+@jit
+def _unpacked(words_SV, dtype: tl.constexpr):
+    """The four fp8 numbers in each word, [S, 4 V]."""
+    first, second = tl.join(words_SV, words_SV >> 16), tl.join(words_SV >> 8, words_SV >> 24)
+    bytes_SV22 = tl.join(first, second).to(tl.uint8)
+    bytes_SL = tl.reshape(bytes_SV22, [words_SV.shape[0], 4 * words_SV.shape[1]])
+    return bytes_SL.to(tl.float8e4nv, bitcast=True).to(dtype)
 
 
 @jit(varying=("table_stride", "num_sequences", "num_tokens", "num_splits"))
@@ -118,8 +130,13 @@ def _attend_kernel(
         else:
             page_S = tl.load(table + s // PAGE, mask=s < end, other=0).to(tl.int64)
             row = pages + (page_S * page_stride + (s % PAGE) * row_stride)[:, None]
-        latent_SL = tl.load(row + latent[None], mask=(s < end)[:, None], other=0.0)
-        rope_SR = tl.load(row + L + rope[None], mask=(s < end)[:, None], other=0.0)
+        if pages.dtype.element_ty == tl.float8e4nv:  # as words: loads of single bytes, used twice, Triton does not begin ahead
+            words, is_row_S1 = row.to(tl.pointer_type(tl.int32)), (s < end)[:, None]
+            latent_SL = _unpacked(tl.load(words + tl.arange(0, L // 4)[None], mask=is_row_S1, other=0), q_latent_XL.dtype)
+            rope_SR = _unpacked(tl.load(words + L // 4 + tl.arange(0, R // 4)[None], mask=is_row_S1, other=0), q_latent_XL.dtype)
+        else:
+            latent_SL = tl.load(row + latent[None], mask=(s < end)[:, None], other=0.0)
+            rope_SR = tl.load(row + L + rope[None], mask=(s < end)[:, None], other=0.0)
         scores_XS = tl.dot(q_latent_XL, tl.trans(latent_SL))
         scores_XS = tl.dot(q_rope_XR, tl.trans(rope_SR), scores_XS)
         scores_XS = tl.where(s[None] < visible_X[:, None], scores_XS * scale_log2, float("-inf"))
@@ -208,13 +225,18 @@ def _paged_latent_attention(
     lengths_B: torch.Tensor,
     scale: float,
 ) -> torch.Tensor:
-    launch = DECODE if q_latent_THL.shape[0] == lengths_B.shape[0] else CHUNKS
-    return attend(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B, scale=scale, launch=launch)
+    return attend(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B, scale=scale)
 
 
 @_paged_latent_attention.register_fake
 def _(q_latent_THL, q_rope_THR, pages_GOZ, page_table_BJ, cu_seqlens, lengths_B, scale):
     return torch.empty(q_latent_THL.shape, dtype=q_latent_THL.dtype, device=q_latent_THL.device)
+
+
+def fitting_launch(num_tokens: int, num_sequences: int, pages_GOZ: torch.Tensor) -> Launch:
+    if num_tokens != num_sequences:
+        return CHUNKS
+    return DECODE_FP8 if pages_GOZ.dtype == torch.float8_e4m3fn else DECODE
 
 
 def fair_splits(num_tiles: int, most_rows: int, launch: Launch, device: torch.device) -> int:
@@ -231,10 +253,10 @@ def attend(
     lengths_B: torch.Tensor,
     *,
     scale: float,
-    launch: Launch,
+    launch: Launch | None = None,
     num_splits: int | None = None,
 ) -> torch.Tensor:
-    """Both kernels, cut as told; the benchmark tries other ways. A tile of one token needs one new token for every sequence."""
+    """Both kernels, cut as told or as fits; the benchmark tries other ways. A tile of one token needs one new token for every sequence."""
     out_THL = torch.empty(q_latent_THL.shape, dtype=q_latent_THL.dtype, device=q_latent_THL.device)
     if not q_latent_THL.shape[0]:
         return out_THL
@@ -267,7 +289,7 @@ def attend_parts(
     lengths_B: torch.Tensor,
     *,
     scale: float,
-    launch: Launch = DECODE,
+    launch: Launch | None = None,
     num_splits: int | None = None,
     whole_THL: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -275,6 +297,7 @@ def attend_parts(
     parts each token has [T]. `whole` takes the place of the averages if there is one part."""
     q_latent_THL, q_rope_THR = (q if q.stride(-1) == 1 else q.contiguous() for q in (q_latent_THL, q_rope_THR))
     (num_tokens, heads, rank), num_sequences, page_size = q_latent_THL.shape, lengths_B.shape[0], pages_GOZ.shape[1]
+    launch = launch or fitting_launch(num_tokens, num_sequences, pages_GOZ)
     one_each = launch.tile_tokens == 1
     num_tiles = num_tokens if one_each else num_tokens // launch.tile_tokens + num_sequences
     device = q_latent_THL.device
@@ -312,7 +335,7 @@ def attend_parts(
             BLOCK_H=max(16, next_power_of_2(heads)),
             BLOCK_S=launch.block_rows,
             ONE_EACH=one_each,
-            LEAST=launch.block_rows if num_tiles < MANY_TILES else 4 * launch.block_rows,
+            LEAST=launch.block_rows if num_tiles < MANY_TILES else PART_ROWS,
             num_warps=launch.num_warps,
             num_stages=launch.num_stages,
             **overlap(device),

@@ -11,10 +11,12 @@ import torch
 import torch.nn.functional as F
 
 from kimi_vl.ops.experts import Shared, has_grouped_mm
-from kimi_vl.ops.quantised import Quantised, Weight, dequantised, parts
-from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp, swiglu
+from kimi_vl.ops.quantised import DTYPES, Quantised, Weight, dequantised, parts
+from kimi_vl.ops.triton import fp8
+from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp
 from kimi_vl.ops.triton.grouping import group_by_expert, list_by_expert, spread_rows
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.swiglu_products import grouped_swiglu
 
 # Up to here every pair reads its expert's weights by itself, as vectors.
 VECTOR_TOKENS = 1
@@ -46,6 +48,13 @@ def tile(num_tokens: int) -> Launch:
     reads the weights again."""
     pairs = 16 if num_tokens <= 16 else 32 if num_tokens <= 192 else 64
     return Launch(rows=64, width=128, pairs=pairs)
+
+
+def fp8_tiles(num_tokens: int) -> tuple[Launch, Launch]:
+    """The same for gate and up, and for down, of weights in fp8. Down goes on by as much of a row as gate and up have rows, for which there
+    is one scale: steps of 4 KB, and more of them under way."""
+    pairs = tile(num_tokens).pairs
+    return Launch(rows=64, width=128, pairs=pairs), Launch(rows=64, width=64, pairs=pairs, num_stages=6)
 
 
 @jit
@@ -190,6 +199,7 @@ def _num_places(counts, indices, expert, num_tokens, E, TOP_K: tl.constexpr, BLO
 @jit(varying=("num_tokens",))
 def _gate_up_kernel(
     x,
+    x_scales,
     gate_up,
     shared_gate,
     shared_up,
@@ -200,6 +210,7 @@ def _gate_up_kernel(
     counts,
     indices,
     inner,
+    inner_scales,
     x_stride,
     num_tokens,
     D,
@@ -208,6 +219,7 @@ def _gate_up_kernel(
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
     HAS_SCALES: tl.constexpr,
+    IS_ROUNDED: tl.constexpr,
     LISTED: tl.constexpr,
     BLOCK_F: tl.constexpr,
     BLOCK_D: tl.constexpr,
@@ -215,7 +227,7 @@ def _gate_up_kernel(
     BLOCK_P: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_F inner values of every pair of one expert, silu(gate) · up."""
+    """One program: BLOCK_F inner values of every pair of one expert, silu(gate) · up; where tokens are rounded so are they, together."""
     begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
     f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
@@ -246,14 +258,24 @@ def _gate_up_kernel(
         if HAS_SCALES:
             gate_FX *= tl.load(gate_scales + f, mask=f < F, other=0.0)[:, None]
             up_FX *= tl.load(up_scales + f, mask=f < F, other=0.0)[:, None]
+        if IS_ROUNDED:
+            scale_X = tl.load(x_scales + token_X, mask=is_pair_X, other=0.0)
+            gate_FX *= scale_X[None]
+            up_FX *= scale_X[None]
         inner_FX = gate_FX * tl.sigmoid(gate_FX) * up_FX
-        target = inner + ((token_X * (TOP_K + SHARED) + k_X) * F)[None] + f[:, None]
+        pair_X = token_X * (TOP_K + SHARED) + k_X
+        if IS_ROUNDED:
+            scale_X = fp8.scale_of(tl.max(tl.abs(inner_FX), 0))
+            inner_FX /= scale_X[None]
+            tl.store(inner_scales + pair_X * tl.num_programs(0) + tl.program_id(0), scale_X, mask=is_pair_X)
+        target = inner + (pair_X * F)[None] + f[:, None]
         tl.store(target, inner_FX.to(inner.dtype.element_ty), mask=(f < F)[:, None] & is_pair_X[None])
 
 
 @jit(varying=("num_tokens",))
 def _down_kernel(
     inner,
+    inner_scales,
     down,
     shared_down,
     down_scales,
@@ -269,6 +291,7 @@ def _down_kernel(
     TOP_K: tl.constexpr,
     SHARED: tl.constexpr,
     HAS_SCALES: tl.constexpr,
+    IS_ROUNDED: tl.constexpr,
     LISTED: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_F: tl.constexpr,
@@ -276,7 +299,8 @@ def _down_kernel(
     BLOCK_P: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_D output values of every pair of one expert, not weighted yet."""
+    """One program: BLOCK_D output values of every pair of one expert, not weighted yet. Rounded inner values have a scale for each BLOCK_F
+    of a pair, which is loaded one turn ahead."""
     begin(OVERLAPS)
     expert = tl.program_id(1).to(tl.int64)
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
@@ -292,11 +316,20 @@ def _down_kernel(
         token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         pair_X = token_X * (TOP_K + SHARED) + k_X
         y_DX = tl.zeros([BLOCK_D, BLOCK_X], tl.float32)
+        scale_X = tl.zeros([BLOCK_X], tl.float32)
+        if IS_ROUNDED:
+            scale_X = tl.load(inner_scales + pair_X * tl.cdiv(F, BLOCK_F), mask=is_pair_X, other=0.0)
         for start in range(0, F, BLOCK_F):
             f = start + tl.arange(0, BLOCK_F)
             inner_FX = tl.load(inner + (pair_X * F)[None] + f[:, None], mask=is_pair_X[None] & (f < F)[:, None], other=0.0)
             down_DF = tl.load(row + d[:, None] * stride + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
-            y_DX = tl.dot(down_DF.to(inner_FX.dtype), inner_FX, y_DX)
+            if IS_ROUNDED:
+                place_X, there_X = pair_X * tl.cdiv(F, BLOCK_F) + start // BLOCK_F + 1, is_pair_X & (start + BLOCK_F < F)
+                next_X = tl.load(inner_scales + place_X, mask=there_X, other=0.0)
+                y_DX += tl.dot(down_DF, inner_FX) * scale_X[None]
+                scale_X = next_X
+            else:
+                y_DX = tl.dot(down_DF.to(inner_FX.dtype), inner_FX, y_DX)
         if HAS_SCALES:
             y_DX *= tl.load(scales + d, mask=d < D, other=0.0)[:, None]
         tl.store(y + (pair_X * D)[None] + d[:, None], y_DX.to(y.dtype.element_ty), mask=(d < D)[:, None] & is_pair_X[None])
@@ -410,7 +443,7 @@ def mixture(
         if num_tokens <= VECTOR_TOKENS:
             return by_vectors(*arguments, shared=shared, residual_TD=residual_TD)
         if num_tokens <= TILE_TOKENS or not has_grouped_mm(x_TD.device, x_TD.dtype):
-            return by_tiles(*arguments, launch=tile(num_tokens), shared=shared, beside_TD=beside_TD, residual_TD=residual_TD)
+            return by_tiles(*arguments, shared=shared, beside_TD=beside_TD, residual_TD=residual_TD)
         return by_groups(*arguments, beside_TD=beside_TD, residual_TD=residual_TD)
 
 
@@ -453,47 +486,56 @@ def by_tiles(
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     *,
-    launch: Launch,
+    launches: tuple[Launch, Launch] | None = None,
     shared: Shared | None = None,
     beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
     lists: bool | None = None,
 ) -> torch.Tensor:
     """Every expert reads its weights once, for the pairs that chose it; three kernels, and one that lists the pairs of each expert unless
-    one tile holds all tokens (`lists` None)."""
+    one tile holds all tokens (`lists` None). Beside weights in fp8 tokens are rounded too, by one kernel, and inner values by the first
+    product, with a scale for each `rows` of its launch."""
     (gate_up, gate_up_scales), (down, down_scales) = parts(gate_up_EGD), parts(down_EDF)
     (experts, width, inner), (num_tokens, top_k) = down.shape, indices_TK.shape
     values, scales, num_shared = _shared(shared, inner)
-    lists = num_tokens > launch.pairs if lists is None else lists
+    is_rounded = gate_up.dtype == DTYPES["fp8"]
+    a, b = launches or (fp8_tiles(num_tokens) if is_rounded else (tile(num_tokens),) * 2)
+    lists = num_tokens > a.pairs if lists is None else lists
     members_EX = counts_E = None
     if lists:
         members_EX, counts_E = list_by_expert(indices_TK, experts)
-    rows = num_tokens * (top_k + num_shared)
-    inner_XF, y_XD = x_TD.new_empty(rows, inner), x_TD.new_empty(rows, width)
-    options = {"TOP_K": top_k, "SHARED": num_shared, "LISTED": lists, "BLOCK_X": launch.pairs} | overlap(x_TD.device)
-    options |= {"num_warps": launch.num_warps, "num_stages": launch.num_stages}
-    options["HAS_SCALES"] = gate_up_scales is not None
-    options["BLOCK_P"] = 1 if lists else next_power_of_2(num_tokens * top_k)
+    tokens_TD, token_scales_T = fp8.rounded(x_TD) if is_rounded else (x_TD, None)
+    rows, blocks = num_tokens * (top_k + num_shared), -(-inner // a.rows)
+    inner_XF, y_XD = tokens_TD.new_empty(rows, inner), x_TD.new_empty(rows, width)
+    inner_scales_XB = weights_TK.new_empty(rows, blocks) if is_rounded else None
+    options = {"TOP_K": top_k, "SHARED": num_shared, "LISTED": lists, "BLOCK_X": a.pairs} | overlap(x_TD.device)
+    options |= {"HAS_SCALES": gate_up_scales is not None, "IS_ROUNDED": is_rounded}
+    options["BLOCK_P"] = 1 if lists else next_power_of_2(max(num_tokens, a.pairs) * top_k)  # one kernel for all that fit into a tile
     who = (members_EX, counts_E, indices_TK)
-    _gate_up_kernel[-(-inner // launch.rows), experts + num_shared](
-        x_TD,
+    _gate_up_kernel[blocks, experts + num_shared](
+        tokens_TD,
+        token_scales_T,
         gate_up,
         *values[:2],
         gate_up_scales,
         *scales[:2],
         *who,
         inner_XF,
-        x_TD.stride(0),
+        inner_scales_XB,
+        tokens_TD.stride(0),
         num_tokens,
         width,
         inner,
         experts,
-        BLOCK_F=launch.rows,
-        BLOCK_D=launch.width,
+        BLOCK_F=a.rows,
+        BLOCK_D=a.width,
+        num_warps=a.num_warps,
+        num_stages=a.num_stages,
         **options,
     )
-    _down_kernel[-(-width // launch.rows), experts + num_shared](
+    _down_kernel[-(-width // b.rows), experts + num_shared](
         inner_XF,
+        inner_scales_XB,
         down,
         values[2],
         down_scales,
@@ -504,8 +546,10 @@ def by_tiles(
         width,
         inner,
         experts,
-        BLOCK_D=launch.rows,
-        BLOCK_F=launch.width,
+        BLOCK_D=b.rows,
+        BLOCK_F=a.rows if is_rounded else b.width,
+        num_warps=b.num_warps,
+        num_stages=b.num_stages,
         **options,
     )
     return _weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD)
@@ -521,13 +565,29 @@ def by_groups(
     beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    """Pairs sorted by expert and multiplied by torch's grouped product, 622 TFLOP/s at 16,384 tokens on an H100."""
-    # What is quantised is written out once for all tokens: 1.7 GB read and written a layer at the official sizes, 0.6 ms on an H100.
+    """Pairs grouped by expert: gate, up and SwiGLU in one kernel, down by torch's grouped product.
+
+    Beside weights in fp8 tokens are rounded before they are spread, and inner values as they come. What else is quantised is written out
+    once for all tokens, which on an H100 takes 4 ms a layer at the official sizes.
+    """
+    if quantised := fp8.taken(x_TD, gate_up_EGD, down_EDF):
+        y_XD, places_X = _by_fp8_groups(x_TD, indices_TK, *quantised)
+        return _weighted_sum(y_XD, places_X, weights_TK, 0, beside_TD, residual_TD)
     gate_up_EGD, down_EDF = dequantised(gate_up_EGD, x_TD.dtype), dequantised(down_EDF, x_TD.dtype)
-    places_X, ends_E = group_by_expert(indices_TK, gate_up_EGD.shape[0])
-    gate_up_XG = F.grouped_mm(spread_rows(x_TD, places_X), gate_up_EGD.mT, offs=ends_E)
-    y_XD = F.grouped_mm(swiglu(*gate_up_XG.chunk(2, dim=-1)), down_EDF.mT, offs=ends_E)
+    places_X, tokens_X, ends_E = group_by_expert(indices_TK, gate_up_EGD.shape[0])
+    y_XD = F.grouped_mm(grouped_swiglu(x_TD, tokens_X, gate_up_EGD, ends_E), down_EDF.mT, offs=ends_E)
     return _weighted_sum(y_XD, places_X, weights_TK, 0, beside_TD, residual_TD)
+
+
+def _by_fp8_groups(
+    x_TD: torch.Tensor, indices_TK: torch.Tensor, gate_up_EGD: Quantised, down_EDF: Quantised
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The outputs of all pairs, grouped by expert, and where each lies."""
+    tokens_TD, scales_T = fp8.rounded(x_TD)
+    places_X, _, ends_E = group_by_expert(indices_TK, gate_up_EGD.values.shape[0])
+    x = Quantised(spread_rows(tokens_TD, places_X), spread_rows(scales_T[:, None], places_X).flatten())
+    gate_up_XG = fp8.grouped(x, gate_up_EGD, ends_E)
+    return fp8.grouped(fp8.rounded_swiglu(*gate_up_XG.chunk(2, dim=-1)), down_EDF, ends_E), places_X
 
 
 def _shared(shared: Shared | None, inner: int) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None], int]:
