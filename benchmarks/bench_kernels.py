@@ -40,6 +40,7 @@ from kimi_vl.ops.triton import (
     rotate_qk,
     route,
     routed_experts,
+    weigh_rows,
 )
 from kimi_vl.ops.triton.language import triton
 
@@ -471,6 +472,23 @@ def draw_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
             yield Problem("draw_rows", shape, rotated(num_bytes, make), ways, ways["reference"], num_bytes, result=mass_before_the_token)
 
 
+def weigh_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """Penalties of every row and the 300 biases that a request may have elsewhere."""
+    for batch in z.batches:
+
+        def make(batch=batch):
+            logits = torch.empty(batch, z.W, dtype=like.dtype, device=like.device).normal_(std=3.0)
+            met = torch.randint(0, 4, (batch, z.W), dtype=torch.int32, device=like.device)
+            penalties = (torch.full((batch,), value, device=like.device) for value in (1.1, 0.5, 0.1))
+            biased = torch.full((batch, 1024), -1, dtype=torch.int32, device=like.device)
+            biased[:, :300] = torch.randperm(z.W, device=like.device)[:300]
+            return (logits, met, *penalties, biased, torch.randn(batch, 1024, device=like.device))
+
+        num_bytes = batch * z.W * (like.itemsize + 4 + 4)
+        ways = {"triton": weigh_rows.weigh_rows_triton, "reference": sampling.weigh_rows}
+        yield Problem("weigh_rows", {"batch": batch}, rotated(num_bytes, make), ways, ways["reference"], num_bytes)
+
+
 def mass_before_the_token(out: torch.Tensor, call: tuple) -> torch.Tensor:
     """Where in the distribution a row's token lies: on the border between two, either is right."""
     cumulative = (call[0].float() / call[2][:, None]).softmax(-1).cumsum(-1, dtype=torch.float64)
@@ -553,6 +571,7 @@ def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pro
     yield from small_problems(sizes, like)
     yield from route_problems(sizes, like, sweep)
     yield from draw_problems(sizes, like)
+    yield from weigh_problems(sizes, like)
     yield from expert_problems(sizes, like, sweep)
     yield from mixture_problems(sizes, like)
     if like.is_cuda:  # Triton's interpreter loses bits where it rounds to fp8

@@ -2,10 +2,12 @@
 
     python benchmarks/bench_steps.py --output steps.json
     python benchmarks/bench_steps.py --profile --batches 1 32 --prompts 1024 16384
+    python benchmarks/bench_steps.py --draw weighs tells --contexts 1024
 
 One GPU, random weights of the true sizes, bf16. A step's milliseconds are the median of seven times ten replays of its graph, with a cache
-of random rows, beside the time of reading what it must read. `--profile` lists kernels by the time they take; those that overlap count what
-they wait, so their sum is more than a step's.
+of random rows, beside the time of reading what it must read. `--draw`: every row has filters, has penalties, or is told
+log-probabilities. `--profile` lists kernels by the time they take; those that overlap count what they wait, so their sum is more than a
+step's.
 """
 
 import argparse
@@ -23,7 +25,7 @@ from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, official_config, 
 from kimi_vl.bench.roofline import MACHINES, decode_bytes
 from kimi_vl.engine import Engine
 from kimi_vl.engine.plan import planned_limits
-from kimi_vl.engine.rows import RowRunner
+from kimi_vl.engine.rows import Draw, RowRunner
 from kimi_vl.processor.image import ImageProcessor
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -35,11 +37,16 @@ SHOWN = 24  # kernels of a profile
 class Steps:
     """Rows of an engine that stand where a test puts them."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, draw: Draw) -> None:
         assert isinstance(engine.runner, RowRunner), "rows need a GPU"
+        self.draw = draw
         self.engine, self.runner, self.rows = engine, engine.runner, engine.runner.rows
         for pages_GOZ in self.rows.cache.layers_GOZ:
             pages_GOZ.normal_()
+        if draw.filters:
+            self.rows.top_p_B.fill_(0.95)
+        if draw.weighs:
+            self.rows.penalise().frequency_B.fill_(0.1)
 
     def fits(self, batch: int, context: int) -> bool:
         limits = self.engine.limits
@@ -64,13 +71,13 @@ class Steps:
     def milliseconds(self, batch: int, context: int) -> float:
         self.place(batch, context)
         for _ in range(3):
-            self.runner._step(batch, False)
+            self.runner._step(batch, self.draw)
         found = []
         for _ in range(7):
             start, stop = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
             start.record()
             for _ in range(10):
-                self.runner._step(batch, False)
+                self.runner._step(batch, self.draw)
             stop.record()
             stop.synchronize()
             found.append(start.elapsed_time(stop) / 10)
@@ -100,6 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
     parser.add_argument("--contexts", type=int, nargs="*", default=CONTEXTS)
     parser.add_argument("--prompts", type=int, nargs="*", default=(1024, 16_384), help="to profile, with a first token each")
+    parser.add_argument("--draw", nargs="*", choices=Draw._fields, default=(), help="what drawing has to do")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--output", type=Path, help="JSON file")
     options = parser.parse_args(arguments)
@@ -112,10 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     limits = planned_limits(config, free_bytes=free, max_running=256, step_tokens=32_768)
     processor = ImageProcessor(PICTURES)
     engine = Engine(model, limits, normalise=processor.normalised)
-    bench, steps = EngineBench(engine, processor, QUICK), Steps(engine)
+    bench, steps = EngineBench(engine, processor, QUICK), Steps(engine, Draw(*(name in options.draw for name in Draw._fields)))
     name = torch.cuda.get_device_name()
     machine = next((machine for part, machine in MACHINES.items() if part in name), None)
-    report: dict[str, Any] = {"machine": name, "torch": torch.__version__, "steps": [], "profiles": {}}
+    report: dict[str, Any] = {"machine": name, "torch": torch.__version__, "draw": options.draw, "steps": [], "profiles": {}}
     for context in options.contexts:
         for batch in options.batches:
             if steps.fits(batch, context):
@@ -128,7 +136,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.profile:
         for batch in options.batches:
             steps.place(batch, options.contexts[0])
-            report["profiles"][f"step of {batch}"] = profile(lambda batch=batch: steps.runner._step(batch, False))
+            report["profiles"][f"step of {batch}"] = profile(lambda batch=batch: steps.runner._step(batch, steps.draw))
         for length in options.prompts:
             report["profiles"][f"prompt of {length}"] = profile(lambda length=length: bench.answered([bench.prompt(length)], 1))
     text = json.dumps(report, indent=1)

@@ -13,6 +13,19 @@ def plain(model, prompt, params):
     return tokens, generation.finish_reason
 
 
+def alone(model, prompt, params, number, tokens):
+    """The answer of the plain path that is given these tokens behind the first `number` of its own."""
+    ids, images = prompt
+    generation, found = Generation(model, list(ids), params, end_ids=END_IDS, images=images), []
+    if not number:
+        generation.force(tokens)
+    for token in generation:
+        found.append(token)
+        if len(found) == number:
+            generation.force(tokens)
+    return found, generation.finish_reason
+
+
 def limits(**changed):
     return Limits(**{"num_pages": 64, "page_size": 8, "max_running": 8, "step_tokens": 64, **changed})
 

@@ -1,6 +1,7 @@
 """The engine on a tiny network: whatever runs beside it, an answer is the one the plain path gives."""
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from kimi_vl.engine import Engine, SamplingParams
 from kimi_vl.engine.request import Status
 from kimi_vl.errors import CapacityError, CheckpointError, InputError, PromptTooLong, ShapeError
-from tests.engine.small import END_IDS, answer, limits, plain, submit
+from tests.engine.small import END_IDS, alone, answer, limits, plain, submit
 
 
 def run(engine, most=5000):
@@ -338,28 +339,119 @@ def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompt
     assert [answer(request) for request in requests[1:]] == expected[1:]
 
 
-LOOKS_BACK = [
+ASKED = [
     {"presence_penalty": 1.5, "frequency_penalty": 0.5},
     {"repetition_penalty": 1.3},
-    {"logit_bias": ((7, 30.0), (9, 29.0)), "presence_penalty": 2.0},
+    {"repetition_penalty": 0.6, "frequency_penalty": -1.0, "temperature": 0.0},
+    {"logit_bias": ((7, 30.0), (9, 29.0)), "presence_penalty": 2.0, "top_p": 0.9},
     {"logprobs": 3},
+    {"logprobs": 0, "frequency_penalty": 2.0, "logit_bias": ((7, 9.0),)},
 ]
 
 
+def asked(k, **changed):
+    return SamplingParams(**{"max_tokens": 24, "temperature": 0.7, "seed": 5, **ASKED[k], **changed})
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_answers_that_look_back_stand_beside_others(model, prompts, expected, kind):
+def test_answers_with_penalties_stand_beside_others(model, prompts, expected, kind):
     """Penalties, bias and log-probabilities of some requests change nothing of the others, and are those of the plain path."""
     engine = new_engine(model, kind, num_pages=40, step_tokens=40)
-    asked = [SamplingParams(max_tokens=24, temperature=0.7, seed=5, **extra) for extra in LOOKS_BACK]
-    requests = [submit(engine, prompts[k], params=params)[0] for k, params in enumerate(asked)]
+    params = [asked(k) for k in range(len(ASKED))]
+    requests = [submit(engine, prompts[k], params=params[k])[0] for k in range(len(ASKED))]
     usual = [submit(engine, prompt)[0] for prompt in prompts]
-    events = []
-    while not engine.is_idle:
-        events += engine.step()
-        engine.check_integrity()
+    run(engine)
     assert [answer(request) for request in usual] == expected
-    assert [answer(request) for request in requests] == [plain(model, prompts[k], params) for k, params in enumerate(asked)]
-    told = [event for event in events if event.logprobs is not None]
-    assert {event.request for event in told} == {requests[-1]}
-    assert [event.logprobs.token for event in told] == requests[-1].answer_ids
-    assert all(len(event.logprobs.likeliest) == 3 and event.logprobs.logprob <= 0 for event in told)
+    assert [answer(request) for request in requests] == [plain(model, prompts[k], one) for k, one in enumerate(params)]
+
+
+def test_log_probabilities_from_the_device_are_those_from_the_host(model, prompts):
+    told = {}
+    for kind in ("plain", "rows"):
+        engine = new_engine(model, kind)
+        requests = [submit(engine, prompts[k], params=asked(k, max_tokens=9))[0] for k in range(len(ASKED))]
+        events = []
+        while not engine.is_idle:
+            events += engine.step()
+        assert {event.request for event in events if event.logprobs is not None} == set(requests[4:])
+        for k in (4, 5):
+            told[kind, k] = [event.logprobs for event in events if event.request is requests[k]]
+            assert [one.token for one in told[kind, k]] == requests[k].answer_ids
+            assert {len(one.likeliest) for one in told[kind, k]} == {ASKED[k]["logprobs"]}
+    for k in (4, 5):
+        for one, other in zip(told["rows", k], told["plain", k], strict=True):
+            assert one.logprob == pytest.approx(other.logprob, abs=1e-4)
+            assert [token for token, _ in one.likeliest] == [token for token, _ in other.likeliest]
+            assert [value for _, value in one.likeliest] == pytest.approx([value for _, value in other.likeliest], abs=1e-4)
+
+
+def test_rows_with_penalties_run_ahead(model, prompts):
+    """A step is under way while the tokens of the one before are looked at; an answer that the host draws would not allow it."""
+    engine = new_engine(model, "rows")
+    requests = [submit(engine, prompts[k], params=asked(k))[0] for k in range(len(ASKED))]
+    while any(not request.answer_ids for request in requests):
+        engine.step()
+    assert max(request.num_pending for request in requests) == 1
+    assert not any(request.draws_on_host for request in requests)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_penalties_stand_in_random_traffic(model, prompts, seed):
+    """Rows go from hand to hand, with penalties and without; their requests are preempted, forced and left, and come several at once."""
+    rng = random.Random(seed)
+    engine = new_engine(
+        model,
+        "rows",
+        num_pages=rng.randint(18, 30),
+        max_running=rng.randint(2, 6),
+        step_tokens=8 * rng.randint(1, 12),
+        shares_prefixes=False,
+    )
+    requests, forced = [], {}
+    for _ in range(50):
+        if rng.random() < 0.4:
+            which, k = rng.randrange(len(prompts)), rng.randrange(len(ASKED) + 2)
+            params = asked(k, seed=7) if k < len(ASKED) else SamplingParams(max_tokens=24, seed=7)
+            several = submit(engine, prompts[which], params=params, n=rng.choice((1, 1, 2)), priority=rng.randint(0, 1))
+            requests += [(request, which, params) for request in several]
+        if requests and rng.random() < 0.1:
+            engine.cancel(rng.choice(requests)[0])
+        writing = [request for request, _, _ in requests if request.status is Status.RUNNING and request not in forced]
+        if writing and rng.random() < 0.2:
+            request = rng.choice(writing)
+            forced[request] = (len(request.answer_ids), engine.force(request, [300, 301, 300]).token_ids)
+        engine.step()
+        engine.check_integrity()
+    run(engine)
+    assert engine.scheduler.num_preempted > 0
+    assert forced
+    for request, which, params in requests:
+        number, tokens = forced.get(request, (0, ()))
+        found, reason = alone(model, prompts[which], replace(params, seed=params.seed + request.sample), number, tokens)
+        if request.finish_reason == "cancelled":
+            assert request.answer_ids == [*found, *request.answer_ids[len(found) :]][: len(request.answer_ids)]
+        else:
+            assert answer(request) == (found, reason)
+
+
+def test_a_bias_of_a_token_that_there_is_not_is_refused_at_once(model, prompts):
+    engine = new_engine(model, "rows")
+    with pytest.raises(InputError, match="logit_bias names token 9999; the vocabulary ends at 511"):
+        submit(engine, prompts[0], params=SamplingParams(logit_bias=((9999, 1.0),)))
+    assert engine.is_idle
+
+
+def test_without_memory_for_counting_only_those_with_penalties_fail(model, prompts, expected, monkeypatch):
+    def none_left(*_):
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr("kimi_vl.engine.rows.Penalties", none_left)
+    engine = new_engine(model, "rows")
+    usual, penalised = submit(engine, prompts[0])[0], submit(engine, prompts[1], params=asked(0))[0]
+    errors = {}
+    while not engine.is_idle:
+        errors |= {event.request: event.error for event in engine.step() if event.error}
+        engine.check_integrity()
+    assert list(errors) == [penalised]
+    assert isinstance(errors[penalised], CapacityError)
+    assert answer(usual) == expected[0]

@@ -10,7 +10,7 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Engine, SamplingParams
 from tests import interpreter
 from tests.configs import TINY
-from tests.engine.small import answer, limits, plain, submit
+from tests.engine.small import END_IDS, answer, limits, plain, submit
 
 pytestmark = [
     pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal())),
@@ -50,6 +50,32 @@ def test_answers_over_a_cache_in_fp8_are_those_of_the_modules(model):
 
 
 def test_answers_are_those_of_the_plain_path(model):
-    for params in (SamplingParams(max_tokens=6), SamplingParams(max_tokens=6, temperature=0.9, seed=4)):
+    asked = {}, {"temperature": 0.9, "seed": 4}, {"temperature": 0.9, "seed": 4, "frequency_penalty": 2.0, "repetition_penalty": 1.5}
+    for params in (SamplingParams(max_tokens=6, **options) for options in asked):
         expected = [plain(model, prompt, params) for prompt in PROMPTS]
         assert answers(Engine(model, limits(num_pages=8, max_running=3), rows=True, graphs=False, fused=True), params) == expected
+
+
+@pytest.mark.parametrize("most", [3, 6])
+def test_a_draft_sees_what_its_own_rows_write(model, most, monkeypatch):
+    """Rows of one request write into the same pages in one step, and each sees as far as itself: by kernels of few rows, and of more."""
+    endless = tuple((token, -100.0) for token in END_IDS)
+    prompt, params = ([100, 3, 44, 8, 8, 2, 61], None), SamplingParams(max_tokens=16, temperature=0.9, seed=6, logit_bias=endless)
+    found, reason = plain(model, prompt, params)
+    text, counts = [*prompt[0], *found], []
+
+    class Oracle:
+        def proposal(self, token_ids, most):
+            assert token_ids == text[: len(token_ids)]
+            return [token if k != 2 or len(token_ids) % 2 else 9 for k, token in enumerate(text[len(token_ids) :][:most])]
+
+    monkeypatch.setattr("kimi_vl.engine.engine.Lookup", Oracle)
+    engine = Engine(model, limits(num_pages=8, draft_tokens=most), rows=True, graphs=False, fused=True)
+    (request,) = submit(engine, prompt, params=params)
+    step = engine.runner.rows.step
+    monkeypatch.setattr(engine.runner.rows, "step", lambda *args: (counts.append(args[0]), step(*args)))
+    while not engine.is_idle:
+        assert not [event.error for event in engine.step() if event.error]
+    assert answer(request) == (found, reason)
+    assert len(counts) < len(found) - 1
+    assert max(counts) == (4 if most == 3 else 8)

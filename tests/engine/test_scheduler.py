@@ -27,21 +27,36 @@ class Machine:
     def __init__(self, limits):
         self.page_size = limits.page_size
         self.rows = {}  # slot: (tenant, tokens up to and with its own)
+        self.writes = {}  # request: what is known of it when it last gave a token, as a runner of rows knows it
 
     def run(self, chunks):
+        """The tokens that each request gives."""
         sampled = {}
         for chunk in chunks:
             request = chunk.request
             # Of several tokens none can be on the device alone.
-            assert chunk.start + chunk.count <= len(request.token_ids) or chunk.count == 1, chunk
-            tokens = [*request.token_ids, *self.pending(request)]
+            assert chunk.start + chunk.count <= len(request.token_ids) + len(chunk.draft) or chunk.count == 1, chunk
+            tokens = [*request.token_ids, *self.pending(request), *chunk.draft]
+            if chunk.draft:
+                assert self.writes[request] == (id(request.pages), request.num_forced), "a draft of what is in no row"
+                assert chunk.start + chunk.count == len(tokens) == len(request.token_ids) + len(chunk.draft), chunk
             for place in range(chunk.start, chunk.start + chunk.count):
                 self.rows[self.slot(request, place)] = (request.tenant, tuple(tokens[: place + 1]))
             for place in range(chunk.start + chunk.count):
                 assert self.rows[self.slot(request, place)] == (request.tenant, tuple(tokens[: place + 1])), (chunk, place)
             if chunk.samples:
-                sampled[request] = says(request.tenant, tokens[: chunk.start + chunk.count])
+                sampled[request] = self.accepted(request, tokens[: chunk.start + chunk.count], len(chunk.draft))
+                self.writes[request] = id(request.pages), request.num_forced
         return sampled
+
+    def accepted(self, request, tokens, num_drafted):
+        """The token behind each place as long as the draft holds it."""
+        found = []
+        for stop in range(len(tokens) - num_drafted, len(tokens) + 1):
+            found.append(says(request.tenant, tokens[:stop]))
+            if found[-1:] != tokens[stop : stop + 1]:
+                break
+        return found
 
     def pending(self, request):
         """Tokens that were sampled and not committed yet, which on a device are there."""
@@ -68,12 +83,13 @@ def alone(tenant, prompt, budget, forced):
 
 
 class Traffic(RuleBasedStateMachine):
-    """Steps are launched up to two ahead of what is committed."""
+    """Steps are launched up to two ahead of what is committed. The tokens of a draft are committed in rounds, as by the engine: nothing is
+    launched before the last."""
 
     @initialize(
         num_pages=st.integers(4, 12),
         page_size=st.integers(1, 4),
-        max_running=st.integers(1, 4),
+        max_running=st.integers(1, 12),
         step_pages=st.integers(1, 4),
         shares=st.booleans(),
         invariant=st.booleans(),
@@ -89,11 +105,11 @@ class Traffic(RuleBasedStateMachine):
             invariant=invariant,
         )
         self.scheduler, self.machine, self.ahead = Scheduler(self.limits), Machine(self.limits), ahead
-        self.launched, self.requests, self.arrivals, self.forced = [], [], 0, {}
+        self.launched, self.rounds, self.requests, self.arrivals, self.forced = [], [], [], 0, {}
 
     @rule(
         prompt=st.lists(st.integers(1, 2), min_size=1, max_size=24),
-        budget=st.integers(1, 8),
+        budget=st.integers(1, 12),
         tenant=st.sampled_from("ab"),
         priority=st.integers(0, 1),
         n=st.integers(1, 2),
@@ -113,9 +129,11 @@ class Traffic(RuleBasedStateMachine):
             self.forced[request] = {}
             leader = leader or request
 
-    @precondition(lambda self: len(self.launched) < self.ahead)
-    @rule()
-    def launch(self):
+    @precondition(lambda self: len(self.launched) < self.ahead and not self.rounds)
+    @rule(right=st.integers(0, 5), wrong=st.lists(st.integers(0, 2), max_size=3))
+    def launch(self, right, wrong):
+        if not self.limits.invariant:
+            self.propose(right, wrong)
         first, urgent = self.scheduler.running[:1], self.scheduler.waiting[:1]
         chunks = self.scheduler.schedule()
         if first and (not urgent or urgent[0].rank[0] >= first[0].rank[0]):
@@ -129,11 +147,20 @@ class Traffic(RuleBasedStateMachine):
             # The device computes in the order of launching, and the tokens are known later.
             before = {chunk.request: chunk.request.num_pending for chunk in chunks}
             for chunk in chunks:
-                chunk.request.num_pending -= chunk.samples
+                chunk.request.num_pending -= chunk.samples + len(chunk.draft)
             sampled = self.machine.run(chunks)
             for request, pending in before.items():
                 request.num_pending = pending
             self.launched.append((chunks, sampled))
+
+    def propose(self, right, wrong):
+        """To all who write: tokens that are right, and others."""
+        for request in self.scheduler.running:
+            if self.machine.writes.get(request) == (id(request.pages), request.num_forced):
+                tokens = list(request.token_ids)
+                for _ in range(right):
+                    tokens.append(says(request.tenant, tokens))
+                self.scheduler.propose(request, [*tokens[len(request.token_ids) :], *wrong])
 
     def is_cut_as_always(self, chunk):
         """Chunks of an invariant engine are those of a request that is alone with all of the engine's steps."""
@@ -143,10 +170,18 @@ class Traffic(RuleBasedStateMachine):
         else:
             assert (chunk.start % size, chunk.start + chunk.count) == (0, min(chunk.start + size, prompt)), chunk
 
-    @precondition(lambda self: self.launched)
+    @precondition(lambda self: self.launched or self.rounds)
     @rule()
     def commit(self):
-        chunks, sampled = self.launched.pop(0)
+        if not self.rounds:
+            chunks, sampled = self.launched.pop(0)
+            for chunk in chunks:
+                if chunk.draft and chunk.request.status is not Status.FINISHED:
+                    self.scheduler.settle(chunk, len(sampled[chunk.request]))
+            for k in range(max([1, *map(len, sampled.values())])):
+                going_on = [chunk for chunk in chunks if not k or len(sampled.get(chunk.request, ())) > k]
+                self.rounds.append((going_on, {r: tokens[k] for r, tokens in sampled.items() if len(tokens) > k}))
+        chunks, sampled = self.rounds.pop(0)
         for request in self.scheduler.commit(chunks, sampled):
             assert request.token_ids[-1] == sampled[request]
             if request.status is Status.FINISHED:
@@ -186,11 +221,11 @@ class Traffic(RuleBasedStateMachine):
         if not hasattr(self, "scheduler"):
             return
         for _ in range(2000):
-            if self.launched:
+            if self.launched or self.rounds:
                 self.commit()
-            if not self.scheduler.is_idle or self.launched:
-                if len(self.launched) < self.ahead:
-                    self.launch()
+            if not self.scheduler.is_idle or self.launched or self.rounds:
+                if len(self.launched) < self.ahead and not self.rounds:
+                    self.launch(len(self.requests) % 3, [1, 2])
             else:
                 break
         assert self.scheduler.is_idle, "requests are left that never end"
@@ -222,6 +257,93 @@ def step(machine, *, token=1):
     machine.commit(chunks, {chunk.request: token for chunk in chunks if chunk.samples})
     machine.check_integrity()
     return [(chunk.request, chunk.start, chunk.count) for chunk in chunks]
+
+
+def writing(**changed):
+    """A scheduler and a request that is about to write its second token, behind six that are known."""
+    machine, one = scheduler(**changed), request([1, 2, 3, 4, 5], budget=9)
+    machine.add(one)
+    step(machine)
+    return machine, one
+
+
+def drafted(machine, one, *tokens):
+    machine.propose(one, tokens)
+    (chunk,) = machine.schedule()
+    machine.check_integrity()
+    return chunk
+
+
+def test_of_a_draft_what_is_right_is_kept_and_nothing_else():
+    machine, one = writing()
+    chunk = drafted(machine, one, 7, 8, 9)
+    assert (chunk.start, chunk.count, chunk.samples, chunk.draft) == (5, 4, True, (7, 8, 9))
+    assert machine.schedule() == []  # where it goes on is not known
+    machine.settle(chunk, 2)
+    assert (one.num_computed, one.num_tokens, len(one.pages)) == (7, 8, 4)
+    for token in (7, 6):
+        assert machine.commit([chunk], {one: token}) == [one]
+        machine.check_integrity()
+    assert one.answer_ids == [1, 7, 6]
+    assert step(machine) == [(one, 7, 1)]
+
+
+def test_a_draft_takes_no_page_that_somebody_may_need_no_row_and_no_token_beyond_the_budget():
+    proposal = range(20)
+    for changed, most in (({"num_pages": 64, "step_tokens": 64, "max_running": 64}, 7), ({"max_running": 3}, 2), ({"step_tokens": 5}, 4)):
+        machine, one = writing(**{"num_pages": 64, "step_tokens": 64, "max_running": 64, **changed})
+        assert len(drafted(machine, one, *proposal).draft) == most
+    machine, one = writing(num_pages=7)
+    other = request([9, 9], rank=(0, 1))
+    machine.add(other)
+    assert step(machine) == [(one, 5, 1), (other, 0, 2)]
+    machine.propose(one, proposal)
+    chunks = machine.schedule()
+    assert [(chunk.request, len(chunk.draft)) for chunk in chunks] == [(one, 1), (other, 0)]  # of 3 pages that are left the others get 2
+    assert machine.num_preempted == 0
+
+
+def test_what_was_proposed_before_the_newest_token_was_known_is_not_computed():
+    machine, one = writing()
+    machine.schedule()
+    assert drafted(machine, one, 7).draft == ()
+
+
+def test_a_draft_is_worth_nothing_when_tokens_were_forced_while_it_was_computed():
+    machine, one = writing()
+    chunk = drafted(machine, one, 7, 8)
+    machine.force(one, [3])
+    machine.check_integrity()
+    later = machine.schedule()
+    assert [(chunk.start, chunk.count) for chunk in later] == [(6, 1)]
+    machine.settle(chunk, 2)
+    for token in (7, 6):
+        assert machine.commit([chunk], {one: token}) == []
+    assert machine.commit(later, {one: 4}) == [one]
+    assert one.answer_ids == [1, 3, 4]
+
+
+def test_a_request_that_lost_its_pages_gets_its_draft_s_tokens_before_it_reads_again():
+    machine, one = writing(shares_prefixes=False)
+    chunk = drafted(machine, one, 7, 8)
+    machine.propose(one, [5])
+    machine._preempt(one, {})
+    machine.check_integrity()
+    machine.settle(chunk, 2)
+    for token in (7, 6):
+        assert machine.schedule() == []
+        machine.commit([chunk], {one: token})
+    assert step(machine) == [(one, 0, 8)]
+
+
+def test_an_end_within_a_draft_is_the_end():
+    machine, one = writing()
+    chunk = drafted(machine, one, END, 7)
+    machine.settle(chunk, 3)
+    for token in (END, 7, 6):
+        machine.commit([chunk], {one: token})
+    assert (one.answer_ids, one.finish_reason) == ([1, END], "stop")
+    machine.check_integrity()
 
 
 def test_answers_go_on_beside_a_long_prompt_that_is_read_in_chunks():

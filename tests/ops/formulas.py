@@ -148,6 +148,20 @@ def mixture(x, residual, gate_up, down, indices, weights, shared):
     return y if residual is None else residual.double() + y
 
 
+def weigh_rows(logits, met, repetition, presence, frequency, biased, biases):
+    out = logits.double()
+    for b, row in enumerate(met.tolist()):
+        for token, count in enumerate(row):
+            if count > 0:
+                out[b, token] = out[b, token] / repetition[b] if out[b, token] > 0 else out[b, token] * repetition[b]
+            if count > 1:
+                out[b, token] -= presence[b].double() + (count // 2) * frequency[b].double()
+        for token, bias in zip(biased[b].tolist(), biases[b].double(), strict=True):
+            if token >= 0:
+                out[b, token] += bias
+    return out
+
+
 def draw_rows(logits, uniforms, temperature, top_k=None, top_p=None, min_p=None, *, excluded):
     """What each row's token is drawn from: the probability of every token, all 0 for a row that has no distribution."""
     probs = torch.zeros(logits.shape, dtype=torch.float64)

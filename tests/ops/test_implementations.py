@@ -174,6 +174,20 @@ def drawn(*rows, vocabulary=300, logits=None, numbers=None, excluded=2, padding=
     return (logits_BW, uniforms_B, *parameters), {"excluded": excluded}
 
 
+def weighed(*rows, vocabulary=300, biases=5, most=1, contiguous=True, dtype=torch.float32):
+    """Arguments of weigh_rows; a row is its repetition, presence and frequency penalties and how many biases it has. Tokens have been said
+    up to `most` times, some are only in the prompt."""
+    logits_BW = (torch.randn(len(rows), vocabulary) * 3).to(dtype)
+    logits_BW = logits_BW if contiguous else logits_BW.T.contiguous().T
+    met_BW = torch.randint(0, 2 * most + 2, (len(rows) + 1, vocabulary), dtype=torch.int32)[: len(rows)]
+    *penalties, counts = torch.tensor(rows, dtype=torch.float32).view(-1, 4).T.contiguous()
+    biased_BK = torch.stack([torch.randperm(vocabulary)[:biases] for _ in rows] or [torch.zeros(biases)]).int()[: len(rows)]
+    biased_BK[:, :1] = vocabulary - 1
+    biased_BK[:, 1:] %= vocabulary - 1  # each once
+    biased_BK[torch.arange(biases) >= counts[:, None]] = -1
+    return (logits_BW, met_BW, *penalties, biased_BK, torch.randn(len(rows), biases) * 9), {}
+
+
 def spoilt(noise_BW):
     """Of seven rows the first and the last are good; an excluded token's logit counts as well."""
     logits_BW = noise_BW.clone()
@@ -339,6 +353,22 @@ CASES = {
         "columns of a transposed matrix": partial(mixed, 11, contiguous=False),
         "widths that no tile divides": partial(mixed, 35, width=80, inner=72, shared=1),
         "no token at all": partial(mixed, 0),
+    },
+    "weigh_rows": {
+        "one row": partial(weighed, (1.3, 0.5, 0.25, 0)),
+        "each row its own": partial(
+            weighed,
+            (1.0, 0.0, 0.0, 0),
+            (1.7, 0.0, 0.0, 5),
+            (1.0, -2.0, 0.0, 1),
+            (0.4, 0.0, 0.01, 0),
+            (1.0, 0.0, 0.0, 3),
+            (2.0, 2.0, 2.0, 5),
+        ),
+        "counts as long as a context": partial(weighed, (1.0, 0.5, 2.0, 0), (1.1, 0.0, 0.001, 1), most=131_072),
+        "biases across blocks": partial(weighed, (1.1, 0.3, 0.1, 700), (1.0, 0.0, 0.0, 2), vocabulary=9000, biases=1024),
+        "columns of a transposed matrix": partial(weighed, (1.3, 0.5, 0.0, 2), (1.0, 0.5, 0.0, 0), contiguous=False),
+        "no row at all": partial(weighed),
     },
     "draw_rows": {
         "one row": partial(drawn, 1.0),
@@ -509,7 +539,7 @@ def check(function, operation, case, device, kind):
         if one.dtype == FP8:
             assert_neighbours(one, other)
             continue
-        assert kind_of_result == ("float32" if operation == "route" else kind)
+        assert kind_of_result == ("float32" if operation in ("route", "weigh_rows") else kind)
         assert_near(one, other, limit(kind_of_result))
     for argument, original in originals:
         as_it_is = torch.float32 if argument.dtype == FP8 else argument.dtype  # torch compares no fp8

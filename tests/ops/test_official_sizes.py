@@ -241,6 +241,20 @@ def test_drawn_rows_from_a_graph(rows, filters):
         assert torch.equal(found, first), "the same twice"
 
 
+@pytest.mark.parametrize("rows", [1, 256])
+def test_weighed_rows_of_the_official_vocabulary(rows):
+    """Rows with and without penalties and biases, in a table of which they are the first."""
+    logits = random(rows, W, kind="bfloat16", std=3.0)
+    met = torch.randint(0, 4, (rows + 1, W), dtype=torch.int32, device="cuda")[:rows]
+    which = torch.arange(rows, device="cuda") % 4
+    repetition, presence, frequency = 1 + 0.3 * (which == 0), 0.5 * (which == 1), 0.25 * (which < 2)
+    biased = torch.stack([torch.randperm(W, device="cuda")[:1024] for _ in range(rows)]).int()
+    biased[which == 3] = -1
+    biased[:, 300:] = -1
+    call = logits, met, *(x.float() for x in (repetition, presence, frequency)), biased, torch.randn(rows, 1024, device="cuda")
+    torch.testing.assert_close(operations("bfloat16").weigh_rows(*call), sampling.weigh_rows(*call), rtol=1e-6, atol=2e-6)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("patches", [1, 4096, 16_390])
 def test_rotated_queries_and_keys_of_the_tower(patches, kind):
@@ -263,6 +277,7 @@ def test_half_precision_on_a_gpu_chooses_the_kernels():
         "routed_experts",
         "gated_mlp",
         "mixture",
+        "weigh_rows",
         "draw_rows",
     ):
         assert chosen[operation] == "triton"

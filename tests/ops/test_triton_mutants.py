@@ -108,6 +108,12 @@ MUTANTS = (
     Mutant("a tile without bias", "route", "= score_ET + tl.load(bias + e, mask=e < E, other=0.0)[:, None]", "= score_ET"),
     Mutant("weights of 11 bits", "route", "tl.dot(middle_ED, x_DT, sum_ET, input", "tl.dot(middle_ED * 0.0, x_DT, sum_ET, input"),
     Mutant("a part forgotten", "route", "for p in range(tl.num_programs(1)):", "for p in range(tl.num_programs(1) - 1):"),
+    Mutant("what only the prompt holds is not repeated", "weigh_rows", "tl.where(met > 0,", "tl.where(met > 1,"),
+    Mutant("what only the prompt holds has been said", "weigh_rows", "tl.where(said > 0,", "tl.where(met > 0,"),
+    Mutant("a negative logit divided", "weigh_rows", "x * repetition)", "x / repetition)"),
+    Mutant("a bias of what is not weighed", "weigh_rows", "frequency) + bias_K", "frequency) * 0.0 + x_K + bias_K"),
+    Mutant("biases of the first block alone", "weigh_rows", "(token_K < (block + 1) * N)", "(token_K < N)"),
+    Mutant("rows without penalties look back", "weigh_rows", "(repetition != 1.0) | (presence != 0.0) |", "(repetition != 1.0) |"),
     Mutant("the excluded token drawn", "draw_rows", "if block == excluded // N:", "if block < 0:"),
     Mutant(
         "an excluded NaN unseen", "draw_rows", "row_stride + excluded).to(tl.float32) <", "row_stride + excluded).to(tl.float32) * 0.0 !="

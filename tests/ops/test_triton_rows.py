@@ -27,8 +27,9 @@ def test_rows_enter_a_step(dtype):
     check_enter(rows, dtype)
 
 
-def test_rows_leave_a_step():
-    check_leave(rows)
+@pytest.mark.parametrize("counts", [False, True], ids=["uncounted", "counted"])
+def test_rows_leave_a_step(counts):
+    check_leave(rows, counts)
 
 
 def check_enter(module, dtype):
@@ -49,12 +50,18 @@ def check_enter(module, dtype):
     torch.testing.assert_close(sin.double(), angles.double().sin(), rtol=0, atol=rounding)
 
 
-def check_leave(module):
+def check_leave(module, counts):
     count = 70
     drawn, active = torch.randint(-1, 50, (count,), device=DEVICE), torch.randint(0, 2, (count,), device=DEVICE)
     kept, ids, lengths, numbers = (torch.randint(0, 90, (count + 5,), device=DEVICE) for _ in range(4))
     before = [x.clone() for x in (kept, ids, lengths, numbers)]
-    module.leave(drawn, active, kept[:count], ids[:count], lengths[:count], numbers[:count])
+    met = torch.randint(0, 9, (count + 5, 50), dtype=torch.int32, device=DEVICE)
+    expected = met.clone()
+    for row, (token, is_on) in enumerate(zip(drawn.tolist(), active.tolist(), strict=True)):
+        if counts and is_on and token >= 0:
+            expected[row, token] += 2
+    module.leave(drawn, active, kept[:count], ids[:count], lengths[:count], numbers[:count], met[:count] if counts else None)
+    assert torch.equal(met, expected)
     assert torch.equal(kept[:count], drawn)
     assert torch.equal(ids[:count], drawn.clamp(min=0).where(active > 0, before[1][:count]))
     assert torch.equal(lengths[:count], before[2][:count] + active)

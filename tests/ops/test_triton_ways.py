@@ -6,10 +6,20 @@ import pytest
 import torch
 
 from kimi_vl.ops.experts import group_by_expert
-from kimi_vl.ops.triton import averages, draw_rows, grouping, paged_latent_attention, rms_norm, route, routed_experts, swiglu_products
+from kimi_vl.ops.triton import (
+    averages,
+    draw_rows,
+    grouping,
+    paged_latent_attention,
+    rms_norm,
+    route,
+    routed_experts,
+    swiglu_products,
+    weigh_rows,
+)
 from tests import interpreter
 from tests.ops import formulas
-from tests.ops.test_implementations import FP8, assert_near, drawn, limit, paged, routed, scored, spread
+from tests.ops.test_implementations import FP8, assert_near, drawn, limit, paged, routed, scored, spread, weighed
 
 GPU = torch.cuda.is_available()
 DEVICE = torch.device("cuda" if GPU else "cpu")
@@ -171,3 +181,11 @@ def test_a_row_s_token_depends_on_the_row_alone():
     beside_filters = draw_rows.draw_rows_triton(logits, uniforms, temperature, *filters, **options)
     assert together.tolist() == alone.tolist() * 6
     assert beside_filters[:2].tolist() == alone.tolist() * 2
+
+
+def test_what_is_excluded_or_spoilt_stays_so_whatever_it_weighs():
+    (logits, *rest), _ = weighed((1.7, 0.5, 0.25, 5), (0.3, -2.0, 0.0, 5), dtype=torch.float16)
+    logits[:, ::3], logits[:, 1::3] = float("-inf"), float("nan")
+    found = weigh_rows.weigh_rows_triton(*on_device([logits, *rest])).cpu()
+    assert torch.equal(found == float("-inf"), logits == float("-inf"))
+    assert torch.equal(found.isnan(), logits.isnan())

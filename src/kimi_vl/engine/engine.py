@@ -8,17 +8,18 @@ from __future__ import annotations
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
+from kimi_vl.engine.lookup import Lookup, num_right
 from kimi_vl.engine.pictures import Image, Pictures
 from kimi_vl.engine.prefix import ImageSpan
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
 from kimi_vl.engine.runner import Launched, Normalise, Runner
 from kimi_vl.engine.sampling import Constraint, Logprobs, Sampler, SamplingParams
-from kimi_vl.engine.scheduler import Chunk, Limits, Scheduler
+from kimi_vl.engine.scheduler import DRAFT_ROWS, Chunk, Limits, Scheduler
 from kimi_vl.errors import CheckpointError, InputError, KimiVLError, PromptTooLong, RequestFailed, ShapeError
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.kimi_vl import GridHWs
@@ -39,6 +40,24 @@ class Event:
     ended: bool
     error: KimiVLError | None = None
     logprobs: Logprobs | None = None
+
+
+@dataclass(frozen=True)
+class _Round:
+    """What is taken in at once: a token of each of these chunks that samples, and what is told of it."""
+
+    chunks: list[Chunk]
+    tokens: dict[Request, int]
+    told: dict[Request, Logprobs]
+
+
+@dataclass
+class _Given:
+    """What a request gave in a step, or why it gave nothing."""
+
+    tokens: list[int] = field(default_factory=list)
+    told: list[Logprobs] = field(default_factory=list)  # of each token, if it was asked for
+    error: KimiVLError | None = None
 
 
 class Engine:
@@ -76,7 +95,11 @@ class Engine:
             self.runner = Runner(model, limits, feature_tokens=feature_tokens, normalise=normalise)
         self._takes_bytes = normalise is not None
         self._ahead = 1 if rows else 0  # steps that may be launched before the tokens of one are looked at
+        # Whoever has drafts is not run ahead of, so it is all of those who write or none.
+        self._most_drafting = min(DRAFT_ROWS, limits.max_running) // (1 + limits.draft_tokens)
         self._launched: deque[Launched] = deque()
+        self._rounds: deque[_Round] = deque()  # of the step that was waited for last
+        self._lookups: dict[Request, Lookup] = {}
         self._arrivals = itertools.count()
         self._samplers: dict[Request, Sampler] = {}
         self._images: dict[Request, Sequence[Image]] = {}
@@ -97,8 +120,8 @@ class Engine:
         [P, 3, patch, patch] and image_grid_hws [I, 2], of which they are made here. A lower `priority` goes first. Prompts of different
         tenants share nothing. `constraint` makes what each answer must look like, and is called once for each.
 
-        Raises, nothing being queued: PromptTooLong, InputError for an empty prompt or one whose placeholders do not match its images,
-        CapacityError for one that would not fit if it were alone.
+        Raises, nothing being queued: PromptTooLong, InputError for an empty prompt, a bias of a token that there is not, or placeholders
+        that do not match the images, CapacityError for one that would not fit if it were alone.
         """
         limit = self.model.config.text_config.max_position_embeddings
         if not input_ids:
@@ -110,6 +133,7 @@ class Engine:
         pictures = _images(images, tenant)
         if any(picture.pixel_values.dtype == torch.uint8 for picture in pictures) and not self._takes_bytes:
             raise ShapeError("pixel_values are uint8, and this engine was made without `normalise`; pass it, or normalised patches")
+        params.check_bias(self.model.config.text_config.vocab_size)
         spans = self._spans(input_ids, pictures)
         budget = min(params.max_tokens, limit - len(input_ids))
         constraints = [None if constraint is None else constraint() for _ in range(n)]
@@ -121,50 +145,83 @@ class Engine:
             seed = None if params.seed is None else (params.seed + sample) % 2**64
             never = [self.model.config.media_placeholder_token_id]
             sampler = Sampler(replace(params, seed=seed), never=never, prompt_ids=input_ids, constraint=constraints[sample])
-            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None or params.looks_back
+            request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None
             self._samplers[request] = sampler
             self._images[request] = pictures
+            if self.limits.draft_tokens and not request.draws_on_host and not params.penalises:
+                self._lookups[request] = Lookup()
             requests.append(request)
         return requests
 
     def step(self) -> list[Event]:
-        """Run one step of everything; what happened in it, or in the one before. An empty list when nothing has, or is left to do."""
+        """Run one step of everything; what happened in it, or in the one before. An empty list when nothing has, or is left to do.
+
+        A request gives one token at a time, so that whoever reads it can force others behind it, or stop; of a step that verified several
+        the next come without computing.
+        """
+        if self._rounds:
+            return self._take_in()
+        if self._launched and any(request.proposal for request in self.scheduler.running):
+            return self._finish(self._launched.popleft())  # what is proposed goes on from a token that is known
         chunks = self.scheduler.schedule()
         events = self._launch(chunks) if chunks else []
-        ahead = 0 if any(request.draws_on_host for request in self.scheduler.running) else self._ahead
-        while self._launched and (len(self._launched) > ahead or not chunks):
+        waits = any(request.draws_on_host or request.num_drafted for request in self.scheduler.running)
+        while self._launched and not self._rounds and (len(self._launched) > (0 if waits else self._ahead) or not chunks):
             events += self._finish(self._launched.popleft())
         return events
 
     def _finish(self, launched: Launched) -> list[Event]:
-        """Wait for the tokens of a step, and take them in."""
-        sampled, errors = self._sampled(launched)
-        events = [self._end(request, error) for request, error in errors.items()]
-        for request in self.scheduler.commit(launched.chunks, sampled):
+        """Wait for the tokens of a step, and take in the first of each request."""
+        given = self._given(launched)
+        events = [self._end(request, one.error) for request, one in given.items() if one.error is not None]
+        alive = [chunk for chunk in launched.chunks if chunk.request.status is not Status.FINISHED]
+        for chunk in alive:
+            if chunk.draft:
+                self.scheduler.settle(chunk, len(given[chunk.request].tokens))
+        found = {chunk.request: given[chunk.request] for chunk in alive if chunk.samples}
+        for k in range(max([1, *(len(one.tokens) for one in found.values())])):
+            now = {request: one for request, one in found.items() if len(one.tokens) > k}
+            tokens = {request: one.tokens[k] for request, one in now.items()}
+            told = {request: one.told[k] for request, one in now.items() if one.told}
+            self._rounds.append(_Round([chunk for chunk in alive if not k or chunk.request in now], tokens, told))
+        return events + self._take_in()
+
+    def _take_in(self) -> list[Event]:
+        now, events = self._rounds.popleft(), list[Event]()
+        for request in self.scheduler.commit(now.chunks, now.tokens):
             ended = request.status is Status.FINISHED
-            logprobs = self._samplers[request].logprobs if request.params.logprobs is not None else None
-            events.append(Event(request, (sampled[request],), ended, logprobs=logprobs))
+            events.append(Event(request, (now.tokens[request],), ended, logprobs=now.told.get(request)))
             if ended:
                 self._forget(request)
+            elif request in self._lookups and len(self.scheduler.running) <= self._most_drafting:
+                self.scheduler.propose(request, self._lookups[request].proposal(request.token_ids, self.limits.draft_tokens))
         return events
 
-    def _sampled(self, launched: Launched) -> tuple[dict[Request, int], dict[Request, KimiVLError]]:
-        """The tokens of a step by request, and what went wrong with the others."""
-        sampled: dict[Request, int] = {}
-        errors: dict[Request, KimiVLError] = {}
+    def _given(self, launched: Launched) -> dict[Request, _Given]:
+        """What a step gave of every request that sampled: of one with a draft the tokens that count."""
+        given: dict[Request, _Given] = {}
         for request, logits_W in launched.logits.items():
             if request.status is not Status.FINISHED:
+                one, sampler = given.setdefault(request, _Given()), self._samplers[request]
                 try:
-                    sampled[request] = self._samplers[request].draw(logits_W, len(request.token_ids) - request.num_prompt)
+                    one.tokens.append(sampler.draw(logits_W, len(request.token_ids) - request.num_prompt))
+                    one.told += [] if sampler.logprobs is None else [sampler.logprobs]
                 except (CheckpointError, InputError) as error:
-                    errors[request] = error
-        tokens = [] if launched.tokens is None else launched.tokens.wait()
-        for request, token in zip(launched.requests, tokens, strict=True):
-            if token >= 0:
-                sampled[request] = token
-            elif request.status is not Status.FINISHED:
-                errors[request] = CheckpointError("the model's logits are not finite; the weights are damaged, or overflow in their dtype")
-        return sampled, errors
+                    one.error = error
+        told = iter([] if launched.told is None else launched.told.wait())
+        for request, token in zip(launched.requests, [] if launched.tokens is None else launched.tokens.wait(), strict=True):
+            one = given.setdefault(request, _Given())
+            one.tokens.append(token)
+            if request.params.logprobs is not None:
+                one.told.append(Logprobs.of(token, next(told), request.params.logprobs))
+        for chunk in launched.chunks:
+            if chunk.draft:
+                one = given[chunk.request]
+                del one.tokens[num_right(chunk.draft, one.tokens) :]
+        for request, one in given.items():
+            if min(one.tokens, default=0) < 0 and request.status is not Status.FINISHED:
+                one.error = CheckpointError("the model's logits are not finite; the weights are damaged, or overflow in their dtype")
+        return given
 
     def force(self, request: Request, token_ids: Iterable[int]) -> Event:
         """Put tokens into the answer's mouth, as many as its budget allows; it goes on from them. Those that its constraint forbids
@@ -193,13 +250,14 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        return self.scheduler.is_idle and not self._launched
+        return self.scheduler.is_idle and not self._launched and not self._rounds
 
     def check_integrity(self) -> None:
         """Raises: AssertionError naming what is wrong; for tests and idle moments."""
         self.scheduler.check_integrity()
         alive = {*self.scheduler.waiting, *self.scheduler.running}
         assert self._samplers.keys() == alive == self._images.keys(), "something is kept of requests that are gone"
+        assert self._lookups.keys() <= alive, "something is kept of requests that are gone"
 
     def _launch(self, chunks: Sequence[Chunk]) -> list[Event]:
         """Begin a step. If it does not fit into memory, or fails otherwise, its chunks are run one by one, and those that fail alone are to
@@ -221,6 +279,7 @@ class Engine:
 
     def _forget(self, request: Request) -> None:
         self._samplers.pop(request, None)
+        self._lookups.pop(request, None)
         self._images.pop(request, None)
 
     def _spans(self, input_ids: Sequence[int], pictures: Sequence[Image]) -> tuple[ImageSpan, ...]:
@@ -262,6 +321,13 @@ def _check(limits: Limits, rows: bool) -> None:
     for name in ("num_pages", "page_size", "max_running", "step_tokens"):
         if (value := getattr(limits, name)) < 1:
             raise InputError(f"{name} is {value}; it must be at least 1")
+    most = min(DRAFT_ROWS, limits.max_running) - 1
+    if not 0 <= limits.draft_tokens <= most:
+        raise InputError(
+            f"draft_tokens is {limits.draft_tokens}; it must be from 0 to {most}, for a token and its draft are rows of a step"
+        )
+    if limits.draft_tokens and not rows:
+        raise InputError(f"draft_tokens is {limits.draft_tokens}, and drafts are verified in rows; pass rows=True, or take draft_tokens=0")
     if limits.cache not in (None, "fp8"):
         raise InputError(f"cache is {limits.cache!r}; it must be None or 'fp8'")
     if limits.invariant and rows:

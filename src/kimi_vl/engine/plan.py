@@ -198,6 +198,7 @@ def _mixed(text: TextConfig, tokens: int, kind: Kind | None) -> int:
 
 
 def _logits(text: TextConfig, tokens: int, max_running: int, kind: Kind | None) -> int:
-    """Bytes behind the last layer: the output matrix written out where it is quantised, and logits in half precision and twice in fp32."""
+    """Bytes behind the last layer: the output matrix where it is written out, and logits in half precision, twice in fp32, and two numbers
+    more for rows with penalties: how often a token was said, and its logit then."""
     matrix = text.vocab_size * text.hidden_size if kind == "int8" else 0
-    return VALUE * (tokens * (_throughout(text) + 3 * text.hidden_size) + matrix) + 10 * max_running * text.vocab_size
+    return VALUE * (tokens * (_throughout(text) + 3 * text.hidden_size) + matrix) + 18 * max_running * text.vocab_size

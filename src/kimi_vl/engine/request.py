@@ -47,6 +47,8 @@ class Request:
     num_pending: int = 0  # tokens that are being sampled and not known yet; they follow token_ids
     num_stale: int = 0  # tokens that are being sampled and will be thrown away
     num_forced: int = 0  # times that tokens were put into its answer
+    num_drafted: int = 0  # tokens that were proposed and are being computed; nobody knows yet how many of them are right
+    proposal: tuple[int, ...] = ()  # what may come next
     pages: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)  # of the full pages of token_ids
 

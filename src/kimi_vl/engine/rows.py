@@ -12,28 +12,55 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import torch
 
 from kimi_vl.engine.memory import memory_limit
+from kimi_vl.engine.penalties import Penalties
 from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.prompts import RecordedPrompts
 from kimi_vl.engine.recording import record
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.runner import Launched, Normalise, OnTheWay, Runner
+from kimi_vl.engine.sampling import MAX_LOGPROBS
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import PagedLatentCache, PagedStep
 from kimi_vl.model.row_decoder import RowDecoder
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import rotary_frequencies, select
-from kimi_vl.ops.sampling import uniform_numbers
+from kimi_vl.ops.sampling import tell_rows, uniform_numbers
 from kimi_vl.ops.transfer import sent
 from kimi_vl.ops.triton import rows as kernels
 
 # What must be able to run where steps are recorded: the kernels that the row decoder is made of.
 RECORDABLE = {"paged_latent_attention": "triton", "routed_experts": "triton"}
 BUCKETS = (1, 2, 4, 8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # rows of a recorded step
+
+
+class Draw(NamedTuple):
+    """What drawing has to do for some of the rows; without it, a step does less."""
+
+    filters: bool
+    weighs: bool
+    tells: bool
+
+    @classmethod
+    def of(cls, requests: Sequence[Request]) -> Self:
+        asked = [request.params for request in requests]
+        return cls(any(p.filters for p in asked), any(p.weighs for p in asked), any(p.logprobs is not None for p in asked))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row stands: `token` is at position `length`, and token number `number` of the answer comes next."""
+
+    row: int
+    request: Request
+    token: int
+    length: int
+    number: int
 
 
 @dataclass
@@ -45,14 +72,24 @@ class _Row:
     pages: list[int]
     num_forced: int
     num_sent: int = 0
+    is_behind: bool = False  # the device does not know how much of the last draft was right
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Tokens int64 [Q] and whose they are, and `told_QX` as of `tell_rows`, of those that asked for it."""
+
+    requests: list[Request]
+    tokens_Q: torch.Tensor
+    told_QX: torch.Tensor | None
 
 
 class Rows:
     """The tensors of all rows. Every one keeps its address, so that a graph may hold it.
 
     `ids_B` is the newest token of a row, not yet in the cache; it stands at position `lengths_B`. `numbers_B` is the number of the token
-    that is drawn next, `drawn_B` what the last step drew, -1 where that was not possible. Rows that are not `active_B` compute a step
-    like the others and change nothing: they write into the page behind the pool's last.
+    that is drawn next, `drawn_B` what the last step drew, -1 where that was not possible, `told_BX` what `tell_rows` says of it. Rows that
+    are not `active_B` compute a step like the others and change nothing: they write into the page behind the pool's last.
     """
 
     def __init__(
@@ -77,16 +114,19 @@ class Rows:
         self.top_p_B = torch.ones(count, dtype=torch.float32, device=device)
         self.min_p_B = torch.zeros(count, dtype=torch.float32, device=device)
         self.page_table_BJ = torch.zeros(count, table_width, dtype=torch.int32, device=device)
+        self.penalties: Penalties | None = None
         self.placeholder = model.config.media_placeholder_token_id
         self._cu_seqlens = torch.arange(count + 1, dtype=torch.int32, device=device)
         self._nothing = torch.zeros(1, dtype=torch.int32, device=device)
         text = model.config.text_config
+        self.num_likeliest = min(MAX_LOGPROBS, text.vocab_size)
+        self.told_BX = torch.zeros(count, 1 + 2 * self.num_likeliest, dtype=torch.float32, device=device)
         self._frequencies = rotary_frequencies(text.qk_rope_head_dim, text.rope_theta, device)
 
-    def step(self, count: int, filters: bool) -> None:
+    def step(self, count: int, draw: Draw) -> None:
         """One token more for each active one of the first `count` rows. Asks the host nothing."""
         if self.decoder is not None:
-            return self._fused_step(self.decoder, count, filters)
+            return self._fused_step(self.decoder, count, draw)
         active_B, lengths_B, table_BJ = self.active_B[:count], self.lengths_B[:count], self.page_table_BJ[:count]
         own_B = table_BJ.gather(1, (lengths_B // self.page_size)[:, None])[:, 0].long()
         pages_B = own_B.where(active_B > 0, self.spare_page)
@@ -95,15 +135,16 @@ class Rows:
         decoder = self.model.language_model.model
         tokens = TokenLayout(lengths_B, self._nothing, 0)
         hidden_BD, _ = decoder(decoder.embed_tokens(self.ids_B[:count]), tokens, self.model.ops, self.cache)
-        logits_BW = self.model.language_model.lm_head(hidden_BD)
-        drawn_B = self.draw(logits_BW, torch.arange(count, device=lengths_B.device), filters)
+        drawn_B = self.draw(self.model.language_model.lm_head(hidden_BD), slice(count), draw)
         self.drawn_B[:count] = drawn_B
         # -1 is no token; a request that has it ends, and until the host knows, its row goes on from any other.
         self.ids_B[:count] = drawn_B.clamp(min=0).where(active_B > 0, self.ids_B[:count])
         lengths_B += active_B
         self.numbers_B[:count] += active_B
+        if self.penalties is not None and draw.weighs:
+            self.penalties.count(torch.arange(count, device=drawn_B.device), drawn_B, active_B)
 
-    def _fused_step(self, decoder: RowDecoder, count: int, filters: bool) -> None:
+    def _fused_step(self, decoder: RowDecoder, count: int, draw: Draw) -> None:
         """The same in kernels that do what belongs together."""
         ids_B, active_B, lengths_B, numbers_B = (x[:count] for x in (self.ids_B, self.active_B, self.lengths_B, self.numbers_B))
         table_BJ, embedding = self.page_table_BJ[:count], self.model.language_model.model.embed_tokens.weight
@@ -120,27 +161,38 @@ class Rows:
             page_size=self.page_size,
         )
         self.cache.begin(PagedStep(slots_B, 0, table_BJ, self._cu_seqlens[: count + 1], seen_B))
-        logits_BW = decoder(x_BD, cos_BP, sin_BP, self.cache)
-        chosen = (self.top_k_B[:count], self.top_p_B[:count], self.min_p_B[:count]) if filters else ()
-        drawn_B = self.model.ops.draw_rows(logits_BW, uniforms_B, self.temperature_B[:count], *chosen, excluded=self.placeholder)
-        kernels.leave(drawn_B, active_B, self.drawn_B[:count], ids_B, lengths_B, numbers_B)
+        drawn_B = self.draw(decoder(x_BD, cos_BP, sin_BP, self.cache), slice(count), draw, uniforms_B)
+        met_BW = self.penalties.met_BW[:count] if self.penalties is not None and draw.weighs else None
+        kernels.leave(drawn_B, active_B, self.drawn_B[:count], ids_B, lengths_B, numbers_B, met_BW)
 
-    def draw(self, logits_QW: torch.Tensor, rows_Q: torch.Tensor, filters: bool) -> torch.Tensor:
-        """The next token of these rows, int64 [Q]; -1 where the logits are not finite."""
-        uniforms_Q = uniform_numbers(self.seeds_B[rows_Q], self.numbers_B[rows_Q])
-        chosen = (self.top_k_B[rows_Q], self.top_p_B[rows_Q], self.min_p_B[rows_Q]) if filters else ()
-        return self.model.ops.draw_rows(logits_QW, uniforms_Q, self.temperature_B[rows_Q], *chosen, excluded=self.placeholder)
+    def draw(self, logits_QW: torch.Tensor, rows: slice | torch.Tensor, draw: Draw, uniforms_Q: torch.Tensor | None = None) -> torch.Tensor:
+        """The next token of these rows, int64 [Q]; -1 where the logits are not finite. What is told of them is written into `told_BX`."""
+        if uniforms_Q is None:
+            uniforms_Q = uniform_numbers(self.seeds_B[rows], self.numbers_B[rows])
+        chosen = (self.top_k_B[rows], self.top_p_B[rows], self.min_p_B[rows]) if draw.filters else ()
+        weighed_QW = logits_QW
+        if self.penalties is not None and draw.weighs:
+            weighed_QW = self.penalties.weighed(logits_QW, rows, self.model.ops)
+        drawn_Q = self.model.ops.draw_rows(weighed_QW, uniforms_Q, self.temperature_B[rows], *chosen, excluded=self.placeholder)
+        if draw.tells:
+            self.told_BX[rows] = tell_rows(logits_QW, drawn_Q, self.num_likeliest)
+        return drawn_Q
 
-    def admit(self, rows: Sequence[int], requests: Sequence[Request], seeds: Sequence[int]) -> torch.Tensor:
-        """Set how these rows are sampled, and how many tokens and drawn numbers they have; the rows, int64 [Q] on the device."""
-        whole = [
-            (row, request.num_computed, len(request.token_ids) - request.num_prompt, _signed(seed), request.params.top_k)
-            for row, request, seed in zip(rows, requests, seeds, strict=True)
-        ]
-        parts = [(request.params.temperature, request.params.top_p, request.params.min_p) for request in requests]
-        rows_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), self.ids_B.device).unbind(1)
+    def penalise(self) -> Penalties:
+        """From now on rows may have penalties and biases. Raises: CapacityError."""
+        if self.penalties is None:
+            with memory_limit("counting tokens for penalties", "lower max_running"):
+                self.penalties = Penalties(len(self.ids_B), self.model.config.text_config.vocab_size, self.ids_B.device)
+        return self.penalties
+
+    def admit(self, places: Sequence[Place]) -> torch.Tensor:
+        """Set where these rows stand and how they are sampled; the rows, int64 [Q] on the device."""
+        whole = [(p.row, p.token, p.length, p.number, _signed(p.request.seed), p.request.params.top_k) for p in places]
+        parts = [(p.request.params.temperature, p.request.params.top_p, p.request.params.min_p) for p in places]
+        rows_Q, ids_Q, lengths_Q, numbers_Q, seeds_Q, top_k_Q = sent(torch.tensor(whole), self.ids_B.device).unbind(1)
         temperature_Q, top_p_Q, min_p_Q = sent(torch.tensor(parts, dtype=torch.float32), self.ids_B.device).unbind(1)
         for target, values in (
+            (self.ids_B, ids_Q),
             (self.lengths_B, lengths_Q),
             (self.numbers_B, numbers_Q),
             (self.seeds_B, seeds_Q),
@@ -150,6 +202,8 @@ class Rows:
             (self.min_p_B, min_p_Q),
         ):
             target[rows_Q] = values
+        if self.penalties is not None:
+            self.penalties.admit([place.row for place in places], [place.request for place in places])
         return rows_Q
 
 
@@ -174,7 +228,7 @@ class RowRunner(Runner):
         """
         super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
-        self._graphs: dict[tuple[int, bool], torch.cuda.CUDAGraph] | None = {} if records else None
+        self._graphs: dict[tuple[int, Draw], torch.cuda.CUDAGraph] | None = {} if records else None
         # One for all graphs, which run one after another: what a recorded prompt leaves is read before anything else runs.
         self._pool = torch.cuda.graph_pool_handle() if records else None
         if records:
@@ -197,18 +251,21 @@ class RowRunner(Runner):
         Raises: CapacityError when memory runs out, which happens before anything in the rows has changed.
         """
         self._drop()
+        if any(chunk.request.params.weighs for chunk in chunks):
+            self.rows.penalise()
         writing, reading = list[Chunk](), list[Chunk]()
         for chunk in chunks:
-            (writing if chunk.count == 1 and self._has_row(chunk.request) else reading).append(chunk)
-        requests, tokens = [chunk.request for chunk in writing], list[torch.Tensor]()
+            (writing if self._writes(chunk) else reading).append(chunk)
         logits = self._forward(reading, images) if reading else {}
-        if writing:
-            tokens.append(self._write(writing))
         on_host = {request: logits_W for request, logits_W in logits.items() if request.draws_on_host}
         begun = [request for request in logits if request not in on_host]
+        found = [self._write(writing)] if writing else []
         if begun:
-            tokens.append(self._begin(begun, torch.stack([logits[request] for request in begun])))
-        return Launched(list(chunks), [*requests, *begun], OnTheWay(torch.cat(tokens)) if tokens else None, on_host)
+            found.append(self._begin(begun, torch.stack([logits[request] for request in begun])))
+        requests = [request for part in found for request in part.requests]
+        tokens = OnTheWay(torch.cat([part.tokens_Q for part in found])) if found else None
+        told = [part.told_QX for part in found if part.told_QX is not None]
+        return Launched(list(chunks), requests, tokens, on_host, OnTheWay(torch.cat(told)) if told else None)
 
     def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
         if self._prompts is None or not self._prompts.fits(chunks):
@@ -217,32 +274,63 @@ class RowRunner(Runner):
             logits_1W = self._prompts.run(self._embedded(chunks, images), self._slots(chunks[0]), chunks[0].request.pages)
         return {chunks[0].request: logits_1W[0]}
 
-    def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> torch.Tensor:
-        """Give requests their rows and their first tokens there, int64 [Q]."""
-        rows_Q = self._take_rows(requests)
-        drawn_Q = self.rows.draw(logits_QW, rows_Q, any(_filters(request) for request in requests))
+    def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> _Drawn:
+        """Give requests their rows and their first tokens there."""
+        rows, draw = self._take_rows(requests), Draw.of(requests)
+        # The newest token is drawn now, and the one behind it comes next.
+        answered = [len(request.token_ids) - request.num_prompt for request in requests]
+        places = [Place(row, request, 0, request.num_computed, n) for row, request, n in zip(rows, requests, answered, strict=True)]
+        rows_Q = self.rows.admit(places)
+        drawn_Q = self.rows.draw(logits_QW, rows_Q, draw)
         self.rows.ids_B[rows_Q] = drawn_Q.clamp(min=0)
         self.rows.numbers_B[rows_Q] += 1
-        return drawn_Q
+        if self.rows.penalties is not None and draw.weighs:
+            self.rows.penalties.count(rows_Q, drawn_Q, torch.ones_like(rows_Q))
+        return self._drawn(rows, requests, drawn_Q)
 
-    def _write(self, chunks: Sequence[Chunk]) -> torch.Tensor:
-        """One step of the rows of these requests; their tokens, int64 [Q]."""
-        rows = [self._row_of[chunk.request] for chunk in chunks]
+    def _write(self, chunks: Sequence[Chunk]) -> _Drawn:
+        """One step of the rows of these requests. A draft's tokens are rows like its request's own, with the same pages: each is written
+        before anything is read, and sees as far as its own position."""
+        self._send_pages([self._row_of[chunk.request] for chunk in chunks])
+        rows, requests, borrowed, placed = list[int](), list[Request](), list[int](), list[Place]()
+        for chunk in chunks:
+            request, row = chunk.request, self._row_of[chunk.request]
+            own = [row, *(heapq.heappop(self._free) for _ in chunk.draft)]
+            if chunk.draft or self._rows[row].is_behind:
+                tokens, number = (request.token_ids[-1], *chunk.draft), len(request.answer_ids)
+                placed += [Place(other, request, tokens[k], chunk.start + k, number + k) for k, other in enumerate(own)]
+                # Of the pages behind the newest token's the request may lose some, and get others.
+                self._rows[row].num_sent = min(self._rows[row].num_sent, chunk.start // self.limits.page_size + 1)
+            self._rows[row].is_behind = bool(chunk.draft)
+            rows += own
+            requests += [request] * len(own)
+            borrowed += own[1:]
+        for other in borrowed:
+            heapq.heappush(self._free, other)  # for whoever comes after the step
+        if placed:
+            rows_Q = self.rows.admit(placed)
+            owners = sent(torch.tensor([self._row_of[place.request] for place in placed]), self.model.device)
+            self.rows.page_table_BJ[rows_Q] = self.rows.page_table_BJ[owners]
         if rows != self._active:
             self._active, self._active_Q = rows, sent(torch.tensor(rows), self.model.device)
             self.rows.active_B.zero_()
             self.rows.active_B[self._active_Q] = 1
-        self._send_pages(rows)
         count = min(self.limits.max_running, next((size for size in BUCKETS if size > max(rows)), self.limits.max_running))
-        self._step(count, any(_filters(chunk.request) for chunk in chunks))
-        return self.rows.drawn_B[self._active_Q]
+        self._step(count, Draw.of(requests))
+        return self._drawn(rows, requests, self.rows.drawn_B[self._active_Q])
 
-    def _step(self, count: int, filters: bool) -> None:
+    def _drawn(self, rows: Sequence[int], requests: Sequence[Request], tokens_Q: torch.Tensor) -> _Drawn:
+        """The tokens of these rows, and what those of the requests hear of theirs that want to."""
+        telling = [row for row, request in zip(rows, requests, strict=True) if request.params.logprobs is not None]
+        told_QX = self.rows.told_BX[sent(torch.tensor(telling), self.model.device)] if telling else None
+        return _Drawn(list(requests), tokens_Q, told_QX)
+
+    def _step(self, count: int, draw: Draw) -> None:
         if self._graphs is None:
-            return self.rows.step(count, filters)
-        if (count, filters) not in self._graphs:
-            self._graphs[count, filters] = record(lambda: self.rows.step(count, filters), self.rows.active_B, self._pool)
-        self._graphs[count, filters].replay()
+            return self.rows.step(count, draw)
+        if (count, draw) not in self._graphs:
+            self._graphs[count, draw] = record(lambda: self.rows.step(count, draw), self.rows.active_B, self._pool)
+        self._graphs[count, draw].replay()
 
     # Rows ------------------------------------------------------------------------------------------------------------
 
@@ -250,6 +338,10 @@ class RowRunner(Runner):
         """Whether the device has the request as it is now."""
         row = self._rows.get(self._row_of.get(request, -1))
         return row is not None and row.pages is request.pages and row.num_forced == request.num_forced
+
+    def _writes(self, chunk: Chunk) -> bool:
+        """Whether a chunk is the newest token of a row, with or without a draft behind it."""
+        return chunk.count == 1 + len(chunk.draft) and self._has_row(chunk.request)
 
     def _drop(self) -> None:
         """Free the rows of requests that ended or lost their pages."""
@@ -259,14 +351,12 @@ class RowRunner(Runner):
             del self._rows[row]
             heapq.heappush(self._free, row)
 
-    def _take_rows(self, requests: Sequence[Request]) -> torch.Tensor:
+    def _take_rows(self, requests: Sequence[Request]) -> list[int]:
         for request in requests:
             if request not in self._row_of:
                 self._row_of[request] = heapq.heappop(self._free)
-            row = self._row_of[request]
-            self._rows[row] = _Row(request, request.pages, request.num_forced)
-        rows = [self._row_of[request] for request in requests]
-        return self.rows.admit(rows, requests, [request.seed for request in requests])
+            self._rows[self._row_of[request]] = _Row(request, request.pages, request.num_forced)
+        return [self._row_of[request] for request in requests]
 
     def _send_pages(self, rows: Sequence[int]) -> None:
         """Tell the device which pages the rows have taken since they last wrote."""
@@ -278,11 +368,6 @@ class RowRunner(Runner):
         if news:
             rows_X, columns_X, pages_X = sent(torch.tensor(news), self.model.device).unbind(1)
             self.rows.page_table_BJ[rows_X, columns_X] = pages_X.int()
-
-
-def _filters(request: Request) -> bool:
-    params = request.params
-    return bool(params.top_k) or params.top_p < 1 or params.min_p > 0
 
 
 def _signed(seed: int) -> int:

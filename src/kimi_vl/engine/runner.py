@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,33 +32,35 @@ Normalise = Callable[[torch.Tensor], torch.Tensor]  # of uint8 patches, on their
 
 
 class OnTheWay:
-    """Tokens [Q] that a device is still computing. They start for the host as soon as they are there, ahead of what is launched later."""
+    """Numbers that a device is still computing. They start for the host as soon as they are there, ahead of what is launched later."""
 
-    def __init__(self, tokens_Q: torch.Tensor) -> None:
+    def __init__(self, numbers: torch.Tensor) -> None:
         self._arrived: torch.cuda.Event | None = None
-        if tokens_Q.is_cuda:
-            self._tokens_Q = torch.empty(tokens_Q.shape, dtype=tokens_Q.dtype, pin_memory=True)
-            self._tokens_Q.copy_(tokens_Q, non_blocking=True)
+        if numbers.is_cuda:
+            self._numbers = torch.empty(numbers.shape, dtype=numbers.dtype, pin_memory=True)
+            self._numbers.copy_(numbers, non_blocking=True)
             self._arrived = torch.cuda.Event()
             self._arrived.record()
         else:
-            self._tokens_Q = tokens_Q
+            self._numbers = numbers
 
-    def wait(self) -> list[int]:
+    def wait(self) -> list[Any]:
+        """As nested lists."""
         if self._arrived is not None:
             self._arrived.synchronize()  # host sync
-        return self._tokens_Q.tolist()
+        return self._numbers.tolist()
 
 
 @dataclass(frozen=True)
 class Launched:
     """A step that is being computed: what was in it, and the tokens of `requests` on their way, -1 for logits that are not finite; or the
-    `logits` [W] from which the host is to draw."""
+    `logits` [W] from which the host is to draw. `told` is on its way for those of the requests that ask for log-probabilities."""
 
     chunks: list[Chunk]
     requests: list[Request]
     tokens: OnTheWay | None
     logits: dict[Request, torch.Tensor]
+    told: OnTheWay | None = None  # [Q, X] as of `ops.sampling.tell_rows`
 
 
 class FeatureCache:

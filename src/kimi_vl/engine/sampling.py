@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import secrets
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 
@@ -91,10 +91,24 @@ class SamplingParams:
             _check_integer("logprobs", self.logprobs, 0, MAX_LOGPROBS)
 
     @property
-    def looks_back(self) -> bool:
-        """Whether what may come next depends on the tokens before, or more than the next token is asked for."""
-        penalised = self.presence_penalty or self.frequency_penalty or self.repetition_penalty != 1
-        return bool(penalised or self.logit_bias) or self.logprobs is not None
+    def filters(self) -> bool:
+        """Whether some tokens are left out for being less likely than others."""
+        return bool(self.top_k) or self.top_p < 1 or self.min_p > 0
+
+    @property
+    def penalises(self) -> bool:
+        """Whether what may come next depends on which tokens came before."""
+        return bool(self.presence_penalty or self.frequency_penalty) or self.repetition_penalty != 1
+
+    @property
+    def weighs(self) -> bool:
+        """Whether it is drawn from other logits than the model's."""
+        return self.penalises or bool(self.logit_bias)
+
+    def check_bias(self, vocabulary: int) -> None:
+        """Raises: InputError if logit_bias names a token that a model of so many does not have."""
+        if (last := max((token for token, _ in self.logit_bias), default=0)) >= vocabulary:
+            raise InputError(f"logit_bias names token {last}; the vocabulary ends at {vocabulary - 1}")
 
 
 def _check_number(name: str, value: object, low: float, high: float) -> None:
@@ -146,6 +160,13 @@ class Logprobs:
     logprob: float
     likeliest: tuple[tuple[int, float], ...]
 
+    @classmethod
+    def of(cls, token: int, row: Sequence[float], count: int) -> Self:
+        """From a row of `ops.sampling.tell_rows`, of which the first `count` of the likeliest tokens are asked for."""
+        own, *rest = row
+        values, tokens = rest[: len(rest) // 2], rest[len(rest) // 2 :]
+        return cls(token, own, tuple((int(token), value) for token, value in zip(tokens[:count], values[:count], strict=True)))
+
 
 class Sampler:
     """Draws the tokens of one answer. Two samplers of equal parameters with a seed draw alike from equal logits.
@@ -180,7 +201,7 @@ class Sampler:
         """
         _check_finite(logits_W)
         given_W = logits_W
-        if self.params.looks_back:
+        if self.params.weighs:
             logits_W = self._weighed(logits_W)
         logits_W = logits_W.index_fill(0, self._never_N.to(logits_W.device), -math.inf)
         if self.constraint is not None and (allowed_W := self.constraint.allowed()) is not None:
@@ -210,9 +231,8 @@ class Sampler:
             counts_N = torch.tensor(list(self._counts.values()), dtype=torch.float32, device=logits_W.device)
             logits_W[said_N] -= params.presence_penalty + params.frequency_penalty * counts_N
         if params.logit_bias:
+            params.check_bias(logits_W.shape[0])
             tokens, values = zip(*params.logit_bias, strict=True)
-            if max(tokens) >= logits_W.shape[0]:
-                raise InputError(f"logit_bias names token {max(tokens)}; the vocabulary ends at {logits_W.shape[0] - 1}")
             logits_W[torch.tensor(tokens, device=logits_W.device)] += torch.tensor(values, dtype=torch.float32, device=logits_W.device)
         return logits_W
 

@@ -25,6 +25,7 @@ from kimi_vl.ops.triton import (
     rotate_qk,
     route,
     routed_experts,
+    weigh_rows,
 )
 from kimi_vl.ops.triton.language import triton
 
@@ -48,6 +49,7 @@ class Operations:
     routed_experts: Callable[..., torch.Tensor]
     gated_mlp: Callable[..., torch.Tensor]
     mixture: Callable[..., torch.Tensor]
+    weigh_rows: Callable[..., torch.Tensor]
     draw_rows: Callable[..., torch.Tensor]
 
 
@@ -157,6 +159,8 @@ IMPLEMENTATIONS = (
     Implementation("gated_mlp", "reference", experts.gated_mlp, _anywhere),
     Implementation("mixture", "triton", routed_experts.mixture_triton, _triton, parts=("routed_experts", "gated_mlp")),
     Implementation("mixture", "reference", experts.mixture, _anywhere),
+    Implementation("weigh_rows", "triton", weigh_rows.weigh_rows_triton, _triton),
+    Implementation("weigh_rows", "reference", sampling.weigh_rows, _anywhere),
     Implementation("draw_rows", "triton", draw_rows.draw_rows_triton, _triton),
     Implementation("draw_rows", "reference", sampling.draw_rows, _anywhere),
 )

@@ -116,6 +116,42 @@ def _signed(bits: int) -> int:
     return bits - 2**64 if bits >= 2**63 else bits
 
 
+# Rows ---------------------------------------------------------------------------------------------------------------------
+
+
+def weigh_rows(
+    logits_BW: torch.Tensor,
+    met_BW: torch.Tensor,
+    repetition_B: torch.Tensor,
+    presence_B: torch.Tensor,
+    frequency_B: torch.Tensor,
+    biased_BK: torch.Tensor,
+    biases_BK: torch.Tensor,
+) -> torch.Tensor:
+    """The logits with each row's penalties and biases, fp32 [B, W], as `SamplingParams` says.
+
+    logits bf16, fp16 or fp32; met int32 is twice the times that a row's answer has said a token, and one more if its prompt holds it.
+    repetition fp32 is above 0; a row is without penalties at (1, 0, 0). biased int32 are the tokens that have one of the biases fp32, each
+    once, and -1 behind a row's last. Nothing asks the host.
+    """
+    logits_BW = logits_BW.float()
+    repeated_BW = torch.where(logits_BW > 0, logits_BW / repetition_B[:, None], logits_BW * repetition_B[:, None])
+    logits_BW = repeated_BW.where(met_BW > 0, logits_BW)
+    said_BW = met_BW >> 1
+    logits_BW = logits_BW - (presence_B[:, None] + frequency_B[:, None] * said_BW).where(said_BW > 0, 0.0)
+    return logits_BW.scatter_add(1, biased_BK.clamp(min=0).long(), biases_BK.where(biased_BK >= 0, 0.0))
+
+
+def tell_rows(logits_BW: torch.Tensor, tokens_B: torch.Tensor, count: int) -> torch.Tensor:
+    """What `Logprobs` tells of each row's token, fp32 [B, 1 + 2 count]: its log-probability, those of the `count` likeliest tokens, the
+    likeliest first, and these tokens, which up to 2^24 are exact. Nothing asks the host."""
+    logits_BW = logits_BW.float()
+    masses_B1 = logits_BW.logsumexp(-1, keepdim=True)
+    values_BK, likeliest_BK = logits_BW.topk(count)
+    own_B1 = logits_BW.gather(1, tokens_B[:, None].clamp(min=0))
+    return torch.cat((own_B1 - masses_B1, values_BK - masses_B1, likeliest_BK), dim=1)
+
+
 def draw_rows(
     logits_BW: torch.Tensor,
     uniforms_B: torch.Tensor,

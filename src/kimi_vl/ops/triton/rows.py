@@ -108,7 +108,20 @@ def enter(
 
 
 @jit(varying=("count",))
-def _leave_kernel(drawn, active, kept, ids, lengths, numbers, count, BLOCK_B: tl.constexpr, OVERLAPS: tl.constexpr):
+def _leave_kernel(
+    drawn,
+    active,
+    kept,
+    ids,
+    lengths,
+    numbers,
+    met,
+    met_stride,
+    count,
+    BLOCK_B: tl.constexpr,
+    COUNTS: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
     """One program: BLOCK_B rows."""
     begin(OVERLAPS)
     b = tl.program_id(0) * BLOCK_B + tl.arange(0, BLOCK_B)
@@ -119,6 +132,10 @@ def _leave_kernel(drawn, active, kept, ids, lengths, numbers, count, BLOCK_B: tl
     tl.store(ids + b, tl.maximum(token_B, 0), mask=is_row & (active_B > 0))
     tl.store(lengths + b, tl.load(lengths + b, mask=is_row) + active_B, mask=is_row)
     tl.store(numbers + b, tl.load(numbers + b, mask=is_row) + active_B, mask=is_row)
+    if COUNTS:
+        is_counted = is_row & (active_B > 0) & (token_B >= 0)
+        place = met + b.to(tl.int64) * met_stride + token_B
+        tl.store(place, tl.load(place, mask=is_counted) + 2, mask=is_counted)
 
 
 def leave(
@@ -128,10 +145,24 @@ def leave(
     ids_B: torch.Tensor,
     lengths_B: torch.Tensor,
     numbers_B: torch.Tensor,
+    met_BW: torch.Tensor | None = None,
 ) -> None:
-    """Keep the tokens drawn in `drawn`; active rows go on with theirs, and have one token and one number to draw with more."""
+    """Keep the tokens drawn in `drawn`; active rows go on with theirs, and have one token and one number to draw with more. They have met
+    their token once more, if it is to be counted (`ops.sampling.weigh_rows`)."""
     count = tokens_B.shape[0]
+    counted = (tokens_B, 0) if met_BW is None else (met_BW, met_BW.stride(0))  # a tensor in any case, not to be touched
     with torch.cuda.device_of(tokens_B):
         _leave_kernel[-(-count // 32),](
-            tokens_B, active_B, drawn_B, ids_B, lengths_B, numbers_B, count, BLOCK_B=32, num_warps=1, **overlap(tokens_B.device)
+            tokens_B,
+            active_B,
+            drawn_B,
+            ids_B,
+            lengths_B,
+            numbers_B,
+            *counted,
+            count,
+            BLOCK_B=32,
+            COUNTS=met_BW is not None,
+            num_warps=1,
+            **overlap(tokens_B.device),
         )
