@@ -21,9 +21,10 @@ from typing import Any
 import torch
 
 import kimi_vl.engine.engine as engines
-from kimi_vl.bench.engine import official_config, planned_limits, random_model
+from kimi_vl.bench.engine import official_config, random_model
 from kimi_vl.engine import Engine, Limits, SamplingParams
 from kimi_vl.engine.lookup import Lookup
+from kimi_vl.engine.plan import planned_limits
 from kimi_vl.llm import KimiVL
 from kimi_vl.media import load_frames
 

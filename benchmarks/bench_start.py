@@ -28,11 +28,12 @@ BEGAN = time.time()  # before torch is imported
 
 import torch  # noqa: E402
 
-from kimi_vl.bench.engine import HERE, official_config, planned_limits  # noqa: E402
+from kimi_vl.bench.engine import HERE, official_config  # noqa: E402
 from kimi_vl.checkpoint import CheckpointReader, checkpoint_layout, load_model  # noqa: E402
 from kimi_vl.checkpoint.staging import BUFFER_BYTES, THREADS  # noqa: E402
 from kimi_vl.config import KimiVLConfig  # noqa: E402
 from kimi_vl.engine import Engine, SamplingParams  # noqa: E402
+from kimi_vl.engine.plan import planned_limits  # noqa: E402
 from kimi_vl.llm import resolve_device  # noqa: E402
 from kimi_vl.model import KimiVLForConditionalGeneration  # noqa: E402
 from kimi_vl.model.quantise import quantiser  # noqa: E402
