@@ -1,5 +1,6 @@
 """The whole model on an NVIDIA GPU against the CPU. Run with `make test-gpu`."""
 
+import contextlib
 import dataclasses
 import gc
 from pathlib import Path
@@ -202,28 +203,38 @@ def test_recorded_rows_over_a_cache_in_fp8_give_the_tokens_of_rows_that_are_not(
     assert found[True] == found[False]
 
 
+@contextlib.contextmanager
+def capped(num_bytes):
+    """torch may hold so much more than it does, and no more."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + num_bytes) / whole)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+
+
 @pytest.mark.parametrize(("kind", "cache"), [(None, None), ("int8", "fp8")])
 def test_an_engine_keeps_to_its_plan(kind, cache):
     """With three layers of the official sizes, where a step's work is a large part of the whole. What recorded steps hold is not in use
-    while they do not run."""
+    while they do not run; and what torch holds between tensors it gives back when there is no more."""
     text = dataclasses.replace(official_config().text_config, num_hidden_layers=3)
     config, context = dataclasses.replace(official_config(), text_config=text), 40_000
     weights = estimate_bytes(config, torch.bfloat16, quantised=kind is not None)
     found = plan(config, budget=9 * 10**9, weights=weights, context=context, kind=kind, cache=cache)
-    gc.collect()
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-    model = random_model(config, torch.device("cuda"), torch.bfloat16, kind)
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats()
-    engine = Engine(model, found.limits, feature_tokens=0)
-    for length in (2048, context - 8):
-        engine.submit(torch.randint(10, 1000, (length,)).tolist(), SamplingParams(max_tokens=8), end_ids=())
-        while not engine.is_idle:
-            assert not [event.error for event in engine.step() if event.error]
-    in_use, held = torch.cuda.max_memory_allocated() - before[0], torch.cuda.max_memory_reserved() - before[1]
+    with capped(1.05 * found.total):
+        before = torch.cuda.memory_allocated()
+        model = random_model(config, torch.device("cuda"), torch.bfloat16, kind)
+        torch.cuda.reset_peak_memory_stats()
+        engine = Engine(model, found.limits, feature_tokens=0)
+        for length in (2048, context - 8):
+            engine.submit(torch.randint(10, 1000, (length,)).tolist(), SamplingParams(max_tokens=8), end_ids=())
+            while not engine.is_idle:
+                assert not [event.error for event in engine.step() if event.error]
+        in_use = torch.cuda.max_memory_allocated() - before
     assert abs(in_use - (found.total - found.graphs)) <= 0.05 * found.total, (in_use, found)
-    assert held <= 1.05 * found.total, (held, found)
 
 
 @pytest.mark.parametrize("params", [SamplingParams(max_tokens=60), SamplingParams(max_tokens=60, temperature=0.8, seed=3)], ids=str)

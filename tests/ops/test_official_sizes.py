@@ -187,7 +187,7 @@ def test_norms_and_cache_rows(tokens, kind):
     rounded, large = torch.zeros(pages.shape, dtype=FP8, device="cuda"), random(L, kind=kind, std=300.0)
     ops.write_latent(*call[:2], large, *call[3:], slots, rounded)
     after.zero_().view(-1, L + R)[slots[kept]] = ops.latent_rows(*call[:2], large, *call[3:])[1][kept]
-    assert after.abs().max() > 448, "some values are larger than fp8 holds"
+    assert after.abs().max() > 448 or not kept.any(), "some values are larger than fp8 holds"
     assert torch.equal(rounded.view(torch.uint8), latent.kept(after, FP8).view(torch.uint8))
 
 

@@ -71,7 +71,8 @@ class Staging:
                 buffer.copied.synchronize()
             stored = buffer.memory[: target.numel() * dtype.itemsize].view(dtype)
             self._reader.read_into(name, stored, start)
-            with torch.cuda.stream(self._stream):
+            # A thread knows nothing of the mode that the target was made in, and only in that mode may it be written to.
+            with torch.cuda.stream(self._stream), torch.inference_mode(target.is_inference()):
                 # torch would convert on the CPU, and wait for it.
                 source = stored if dtype == target.dtype else stored.to(self._device, non_blocking=True)
                 target.copy_(source, non_blocking=True)
