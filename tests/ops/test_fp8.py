@@ -46,10 +46,16 @@ def check_rounded(module, x):
     assert found.values.dtype == torch.float8_e4m3fn
     assert found.scales.dtype == torch.float32
     values = dequantised(found, torch.float64)
-    # A scale that differs in its last bit may turn a tie, which is one step of sixteen.
+    # A scale that differs in its last bit may turn a tie, which is one step of at least eight.
     assert float((values - expected).abs().gt(1e-6 * expected.abs()).double().mean()) < 0.01
     for row, of_row in zip(values, expected, strict=True):
-        assert_near(row, of_row, 1 / 16)
+        assert_near(row, of_row, 1 / 8)
+
+
+def as_rounded(x):
+    """What is multiplied. Of values in bf16 some lie just between two of fp8, and fall to either by a scale's last bit; that they are
+    rounded right has tests of its own."""
+    return dequantised(fp8.rounded(x), torch.float64)
 
 
 def check_swiglu(module, gate, up):
@@ -72,7 +78,7 @@ def expected_mixture(arguments, block):
     """Each shared expert by itself: a block of inner values ends where its expert does."""
     x, residual, gate_up, down, indices, weights, shared = arguments
     gate_up, down, *shared = (dequantised(weight, torch.float64) for weight in (gate_up, down, *shared))
-    options = {"rounded": formulas.fp8, "inner": partial(formulas.fp8, block=block)}
+    options = {"rounded": as_rounded, "inner": partial(formulas.fp8, block=block)}
     out = formulas.routed_experts(x, gate_up, down, indices, weights, **options)
     inner = down.shape[-1]
     for gate, up, down in zip(shared[0].split(inner), shared[1].split(inner), shared[2].split(inner, dim=1), strict=True):
@@ -157,7 +163,7 @@ def test_what_torch_takes():
 def test_linear(tokens):
     weight = quantised(torch.randn(176, 208, device=DEVICE) * torch.logspace(-2, 1, 176, device=DEVICE)[:, None], "fp8")
     x = hostile(max(tokens, 6), 208)[-tokens:]
-    expected = formulas.fp8(x) @ dequantised(weight, torch.float64).T
+    expected = as_rounded(x) @ dequantised(weight, torch.float64).T
     each_near(fp8.linear(fp8.rounded(x), weight), expected)
     few = tokens <= 2
     each_near(fp8.linear_of_tokens(x, weight), x.double() @ dequantised(weight, torch.float64).T if few else expected)
@@ -175,7 +181,7 @@ def test_gated_mlp(residual, together):
     down = quantised(torch.randn(96, 144, device=DEVICE) / 12, "fp8")
     exact = [dequantised(weight, torch.float64) for weight in (gate, up, down)]
     # What stands between the products is bf16 before it is rounded.
-    gate_XF, up_XF = ((formulas.fp8(x) @ weight.T).to(DTYPE).double() for weight in exact[:2])
+    gate_XF, up_XF = ((as_rounded(x) @ weight.T).to(DTYPE).double() for weight in exact[:2])
     expected = formulas.fp8(torch.nn.functional.silu(gate_XF) * up_XF) @ exact[2].T
     each_near(gated_mlp_triton(x, gate, up, down, to_add), expected if to_add is None else expected + to_add.double())
 
@@ -188,7 +194,7 @@ def test_experts_by_groups():
     exact = [dequantised(weight, torch.float64) for weight in (gate_up, down)]
     expected = residual.double()
     for k in range(indices.shape[1]):
-        gate_up_TG = torch.einsum("td,tgd->tg", formulas.fp8(x), exact[0][indices[:, k]]).to(DTYPE).double()
+        gate_up_TG = torch.einsum("td,tgd->tg", as_rounded(x), exact[0][indices[:, k]]).to(DTYPE).double()
         gate, up = gate_up_TG.chunk(2, dim=-1)
         y = torch.einsum("tf,tdf->td", formulas.fp8(torch.nn.functional.silu(gate) * up), exact[1][indices[:, k]])
         expected = expected + weights[:, k, None].double() * y
@@ -228,8 +234,8 @@ MUTANTS = (
         "inner values without a scale",
         routed_experts,
         check_tiles,
-        "tl.broadcast_to(scale_X[None], inner",
-        "tl.broadcast_to(1.01 * scale_X[None], inner",
+        "inner_FX /= scale_X[None]",
+        "inner_FX /= 1.01 * scale_X[None]",
     ),
 )
 

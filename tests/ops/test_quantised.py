@@ -26,6 +26,17 @@ def test_every_weight_is_near_what_it_was(kind):
 
 
 @pytest.mark.parametrize("kind", ["int8", "fp8"])
+def test_rounding_in_blocks_is_rounding_at_once(kind, monkeypatch):
+    weight = torch.randn(3, 7, 50)
+    whole = quantised(weight, kind)
+    for values in (50, 120, 10**6):  # one row, two, and all of them
+        monkeypatch.setattr("kimi_vl.ops.quantised.BLOCK_VALUES", values)
+        for found, expected in zip(quantised(weight, kind), whole, strict=True):
+            assert found.shape == expected.shape
+            assert torch.equal(found.view(torch.uint8), expected.view(torch.uint8))
+
+
+@pytest.mark.parametrize("kind", ["int8", "fp8"])
 def test_rows_of_zeros_and_weights_of_bf16(kind):
     weight = torch.randn(4, 16).bfloat16()
     weight[2] = 0.0

@@ -106,7 +106,8 @@ def random_model(
     model = KimiVLForConditionalGeneration(config, device="meta", dtype=dtype).requires_grad_(False)
     quantised = None if kind is None else quantiser(kind)
     with memory_limit(f"making random weights on {device}", "quantise them, or take a smaller config"):
-        for name, module in list(model.named_modules()):
+        for name in [name for name, _ in model.named_modules()]:  # names alone: a module that is quantised must not be kept
+            module = model.get_submodule(name)
             for own, parameter in list(module.named_parameters(recurse=False)):
                 values = torch.empty_like(parameter, device=device)
                 if parameter.ndim == 1:

@@ -104,7 +104,7 @@ def _all_there_is(args: argparse.Namespace, config: KimiVLConfig, device: torch.
 
     return planned_limits(
         config,
-        free_bytes=int(torch.cuda.mem_get_info(device)[0] * 0.95) if device.type == "cuda" else CPU_BYTES,
+        free_bytes=int(torch.cuda.mem_get_info(device)[0] * 0.93) if device.type == "cuda" else CPU_BYTES,
         max_running=args.max_running or 256,
         step_tokens=args.step_tokens or (256 if args.quick else 131_072),
         kind=args.quantize,
@@ -133,7 +133,7 @@ def _planned(args: argparse.Namespace, config: KimiVLConfig, device: torch.devic
         whole = torch.cuda.get_device_properties(device).total_memory
         if args.memory > whole:
             raise InputError(f"--memory is {args.memory / 1e9:.2f} GB and {device} has {whole / 1e9:.2f}")
-        torch.cuda.set_per_process_memory_fraction(args.memory / whole, device)
+        torch.cuda.set_per_process_memory_fraction(args.memory / whole, torch.device("cuda", device.index or 0))
     return plan(
         config,
         budget=args.memory,

@@ -117,7 +117,7 @@ def _(x_XD, values_RD, scales_R):
     return x_XD.new_empty(x_XD.shape[0], values_RD.shape[0])
 
 
-def linear_of_tokens(x_XD: torch.Tensor, weight_RD: Quantised) -> torch.Tensor:
+def linear_of_tokens(x: torch.Tensor, weight_RD: Quantised) -> torch.Tensor:
     """`linear` of tokens that are not rounded yet, nor here if they are so few that vectors do it: the last of a prompt before the output
-    matrix. One operator to torch."""
-    return _linear(x_XD, *weight_RD)
+    matrix. x [..., D]; one operator to torch."""
+    return _linear(x.reshape(-1, x.shape[-1]), *weight_RD).view(*x.shape[:-1], weight_RD.values.shape[0])
