@@ -1,12 +1,27 @@
-"""The tables of docs/engine.md: `python tools/engine_table.py benchmarks/results/engine.json [benchmarks/results/kernels.json]`."""
+"""The tables of docs/engine.md: `python tools/engine_table.py benchmarks/results/engine.json [benchmarks/results/kernels.json]`.
+
+With `--short` the README's.
+"""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+# Rows of the README's table: what stands in it, and the measurements side by side.
+SHORT = {
+    "a step of 1 / 8 / 32 answers behind 1,024 tokens, ms": ["decode 1 x 1,024", "decode 8 x 1,024", "decode 32 x 1,024"],
+    "a step of one answer behind 120,000 tokens, ms": ["decode 1 x 120,000"],
+    "first token of 1,024 / 16,384 / 120,000 tokens, ms": ["first token 1,024", "first token 16,384", "first token 120,000"],
+    "one 1792×1792 picture / four at once to the first token, ms": ["image 1792x1792", "4 images 1792x1792"],
+    "256 requests at once, 1,024 tokens in, 256 out, tokens a second": ["throughput 256"],
+}
+
 
 def main() -> None:
+    if "--short" in sys.argv:
+        sys.argv.remove("--short")
+        return print_short(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     print(f"{report['device']}, torch {report['torch']}, {report['quantised'] or report['dtype']}, {report['weights']} weights\n")
     print("| what | measured | vLLM 0.26 | the machine's limit | reached | goal |")
@@ -18,6 +33,15 @@ def main() -> None:
         print("|---|---|---|---|---|---|")
         for row in kernel_rows(json.loads(Path(sys.argv[2]).read_text(encoding="utf-8"))["results"]):
             print(row)
+
+
+def print_short(report: dict[str, Any]) -> None:
+    rows = {row["what"]: row for row in report["measured"]}
+    print("| | measured | vLLM 0.26 | the machine's limit |")
+    print("|---|---|---|---|")
+    for what, names in SHORT.items():
+        measured, peers, limits = (" / ".join(number(rows[name][key]) for name in names) for key in ("value", "peer", "limit"))
+        print(f"| {what} | **{measured}** | {peers} | {limits} |")
 
 
 def engine_cells(row: dict[str, Any]) -> list[str]:
