@@ -32,14 +32,18 @@ from kimi_vl.ops.quantised import Quantised, Weight, dequantised, quantised
 from kimi_vl.ops.triton import (
     batched_latent_attention,
     draw_rows,
+    expand_latents,
     few_rows,
     fp8,
+    gated_mlp,
+    grouping,
     latent_rows,
     paged_latent_attention,
     rms_norm,
     rotate_qk,
     route,
     routed_experts,
+    swiglu_products,
     weigh_rows,
 )
 from kimi_vl.ops.triton.language import triton
@@ -171,6 +175,8 @@ def prompt_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
         (1, 4096, True),
         (1, 16384, True),
         (16, 1024, True),
+        (128, 1024, True),
+        (1, 65_536, True),
         (1, 16384, False),
         (4, 4096, False),
     ]:
@@ -189,6 +195,51 @@ def prompt_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
             2 * (q.nbytes + v.numel() * like.itemsize),
             flops=2.0 * count * length**2 * z.H * (width + value_width) / (2 if causal else 1),
         )
+
+
+def product_problems(z: Sizes, like: torch.Tensor) -> Iterator[Problem]:
+    """Products of prompts with what is done to them in the same kernel."""
+    if not (like.is_cuda and experts.has_grouped_mm(like.device, like.dtype)):
+        return
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.empty(shape, dtype=like.dtype, device=like.device).normal_(std=shape[-1] ** -0.5)
+
+    gate_up, shared, kv_up = random(z.E, 2 * z.F, z.D), random(4 * z.F, z.D), random(2 * z.H * z.N, z.L)
+    for tokens in [size for size in z.prompts if size > 512]:
+        x, rows = random(tokens, z.D), random(tokens, z.L + z.R)
+        chosen = torch.rand(tokens, z.E, device=like.device).topk(z.K).indices.sort().values
+        _, token_X, ends = grouping.group_by_expert(chosen, z.E)
+        problem = partial(Problem, shape={"tokens": tokens}, num_bytes=0.0)
+        yield problem(
+            "grouped_swiglu",
+            calls=[(x, token_X, gate_up, ends)],
+            ways={"triton": swiglu_products.grouped_swiglu, "grouped": grouped_then_swiglu},
+            reference=grouped_then_swiglu,
+            flops=4.0 * tokens * z.K * z.D * z.F,
+        )
+        yield problem(
+            "swiglu_product",
+            calls=[(x, shared)],
+            ways={"triton": swiglu_products.swiglu_product, "linear": linear_then_swiglu},
+            reference=linear_then_swiglu,
+            flops=8.0 * tokens * z.D * z.F,
+        )
+        yield problem(
+            "expand_latents",
+            calls=[(rows, kv_up, z.H, z.N + z.R)],
+            ways={"triton": expand_latents.expand_latents_triton, "cat": attention.expand_latents},
+            reference=attention.expand_latents,
+            flops=4.0 * tokens * z.H * z.N * z.L,
+        )
+
+
+def grouped_then_swiglu(x: torch.Tensor, tokens: torch.Tensor, gate_up: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    return gated_mlp.swiglu(*torch.nn.functional.grouped_mm(x[tokens], gate_up.mT, offs=ends).chunk(2, dim=-1))
+
+
+def linear_then_swiglu(x: torch.Tensor, gate_up: torch.Tensor) -> torch.Tensor:
+    return gated_mlp.swiglu(*torch.nn.functional.linear(x, gate_up).chunk(2, dim=-1))
 
 
 def chunk_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Problem]:
@@ -579,6 +630,7 @@ def every_problem(sizes: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[Pro
         yield from fp8_expert_problems(sizes, like, sweep)
         yield from fp8_linear_problems(sizes, like, sweep)
     yield from prompt_problems(sizes, like)
+    yield from product_problems(sizes, like)
     yield from chunk_problems(sizes, like, sweep)
     yield from continued_problems(sizes, like)
     yield from attention_problems(sizes, like, sweep)
