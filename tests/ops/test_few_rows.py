@@ -164,7 +164,7 @@ MUTANTS = (
     ),
     ("rows that rest write where they were", rows, check_enter, "tl.load(active + b) > 0, page", "tl.load(active + b) >= 0, page"),
     ("the number of the token before", rows, check_enter, "tl.load(numbers + b) + 1)", "tl.load(numbers + b))"),
-    ("rows that rest go on", rows, check_leave, "is_row & (active_B > 0)", "is_row & (active_B >= 0)"),
+    ("rows that rest go on", rows, check_leave, "0), mask=is_row & (active_B > 0)", "0), mask=is_row & (active_B >= 0)"),
 )
 
 
