@@ -96,7 +96,7 @@ def check_enter(module, kind):
 
 
 def check_leave(module, kind):
-    test_triton_rows.check_leave(module)
+    test_triton_rows.check_leave(module, counts=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)
