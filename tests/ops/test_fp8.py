@@ -46,10 +46,10 @@ def check_rounded(module, x):
     assert found.values.dtype == torch.float8_e4m3fn
     assert found.scales.dtype == torch.float32
     values = dequantised(found, torch.float64)
-    # A scale that differs in its last bit may turn a tie, which is one step of at least eight.
+    # A scale that differs in its last bit may turn a tie, by one step: of 32 where the largest is 448.
     assert float((values - expected).abs().gt(1e-6 * expected.abs()).double().mean()) < 0.01
     for row, of_row in zip(values, expected, strict=True):
-        assert_near(row, of_row, 1 / 8)
+        assert_near(row, of_row, 1.0001 * 32 / 448)
 
 
 def as_rounded(x):

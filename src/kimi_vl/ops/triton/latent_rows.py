@@ -116,9 +116,8 @@ def latent_rows_triton(
     in_place: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`latent_rows` in one kernel instead of twenty. Contract of the reference; L and R are powers of two."""
-    if in_place:
-        return q_rope_THR, _latent_rows_in_place(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP)
-    return _latent_rows(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP)
+    turned_THR = q_rope_THR if in_place else q_rope_THR.clone(memory_format=torch.contiguous_format)
+    return turned_THR, _latent_rows(turned_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP)
 
 
 def write_latent_triton(
@@ -137,32 +136,10 @@ def write_latent_triton(
 
 @torch.library.custom_op(
     "kimi_vl::latent_rows",
-    mutates_args=(),
-    schema="(Tensor q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin) -> (Tensor, Tensor)",
-)
-def _latent_rows(
-    q_rope_THR: torch.Tensor,
-    projected_TZ: torch.Tensor,
-    norm_weight_L: torch.Tensor,
-    eps: float,
-    cos_TP: torch.Tensor,
-    sin_TP: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    rows_TZ = torch.empty(projected_TZ.shape, dtype=projected_TZ.dtype, device=projected_TZ.device)
-    return _launch(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP, None, rows_TZ), rows_TZ
-
-
-@_latent_rows.register_fake
-def _(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP):
-    return tuple(torch.empty(x.shape, dtype=x.dtype, device=x.device) for x in (q_rope_THR, projected_TZ))
-
-
-@torch.library.custom_op(
-    "kimi_vl::latent_rows_in_place",
     mutates_args=("q_rope",),
     schema="(Tensor(a!) q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin) -> Tensor",
 )
-def _latent_rows_in_place(
+def _latent_rows(
     q_rope_THR: torch.Tensor,
     projected_TZ: torch.Tensor,
     norm_weight_L: torch.Tensor,
@@ -175,7 +152,7 @@ def _latent_rows_in_place(
     return rows_TZ
 
 
-@_latent_rows_in_place.register_fake
+@_latent_rows.register_fake
 def _(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP):
     return torch.empty(projected_TZ.shape, dtype=projected_TZ.dtype, device=projected_TZ.device)
 
