@@ -11,9 +11,9 @@ import pytest
 
 from kimi_vl.training.synth.canvas import Canvas, open_font
 from kimi_vl.training.synth.charts.charts import UNITS, Chart
-from kimi_vl.training.synth.charts.plots import draw_chart
-from kimi_vl.training.synth.charts.styles import APART, PALETTES, choose_style
-from kimi_vl.training.synth.charts.turns import NAMES_OF, ChartTurns
+from kimi_vl.training.synth.charts.plots import Plotter, begin_chart
+from kimi_vl.training.synth.charts.styles import APART, choose_style
+from kimi_vl.training.synth.charts.turns import ChartTurns, name_of
 from kimi_vl.training.synth.content import Content, luminance
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
@@ -31,14 +31,15 @@ def digits(text: str) -> int:
     return int(re.sub(r"[^\d-]", "", text))
 
 
-def drawn(count: int, split: str = "train", first: int = 0) -> list[tuple[Chart, np.ndarray, np.ndarray, str, Content]]:
-    """Charts with picture, characters and transcription."""
+def drawn(count: int, split: str = "train", first: int = 0) -> list[tuple[Chart, np.ndarray, np.ndarray, str, Plotter]]:
+    """Charts with picture, characters, transcription and who painted them."""
     found = []
     for seed in range(first, first + count * 4):
         content = Content(random.Random(seed), PACK, split)
         try:
-            canvas, _, chart = draw_chart(content)
-            found.append((chart, *canvas.finish(), content))
+            plotter = begin_chart(content)
+            chart = plotter.draw()
+            found.append((chart, *plotter.canvas.finish(), plotter))
         except Overfull:
             continue
         if len(found) == count:
@@ -52,9 +53,9 @@ CHARTS = drawn(500)
 def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
     """Turns of every maker with the key and slots of their questions."""
     found = []
-    for chart, _, _, text, content in CHARTS:
-        interview = Recorder(content.rng, text)
-        maker = ChartTurns(content, interview, chart)
+    for chart, _, _, text, plotter in CHARTS:
+        interview = Recorder(plotter.rng, text)
+        maker = ChartTurns(plotter.content, interview, chart)
         draws = [maker.value, maker.extreme, maker.larger, maker.difference, maker.total, maker.trend, maker.step, maker.text, maker.legend]
         more = (
             *(maker.ratio, maker.average, maker.second, maker.part_there),
@@ -171,7 +172,7 @@ def words(key: str, slots: dict[str, str], chart: Chart) -> str:
         "list_slices": ", ".join(chart.categories),
         "count_series": str(len(chart.series)),
         "count_parts": str(len(chart.categories)),
-        "chart_kind": f"A {NAMES_OF[chart.kind]}.",
+        "chart_kind": f"{'An' if chart.form == 'area' else 'A'} {name_of(chart)}.",
     }[key]
 
 
@@ -250,21 +251,27 @@ def tick_heights(chart: Chart, chars: np.ndarray, text: str) -> dict[int, float]
     return heights
 
 
+def spots(chart: Chart, chars: np.ndarray, plotter: Plotter) -> list[int]:
+    """The column of each category, from where its name stands."""
+    found, names = "".join(map(chr, chars[:, 0].astype(int))), ["".join(name.split()) for name in chart.categories]
+    at, columns = found.rindex("".join(names)), []
+    for name in names:
+        columns.append(int(chars[at + len(name) - 1, 1] if plotter.naming == "slanted" else chars[at : at + len(name), 1].mean()))
+        at += len(name)
+    return columns
+
+
 def test_bars_end_at_the_height_that_the_axis_gives_their_values():
     checked = 0
-    for chart, image, chars, text, _ in CHARTS:
+    for chart, image, chars, text, plotter in CHARTS:
         heights = tick_heights(chart, chars, text)
-        if chart.kind != "bar" or len(heights) != len(chart.scale.ticks):
+        if chart.kind != "bar" or chart.form == "dots" or len(heights) != len(chart.scale.ticks):
             continue
         low, high = heights[chart.scale.low], heights[chart.scale.high]
-        start = text.split("\n").index(" ".join(chart.categories))
-        at = len("".join("".join(text.split("\n")[:start]).split()))
-        for name, value in zip(chart.categories, chart.values[0], strict=True):
-            count = len("".join(name.split()))
-            x = int(chars[at : at + count, 1].mean())
-            at += count
+        for name, x, value in zip(chart.categories, spots(chart, chars, plotter), chart.values[0], strict=True):
+            reach = 10 if chart.form else 4  # a point on a stem stands out by its radius
             top = round(low + (high - low) * (value - chart.scale.low) / (chart.scale.high - chart.scale.low))
-            inside, outside = image[top + 4, x - 3 : x + 4].astype(int), image[top - 4, x - 3 : x + 4].astype(int)
+            inside, outside = image[top + 4, x - 3 : x + 4].astype(int), image[top - reach, x - 3 : x + 4].astype(int)
             assert np.abs(inside - outside).sum() > 150, (chart.title, name, value)
             checked += 1
     assert checked > 150
@@ -274,7 +281,7 @@ def test_lying_bars_end_where_the_axis_gives_their_values():
     checked = 0
     for chart, image, chars, text, _ in CHARTS:
         ticks = " ".join(chart.notation.full(v) for v in chart.scale.ticks)
-        if chart.kind != "horizontal bar" or ticks not in text.split("\n"):
+        if chart.kind != "horizontal bar" or chart.form or ticks not in text.split("\n"):
             continue
         rows, at, heights = text.split("\n"), 0, {}
         for row in rows:
@@ -295,31 +302,29 @@ def test_lying_bars_end_where_the_axis_gives_their_values():
 
 
 def test_points_lie_where_the_axis_gives_their_values():
-    colours, checked = np.array([c for palette in PALETTES.seen for c in palette]), 0
-    for chart, image, chars, text, _ in CHARTS:
-        heights, rows = tick_heights(chart, chars, text), text.split("\n")
-        if chart.kind != "line" or len(heights) != len(chart.scale.ticks):
+    checked: Counter[str] = Counter()
+    for chart, image, chars, text, plotter in CHARTS:
+        heights = tick_heights(chart, chars, text)
+        if chart.kind != "line" or plotter.naming == "slanted" or len(heights) != len(chart.scale.ticks):
             continue
-        at = len("".join("".join(rows[: rows.index(" ".join(chart.categories))]).split()))
-        for k, name in enumerate(chart.categories):
-            x = int(chars[at : at + len(name), 1].mean())
-            at += len(name)
-            for values in chart.values:
+        for k, (name, x) in enumerate(zip(chart.categories, spots(chart, chars, plotter), strict=True)):
+            for s, values in enumerate(chart.values):
                 share = (values[k] - chart.scale.low) / (chart.scale.high - chart.scale.low)
                 y = round(heights[chart.scale.low] + (heights[chart.scale.high] - heights[chart.scale.low]) * share)
                 near = image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 1, 3).astype(int)
-                assert np.abs(near - colours).sum(2).min() < 90, (chart.title, name, values[k])
-                checked += 1
-    assert checked > 150
+                assert np.abs(near - plotter.colour(s)).sum(2).min() < 90, (chart.title, name, values[k])
+                checked[chart.form] += 1
+    assert checked.total() > 150
+    assert min(checked[form] for form in ("smooth", "stairs", "area")) > 10
 
 
 def test_the_slices_of_a_pie_have_the_areas_of_their_shares():
     checked = 0
-    for chart, image, _, _, _ in CHARTS:
+    for chart, image, _, _, plotter in CHARTS:
         if chart.kind != "pie" or chart.labelled:
             continue
         colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
-        known = {c for palette in PALETTES.seen for c in palette}
+        known = set(plotter.style.palette)
         areas = sorted(int(n) for c, n in zip(colours, counts, strict=True) if tuple(c.tolist()) in known and n > 300)
         shares = np.array(areas) / sum(areas) * 100
         assert shares == pytest.approx(np.array(sorted(chart.values[0])), abs=3), chart
