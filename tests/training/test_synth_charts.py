@@ -295,7 +295,7 @@ def test_lying_bars_end_where_the_axis_gives_their_values():
             row = f"{name} {chart.notation.full(value)}" if chart.labelled else name
             end = round(low + (high - low) * (value - chart.scale.low) / (chart.scale.high - chart.scale.low))
             y = round(heights[row])
-            inside, outside = image[y - 1 : y + 2, end - 7].astype(int), image[y - 1 : y + 2, end + 3].astype(int)
+            inside, outside = image[y - 1 : y + 2, end - 3].astype(int), image[y - 1 : y + 2, end + 3].astype(int)
             assert np.abs(inside - outside).sum() > 60, (chart.title, name, value)
             checked += 1
     assert checked > 50
@@ -321,7 +321,7 @@ def test_points_lie_where_the_axis_gives_their_values():
 def test_the_slices_of_a_pie_have_the_areas_of_their_shares():
     checked = 0
     for chart, image, _, _, plotter in CHARTS:
-        if chart.kind != "pie" or chart.labelled:
+        if chart.kind != "pie" or chart.labelled or plotter.look.sheet.banner:  # which has a colour of the palette
             continue
         colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
         known = set(plotter.style.palette)

@@ -37,6 +37,9 @@ class Glyph(NamedTuple):
     middle: float
 
 
+BLANK = Glyph(np.zeros(0, np.int32), np.zeros(0, np.uint8), 0, 0.0, 0.0)
+
+
 class Run(NamedTuple):
     """A text set at a place: glyphs and their pens' columns."""
 
@@ -221,13 +224,12 @@ class Canvas:
         across, down = x - left, high * slope / 2  # where the end of the text comes to lie
         matrix = np.array([[slope, slope, across - (wide - 2 + middle) * slope], [-slope, slope, down + (wide - 2 - middle) * slope]])
         size = (across + high // 2, low)
-        cover = cv2.warpAffine(_level(run, wide, high), matrix, size, flags=cv2.INTER_LINEAR)[..., None] / np.float32(255)
-        view = self.rgb[top : top + low, left : left + size[0], :3]
-        view[:] = np.rint(view * (1 - cover) + np.array(ink, np.float32) * cover)
+        cover = cv2.warpAffine(_level(run, wide, high), matrix, size, flags=cv2.INTER_LINEAR)
+        ys, xs = np.nonzero(cover)
+        self._pixels[(ys + top) * PITCH + xs + left] = _ramp(self.paper, ink)[cover[ys, xs]]
         for char, glyph, pen in zip(text, run.glyphs, run.pens, strict=True):
-            at = matrix @ (pen + glyph.middle, middle, 1)
-            spot = Glyph(np.zeros(0, np.int32), np.zeros(0, np.uint8), 0, 0, 0)
-            self._read.append(Run(char, [spot], [left + round(float(at[0]))], round(top + float(at[1]) + font.x_height / 2), font.x_height))
+            along = (pen + glyph.middle - wide + 2) * slope  # from the end of the text
+            self._read.append(Run(char, [BLANK], [round(x + along)], round(top + down - along + font.x_height / 2), font.x_height))
         self._rows.append([text])
 
     def decorate(self, x: int, baseline: int, text: str, font: Font, ink: Colour) -> None:

@@ -68,6 +68,8 @@ class Bars(Axes):
         place, (left, top, right, bottom) = self.look.bars.value, area
         if not place or self.chart.form or self.chart.kind == "stacked bar":
             return None
+        if self.look.bars.form == "gradient":
+            place = "top"  # further down the colour is not what the ink was chosen for
         wide = self.style.font.width(text)
         if self.chart.kind == "horizontal bar":
             if right - left < wide + 12 or bottom - top < self.high:

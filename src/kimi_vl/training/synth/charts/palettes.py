@@ -12,7 +12,7 @@ from kimi_vl.training.synth.content import Content
 
 NEAR = 24  # sum of the differences of red, green and blue from a colour that is held out
 
-_NAMED = (
+NAMED = (
     "e69f00 56b4e9 009e73 f0e442 0072b2 d55e00 cc79a7 000000",
     "4e79a7 f28e2b e15759 76b7b2 59a14f edc948 b07aa1 ff9da7 9c755f",
     "4472c4 ed7d31 a5a5a5 ffc000 5b9bd5 70ad47 264478 9e480e",
@@ -34,8 +34,13 @@ _NAMED = (
     "0d0887 6a00a8 b12a90 e16462 fca636 f0f921",
     "001f3f 0074d9 7fdbff 39cccc 3d9970 2ecc40 ff851b 85144b",
 )
-NAMED = tuple(tuple((int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in row.split()) for row in _NAMED)
 HELD_OUT: tuple[Colour, ...] = tuple(colour for palette in PALETTES.held_out for colour in palette)
+
+
+def is_near(colour: Colour) -> bool:
+    """Whether a colour is, at a glance, one of those that are held out."""
+    r, g, b = colour
+    return any(abs(r - x) + abs(g - y) + abs(b - z) < NEAR for x, y, z in HELD_OUT)
 
 
 def draw_palette(content: Content, papers: Sequence[Colour]) -> tuple[Colour, ...]:
@@ -47,13 +52,8 @@ def draw_palette(content: Content, papers: Sequence[Colour]) -> tuple[Colour, ..
     return told_apart(colours, papers)
 
 
-def is_near(colour: Colour) -> bool:
-    """Whether a colour is, at a glance, one of those that are held out."""
-    return any(abs(colour[0] - r) + abs(colour[1] - g) + abs(colour[2] - b) < NEAR for r, g, b in HELD_OUT)
-
-
 def _named(content: Content) -> list[Colour]:
-    return list(content.one(NAMED))
+    return [(int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in content.one(NAMED).split(" ")]
 
 
 def _wheel(content: Content) -> list[Colour]:
@@ -79,7 +79,7 @@ def _earth(content: Content) -> list[Colour]:
 
 
 def _any(content: Content) -> list[Colour]:
-    return [(content.rng.randrange(256), content.rng.randrange(256), content.rng.randrange(256)) for _ in range(24)]
+    return [(content.rng.randrange(256), content.rng.randrange(256), content.rng.randrange(256)) for _ in range(14)]
 
 
 def _hls(hue: float, light: float, soft: float) -> Colour:

@@ -72,7 +72,11 @@ class Pies(Legends):
             middles.append(middle)
             start = end
         if self.chart.kind == "donut":
-            cv2.circle(rgb, centre, int(radius * look.hole), paper, -1, cv2.LINE_AA)
+            hole = int(radius * look.hole)
+            if half:  # below is no part of the donut
+                cv2.ellipse(rgb, centre, (hole, hole), 0, 180, 360, paper, -1, cv2.LINE_AA)
+            else:
+                cv2.circle(rgb, centre, hole, paper, -1, cv2.LINE_AA)
         return middles
 
     def _beside(self, centre: tuple[int, int], radius: int, names: list[str], middles: list[float]) -> None:
@@ -88,8 +92,8 @@ class Pies(Legends):
                 raise Overfull("names beside a pie run into each other")
             taken.append((x, y, x + wide))
             if leader:
-                ends = [(round(centre[0] + r * cos(middle)), round(centre[1] + r * sin(middle))) for r in (radius - 3, far - 3)]
-                cv2.line(self.canvas.rgb, *ends, (*mixed(self.style.paper, self.style.ink, 0.6), 0), 1, cv2.LINE_AA)
+                start, end = ((round(centre[0] + r * cos(middle)), round(centre[1] + r * sin(middle))) for r in (radius - 3, far - 3))
+                cv2.line(self.canvas.rgb, start, end, (*mixed(self.style.paper, self.style.ink, 0.6), 0), 1, cv2.LINE_AA)
             self.write(x, y, name)
 
     def _shares_inside(self, centre: tuple[int, int], radius: int, shares: list[str], middles: list[float]) -> None:

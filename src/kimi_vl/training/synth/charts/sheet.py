@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 import cv2
-import numpy as np
 
 from kimi_vl.training.synth.canvas import Canvas, Colour, Font
 from kimi_vl.training.synth.charts.charts import Chart
@@ -111,20 +110,18 @@ class Sheet:
         """A line around everything, or a card with round corners on another ground."""
         canvas, border = self.canvas, self.look.sheet.border
         width, height = canvas.width, canvas.height
-        line = (*mixed(self.style.paper, self.style.ink, 0.35), 0)
         if border == "card":
-            mask = np.full((height, width), 255, np.uint8)
-            cv2.rectangle(mask, (15, 4), (width - 16, height - 5), 0, -1)
-            cv2.rectangle(mask, (4, 15), (width - 5, height - 16), 0, -1)
-            for x in (15, width - 16):
-                for y in (15, height - 16):
-                    cv2.circle(mask, (x, y), 11, 0, -1)
-            canvas.rgb[mask > 0] = (*mixed(self.style.paper, self.style.ink, 0.14), 0)
+            ground = mixed(self.style.paper, self.style.ink, 0.14)
+            canvas.frame(0, 0, width, height, ground, 4)
+            for x, left in ((15, 4), (width - 16, width - 15)):
+                for y, top in ((15, 4), (height - 16, height - 15)):
+                    canvas.fill(left, top, left + 11, top + 11, ground)
+                    cv2.circle(canvas.rgb, (x, y), 11, (*self.style.paper, 0), -1, cv2.LINE_AA)
         else:
-            inset = 0 if border == "edge" else 3
-            canvas.frame(inset, inset, width - inset, height - inset, line[:3], 2 if border == "double" else 1)
+            line, inset = mixed(self.style.paper, self.style.ink, 0.35), 0 if border == "edge" else 3
+            canvas.frame(inset, inset, width - inset, height - inset, line, 2 if border == "double" else 1)
             if border == "double":
-                canvas.frame(inset + 3, inset + 3, width - inset - 3, height - inset - 3, line[:3])
+                canvas.frame(inset + 3, inset + 3, width - inset - 3, height - inset - 3, line)
         self.left, self.right = max(self.left, 14), min(self.right, width - 14)
         self.top, self.bottom = max(self.top, 12), min(self.bottom, height - 10)
 
