@@ -13,6 +13,7 @@ from kimi_vl.training.synth.figures import mixed
 from kimi_vl.training.synth.scene import Overfull
 
 Area = tuple[int, int, int, int]  # left, top, right, bottom
+STEMS = ("lollipop", "dots")  # forms without a bar
 HEAD = 6  # radius of the point on a stem
 
 
@@ -61,7 +62,7 @@ class Bars(Axes):
     @property
     def _head(self) -> int:
         """How far beyond its value a bar reaches."""
-        return HEAD if self.chart.form in ("lollipop", "dots") else 0
+        return HEAD if self.chart.form in STEMS else 0
 
     def _within(self, area: Area, text: str) -> tuple[int, int] | None:
         """Where a number is written into its bar; None where it goes beside it."""

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kimi_vl.training.synth.canvas import Colour, Font
 from kimi_vl.training.synth.charts.charts import UNITS, Chart
 from kimi_vl.training.synth.charts.palettes import draw_palette
-from kimi_vl.training.synth.charts.styles import Style
+from kimi_vl.training.synth.charts.styles import Style, told_apart
 from kimi_vl.training.synth.content import Content, luminance, sized, smaller
 from kimi_vl.training.synth.figures import mixed
 
@@ -152,8 +152,9 @@ def _recolour(content: Content, style: Style) -> Style:
     faint = mixed(panel, ink, content.rng.uniform(0.1, 0.4))
     if luminance(panel) < 236 and luminance(ink) < luminance(panel) and content.chance(0.6):
         faint = (255, 255, 255)
-    palette = draw_palette(content, (paper, panel)) if content.chance(0.8) else style.palette
-    return style._replace(paper=paper, panel=panel, ink=ink, faint=faint, palette=palette or style.palette)
+    papers = (paper, panel)
+    palette = draw_palette(content, papers) if content.chance(0.8) else told_apart(style.palette, papers)
+    return style._replace(paper=paper, panel=panel, ink=ink, faint=faint, palette=palette)
 
 
 def _sheet(content: Content, chart: Chart, style: Style) -> SheetLook:

@@ -74,7 +74,7 @@ class Pies(Legends):
         if self.chart.kind == "donut":
             hole = int(radius * look.hole)
             if half:  # below is no part of the donut
-                cv2.ellipse(rgb, centre, (hole, hole), 0, 180, 360, paper, -1, cv2.LINE_AA)
+                cv2.ellipse(rgb, centre, (hole, hole), 0, 178, 362, paper, -1, cv2.LINE_AA)
             else:
                 cv2.circle(rgb, centre, hole, paper, -1, cv2.LINE_AA)
         return middles

@@ -1,7 +1,7 @@
 """How charts are painted: from the title down, with what is around the plot, in the order in which it is read."""
 
 from kimi_vl.training.synth.canvas import Canvas
-from kimi_vl.training.synth.charts.bars import Bars
+from kimi_vl.training.synth.charts.bars import STEMS, Bars
 from kimi_vl.training.synth.charts.charts import Chart, draw_names, draw_values
 from kimi_vl.training.synth.charts.legends import Entry
 from kimi_vl.training.synth.charts.looks import draw_look
@@ -75,7 +75,7 @@ class Plotter(Bars, Points, Pies):
         fits = font.width(chart.notation.full(chart.scale.high)) + 2 <= slot * 0.8 / inside
         labelled = fits and chart.kind != "scatter" and (chart.kind != "line" or series == 1) and self.content.chance(0.55)
         chart = self.chart = draw_values(self.content, chart, labelled=labelled)
-        if labelled and self.style.axes == "box":
+        if labelled and (self.style.axes == "box" or chart.form in STEMS):
             self.room = (max(self.room[0], self.high + 4), self.room[1])  # or the highest number stands on the frame
         bare = labelled and self.content.chance(0.4)
         centres = [int(box.left + (margin + slot * k if edged else slot * (k + 0.5))) for k in range(count)]

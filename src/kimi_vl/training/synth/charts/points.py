@@ -37,6 +37,7 @@ class Points(Axes, Legends):
         chart, font, look = self.chart, self.style.font, self.look.points
         thick, size = self.rng.choice((1, 2, 2, 3)), self.rng.randint(3, 5)
         thick, size = min(look.thick or thick, 3 if chart.labelled else 5), look.size or size
+        size = size if chart.kind == "line" else max(size, 3)
         for k, row in enumerate(chart.values):
             points = [(x, self.y(box, v)) for x, v in zip(centres, row, strict=True)]
             if chart.kind == "line":
