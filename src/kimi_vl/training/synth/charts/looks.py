@@ -10,7 +10,7 @@ from kimi_vl.training.synth.canvas import Colour, Font
 from kimi_vl.training.synth.charts.charts import UNITS, Chart
 from kimi_vl.training.synth.charts.palettes import draw_palette
 from kimi_vl.training.synth.charts.styles import Style, told_apart
-from kimi_vl.training.synth.content import Content, luminance, sized, smaller
+from kimi_vl.training.synth.content import DAYS, MONTHS, Content, luminance, sized, smaller
 from kimi_vl.training.synth.figures import mixed
 
 PLAIN = 0.15  # share of the charts that keep the plain look
@@ -18,6 +18,8 @@ WIDTHS = tuple(range(308, 673, 28))
 HEIGHTS = tuple(range(224, 561, 28))
 LARGEST = 300_000  # pixels
 SHAPES = ("dot", "square", "triangle", "down", "plus", "cross", "star", "pentagon", "hexagon")
+LONG = {name[:3]: name for name in (*MONTHS, *DAYS)}
+TITLES = ("{} in {}", "{}, {}", "{} compared, {}", "Comparison of {} {}", "How {} developed until {}", "{} since {}", "Report on {} {}")
 COUNTED = ("Visitors", "Downloads", "Members", "Population", "Units sold", "Orders")  # in thousands at times
 
 
@@ -95,17 +97,29 @@ class Look(NamedTuple):
 
 
 def draw_look(content: Content, chart: Chart, style: Style, size: tuple[int, int]) -> tuple[Chart, Style, Look, tuple[int, int]]:
-    """Another look for a chart: its form and notation, its colours and fonts, its pieces, its size."""
+    """Another look for a chart: how its texts are put, its form, its colours and fonts, its pieces, its size."""
     if content.split != "train" or content.chance(PLAIN):
         return chart, style, Look(), size
     if content.chance(0.7):
         sizes = [(w, h) for w in WIDTHS for h in HEIGHTS if w * h <= LARGEST and 0.4 < h / w < 1.4]
         size = content.one(sizes)
-    chart, style = _reform(content, chart), _recolour(content, _reface(content, style))
+    chart, style = _reform(content, _rename(content, chart)), _recolour(content, _reface(content, style))
     look = Look(
         _sheet(content, chart, style), _axes(content, style), _legend(content, chart), _bars(content), _points(content), _pie(content)
     )
     return chart, style, look, size
+
+
+def _rename(content: Content, chart: Chart) -> Chart:
+    """Months and days written out or in capitals, and other titles."""
+    categories, title = chart.categories, chart.title
+    if chart.timed and content.chance(0.3):
+        categories = tuple(LONG.get(name, name) for name in categories)
+    if content.chance(0.08):
+        categories = tuple(name.upper() for name in categories)
+    if title and content.chance(0.3):
+        title = content.one(TITLES).format(chart.measure.split(" (")[0], content.rng.randint(1990, 2029))
+    return chart._replace(categories=categories, title=title)
 
 
 def _reform(content: Content, chart: Chart) -> Chart:
