@@ -4,6 +4,8 @@ import random
 import re
 from collections import Counter
 from fractions import Fraction
+from hashlib import sha256
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -11,9 +13,24 @@ import pytest
 
 from kimi_vl.training.synth.canvas import Canvas, open_font
 from kimi_vl.training.synth.charts.charts import UNITS, Chart
-from kimi_vl.training.synth.charts.plots import draw_chart
-from kimi_vl.training.synth.charts.styles import APART, PALETTES, choose_style
-from kimi_vl.training.synth.charts.turns import NAMES_OF, ChartTurns
+from kimi_vl.training.synth.charts.looks import SHAPES, Look, draw_look
+from kimi_vl.training.synth.charts.marks import curve
+from kimi_vl.training.synth.charts.palettes import draw_palette, is_near
+from kimi_vl.training.synth.charts.plots import Plotter, begin_chart
+from kimi_vl.training.synth.charts.styles import (
+    APART,
+    AXES,
+    BARS,
+    GRIDS,
+    KEYS,
+    LEGENDS,
+    MARKERS,
+    STROKES,
+    TICKS,
+    TITLE_PLACES,
+    choose_style,
+)
+from kimi_vl.training.synth.charts.turns import ChartTurns, name_of
 from kimi_vl.training.synth.content import Content, luminance
 from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.synth.scene import REFUSAL, Overfull, Turn
@@ -31,14 +48,15 @@ def digits(text: str) -> int:
     return int(re.sub(r"[^\d-]", "", text))
 
 
-def drawn(count: int, split: str = "train", first: int = 0) -> list[tuple[Chart, np.ndarray, np.ndarray, str, Content]]:
-    """Charts with picture, characters and transcription."""
+def drawn(count: int, split: str = "train", first: int = 0) -> list[tuple[Chart, np.ndarray, np.ndarray, str, Plotter]]:
+    """Charts with picture, characters, transcription and who painted them."""
     found = []
     for seed in range(first, first + count * 4):
         content = Content(random.Random(seed), PACK, split)
         try:
-            canvas, _, chart = draw_chart(content)
-            found.append((chart, *canvas.finish(), content))
+            plotter = begin_chart(content)
+            chart = plotter.draw()
+            found.append((chart, *plotter.canvas.finish(), plotter))
         except Overfull:
             continue
         if len(found) == count:
@@ -52,9 +70,9 @@ CHARTS = drawn(500)
 def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
     """Turns of every maker with the key and slots of their questions."""
     found = []
-    for chart, _, _, text, content in CHARTS:
-        interview = Recorder(content.rng, text)
-        maker = ChartTurns(content, interview, chart)
+    for chart, _, _, text, plotter in CHARTS:
+        interview = Recorder(plotter.rng, text)
+        maker = ChartTurns(plotter.content, interview, chart)
         draws = [maker.value, maker.extreme, maker.larger, maker.difference, maker.total, maker.trend, maker.step, maker.text, maker.legend]
         more = (
             *(maker.ratio, maker.average, maker.second, maker.part_there),
@@ -171,7 +189,7 @@ def words(key: str, slots: dict[str, str], chart: Chart) -> str:
         "list_slices": ", ".join(chart.categories),
         "count_series": str(len(chart.series)),
         "count_parts": str(len(chart.categories)),
-        "chart_kind": f"A {NAMES_OF[chart.kind]}.",
+        "chart_kind": f"{'An' if chart.form == 'area' else 'A'} {name_of(chart)}.",
     }[key]
 
 
@@ -250,21 +268,27 @@ def tick_heights(chart: Chart, chars: np.ndarray, text: str) -> dict[int, float]
     return heights
 
 
+def spots(chart: Chart, chars: np.ndarray, plotter: Plotter) -> list[int]:
+    """The column of each category, from where its name stands."""
+    found, names = "".join(map(chr, chars[:, 0].astype(int))), ["".join(name.split()) for name in chart.categories]
+    at, columns = found.rindex("".join(names)), []
+    for name in names:
+        columns.append(int(chars[at + len(name) - 1, 1] if plotter.naming == "slanted" else chars[at : at + len(name), 1].mean()))
+        at += len(name)
+    return columns
+
+
 def test_bars_end_at_the_height_that_the_axis_gives_their_values():
     checked = 0
-    for chart, image, chars, text, _ in CHARTS:
+    for chart, image, chars, text, plotter in CHARTS:
         heights = tick_heights(chart, chars, text)
-        if chart.kind != "bar" or len(heights) != len(chart.scale.ticks):
+        if chart.kind != "bar" or chart.form == "dots" or len(heights) != len(chart.scale.ticks):
             continue
         low, high = heights[chart.scale.low], heights[chart.scale.high]
-        start = text.split("\n").index(" ".join(chart.categories))
-        at = len("".join("".join(text.split("\n")[:start]).split()))
-        for name, value in zip(chart.categories, chart.values[0], strict=True):
-            count = len("".join(name.split()))
-            x = int(chars[at : at + count, 1].mean())
-            at += count
+        for name, x, value in zip(chart.categories, spots(chart, chars, plotter), chart.values[0], strict=True):
+            reach = 10 if chart.form else 4  # a point on a stem stands out by its radius
             top = round(low + (high - low) * (value - chart.scale.low) / (chart.scale.high - chart.scale.low))
-            inside, outside = image[top + 4, x - 3 : x + 4].astype(int), image[top - 4, x - 3 : x + 4].astype(int)
+            inside, outside = image[top + 4, x - 3 : x + 4].astype(int), image[top - reach, x - 3 : x + 4].astype(int)
             assert np.abs(inside - outside).sum() > 150, (chart.title, name, value)
             checked += 1
     assert checked > 150
@@ -274,7 +298,7 @@ def test_lying_bars_end_where_the_axis_gives_their_values():
     checked = 0
     for chart, image, chars, text, _ in CHARTS:
         ticks = " ".join(chart.notation.full(v) for v in chart.scale.ticks)
-        if chart.kind != "horizontal bar" or ticks not in text.split("\n"):
+        if chart.kind != "horizontal bar" or chart.form or ticks not in text.split("\n"):
             continue
         rows, at, heights = text.split("\n"), 0, {}
         for row in rows:
@@ -288,38 +312,36 @@ def test_lying_bars_end_where_the_axis_gives_their_values():
             row = f"{name} {chart.notation.full(value)}" if chart.labelled else name
             end = round(low + (high - low) * (value - chart.scale.low) / (chart.scale.high - chart.scale.low))
             y = round(heights[row])
-            inside, outside = image[y - 1 : y + 2, end - 7].astype(int), image[y - 1 : y + 2, end + 3].astype(int)
+            inside, outside = image[y - 1 : y + 2, end - 3].astype(int), image[y - 1 : y + 2, end + 3].astype(int)
             assert np.abs(inside - outside).sum() > 60, (chart.title, name, value)
             checked += 1
     assert checked > 50
 
 
 def test_points_lie_where_the_axis_gives_their_values():
-    colours, checked = np.array([c for palette in PALETTES.seen for c in palette]), 0
-    for chart, image, chars, text, _ in CHARTS:
-        heights, rows = tick_heights(chart, chars, text), text.split("\n")
-        if chart.kind != "line" or len(heights) != len(chart.scale.ticks):
+    checked: Counter[str] = Counter()
+    for chart, image, chars, text, plotter in CHARTS:
+        heights = tick_heights(chart, chars, text)
+        if chart.kind != "line" or plotter.naming == "slanted" or len(heights) != len(chart.scale.ticks):
             continue
-        at = len("".join("".join(rows[: rows.index(" ".join(chart.categories))]).split()))
-        for k, name in enumerate(chart.categories):
-            x = int(chars[at : at + len(name), 1].mean())
-            at += len(name)
-            for values in chart.values:
+        for k, (name, x) in enumerate(zip(chart.categories, spots(chart, chars, plotter), strict=True)):
+            for s, values in enumerate(chart.values):
                 share = (values[k] - chart.scale.low) / (chart.scale.high - chart.scale.low)
                 y = round(heights[chart.scale.low] + (heights[chart.scale.high] - heights[chart.scale.low]) * share)
                 near = image[y - 2 : y + 3, x - 2 : x + 3].reshape(-1, 1, 3).astype(int)
-                assert np.abs(near - colours).sum(2).min() < 90, (chart.title, name, values[k])
-                checked += 1
-    assert checked > 150
+                assert np.abs(near - plotter.colour(s)).sum(2).min() < 90, (chart.title, name, values[k])
+                checked[chart.form] += 1
+    assert checked.total() > 150
+    assert min(checked[form] for form in ("smooth", "stairs", "area")) > 5
 
 
 def test_the_slices_of_a_pie_have_the_areas_of_their_shares():
     checked = 0
-    for chart, image, _, _, _ in CHARTS:
-        if chart.kind != "pie" or chart.labelled:
+    for chart, image, _, _, plotter in CHARTS:
+        if chart.kind != "pie" or chart.labelled or plotter.look.sheet.banner:  # which has a colour of the palette
             continue
         colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
-        known = {c for palette in PALETTES.seen for c in palette}
+        known = set(plotter.style.palette)
         areas = sorted(int(n) for c, n in zip(colours, counts, strict=True) if tuple(c.tolist()) in known and n > 300)
         shares = np.array(areas) / sum(areas) * 100
         assert shares == pytest.approx(np.array(sorted(chart.values[0])), abs=3), chart
@@ -399,10 +421,113 @@ def test_what_is_refused_is_not_on_the_chart():
     assert {"title", "x_label", "y_label", "chart_value", "chart_cell", "chart_share"} <= kinds
 
 
+def test_split_train_has_looks_of_every_kind():
+    looks = [p.look for *_, p in CHARTS]
+    assert 0.1 < np.mean([look.plain for look in looks]) < 0.35
+    assert {p.naming for *_, p in CHARTS} == {"level", "wrapped", "up", "slanted"}
+    assert {c.form for c, *_ in CHARTS} == {"", "lollipop", "dots", "smooth", "stairs", "area"}
+    assert {look.sheet.border for look in looks} == {"", "edge", "line", "double", "card"}
+    assert {look.axes.spine for look in looks} == {"", "offset", "thick", "arrow", "ticks"}
+    assert {look.legend.place for look in looks} == {"", "left", "above", "columns", "ends"}
+    assert {look.legend.key for look in looks} == {"", "outlined", "circle", "swatch", "round"}
+    assert {look.bars.form for look in looks} == {"", "rounded", "gradient", "shadow", "rim"}
+    assert {look.bars.value for look in looks} == {"", "top", "middle", "base"}
+    assert {look.points.shape for look in looks} == {"", "mixed", *SHAPES}
+    for part in ("sheet", "axes", "legend", "bars", "points", "pie"):
+        assert all(
+            len({getattr(getattr(look, part), name) for look in looks}) > 1 for name in getattr(Look(), part)._fields if name != "wraps"
+        )
+    assert any(not c.keyed for c, *_ in CHARTS)
+    assert any(c.notation.prefix for c, *_ in CHARTS)
+
+
+def test_no_look_of_split_train_is_one_that_is_held_out():
+    pieces = {
+        "grid": GRIDS, "axes": AXES, "legend": LEGENDS, "key": KEYS, "bars": BARS, "marker": MARKERS,
+        "title": TITLE_PLACES, "ticks": TICKS, "strokes": STROKES,
+    }  # fmt: skip
+    held_out = {piece for choice in pieces.values() for piece in choice.held_out}
+    for seed in range(400):
+        content = Content(random.Random(seed), PACK, "train")
+        chart, style = CHARTS[seed][0], choose_style(content)
+        _, wide, look, _ = draw_look(content, chart, style, (448, 336))
+        assert all(getattr(wide, name) in choice.seen for name, choice in pieces.items())
+        drawn_pieces = {look.legend.place, look.legend.key, look.bars.form, look.points.shape, look.axes.spine}
+        assert not drawn_pieces & held_out
+        palette = draw_palette(content, (style.paper, style.panel))
+        assert not any(is_near(colour) for colour in palette)
+
+
+def test_splits_val_and_test_keep_the_pictures_that_evaluation_has_pinned():
+    pinned = {"val": "fd5563414cce98bc", "test": "8da42f96206d99c6"}
+    for split, digest in pinned.items():
+        found = sha256()
+        for _, image, chars, text, plotter in drawn(60, split):
+            assert plotter.look.plain
+            found.update(image.tobytes() + chars.tobytes() + text.encode())
+        assert found.hexdigest()[:16] == digest, split
+
+
+def test_names_of_series_at_the_ends_of_lines_are_no_legend():
+    found = Counter(key for _, key, _, chart, _ in TURNS if not chart.keyed)
+    assert found["chart_cell"] > 3
+    assert not found["list_series"] + found["count_series"]
+
+
+def test_numbers_within_bars_are_ink_on_the_colour_of_the_bar():
+    checked = 0
+    for chart, image, chars, text, plotter in CHARTS:
+        if chart.kind != "bar" or not chart.labelled or not plotter.look.bars.value or chart.form:
+            continue
+        printed = "".join("".join(row.split()) for row in text.split("\n"))
+        numbers = "".join(chart.notation.full(v).replace(" ", "") for v in chart.values[0])
+        at = printed.index(numbers)
+        for value in chart.values[0]:
+            count = len(chart.notation.full(value).replace(" ", ""))
+            x, y = chars[at : at + count, 1:].mean(0).astype(int)
+            around = image[y - 5 : y + 6, x - 8 : x + 9].reshape(-1, 3).astype(float) @ (0.299, 0.587, 0.114)
+            assert np.ptp(around) > 60, (chart.title, value)
+            at += count
+            checked += 1
+    assert checked > 30
+
+
+def test_a_slanted_name_ends_below_its_place_and_rises_to_it():
+    font = open_font(PACK.faces("train")[0], 20)
+    canvas = Canvas(200, 160, (255, 255, 255))
+    canvas.write_slanted(150, 20, "Sajes (kg)", font, (0, 0, 0))
+    image, chars, text = canvas.finish()
+    assert text == "Sajes (kg)"
+    assert np.diff(chars[:, 1]) == pytest.approx(-np.diff(chars[:, 2]), abs=1.01)
+    assert (np.diff(chars[:, 1]) > 0).all()
+    ys, xs = np.nonzero(image.min(2) < 200)
+    assert 20 <= ys.min() < 26
+    assert 145 < xs.max() < 165
+    dark = [image[int(y) - 4 : int(y) + 5, int(x) - 4 : int(x) + 5].min() for _, x, y in chars]
+    assert max(dark) < 100  # every character stands where it is said to
+    for x, top in ((60, 20), (150, 100), (198, 20)):
+        with pytest.raises(Overfull):
+            canvas.write_slanted(x, top, "Sajes (kg)", font, (0, 0, 0))
+
+
+def test_a_smooth_line_goes_through_its_points_and_never_beyond_them():
+    rng = random.Random(0)
+    for _ in range(50):
+        points = [(20 + 40 * k, rng.randrange(200)) for k in range(rng.randint(2, 8))]
+        heights = dict(curve(points))
+        for (ax, ay), (bx, by) in pairwise(points):
+            assert heights[ax] == ay
+            assert heights[bx] == by
+            assert all(min(ay, by) - 1 <= y <= max(ay, by) + 1 for x, y in heights.items() if ax <= x <= bx)
+
+
 def test_colours_of_a_chart_can_be_told_from_its_paper_and_from_one_another():
     for seed in range(300):
-        style = choose_style(Content(random.Random(seed), PACK, "train"))
-        assert all(abs(luminance(c) - luminance(style.paper)) >= 50 for c in style.palette)
+        content = Content(random.Random(seed), PACK, "train")
+        _, style, _, _ = draw_look(content, CHARTS[seed][0], choose_style(content), (448, 336))
+        assert abs(luminance(style.ink) - luminance(style.paper)) > 90
+        for ground in (style.paper, style.panel):
+            assert all(abs(luminance(c) - luminance(ground)) >= 50 for c in style.palette)
         for k, colour in enumerate(style.palette):
             assert all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) >= APART for other in style.palette[:k])
 

@@ -37,6 +37,9 @@ class Glyph(NamedTuple):
     middle: float
 
 
+BLANK = Glyph(np.zeros(0, np.int32), np.zeros(0, np.uint8), 0, 0.0, 0.0)
+
+
 class Run(NamedTuple):
     """A text set at a place: glyphs and their pens' columns."""
 
@@ -210,6 +213,25 @@ class Canvas:
         self._rows.append([text])
         return end
 
+    def write_slanted(self, x: int, top: int, text: str, font: Font, ink: Colour) -> None:
+        """Print `text` as a new row that rises by 45 degrees and ends below (x, top)."""
+        slope, high, wide = 0.5**0.5, font.ascent + font.descent + 2, font.width(text) + 4
+        run = font.set(text, 2, font.ascent + 1)
+        low = round(wide * slope + high * slope) + 2
+        left, middle = x - round(wide * slope + high * slope / 2) - 1, font.ascent + 1 - font.x_height / 2
+        if left < 1 or x + high // 2 > self.width - 1 or top + low > self.height:
+            raise Overfull(f"{text!r} slanted to {x}, {top} leaves the canvas {self.width}x{self.height}")
+        across, down = x - left, high * slope / 2  # where the end of the text comes to lie
+        matrix = np.array([[slope, slope, across - (wide - 2 + middle) * slope], [-slope, slope, down + (wide - 2 - middle) * slope]])
+        size = (across + high // 2, low)
+        cover = cv2.warpAffine(_level(run, wide, high), matrix, size, flags=cv2.INTER_LINEAR)
+        ys, xs = np.nonzero(cover)
+        self._pixels[(ys + top) * PITCH + xs + left] = _ramp(self.paper, ink)[cover[ys, xs]]
+        for char, glyph, pen in zip(text, run.glyphs, run.pens, strict=True):
+            along = (pen + glyph.middle - wide + 2) * slope  # from the end of the text
+            self._read.append(Run(char, [BLANK], [round(x + along)], round(top + down - along + font.x_height / 2), font.x_height))
+        self._rows.append([text])
+
     def decorate(self, x: int, baseline: int, text: str, font: Font, ink: Colour) -> None:
         """Print signs that are no text, such as a row of dashes or dots; they are cut at the canvas' edge."""
         self._runs.setdefault((ink, self.paper), []).append(font.set(text, x, baseline))
@@ -254,6 +276,17 @@ class Canvas:
             if char != " "
         ]
         return np.array(found, np.float32).reshape(-1, 3)
+
+
+def _level(run: Run, wide: int, high: int) -> np.ndarray:
+    """How far each pixel of a box is covered by a run: uint8 [high, wide]."""
+    cover = np.zeros((high, wide), np.uint8)
+    for glyph, pen in zip(run.glyphs, run.pens, strict=True):
+        ys, xs = np.divmod(glyph.offsets + PITCH * 1024 + PITCH // 2, PITCH)
+        ys, xs = ys - 1024 + run.baseline, xs - PITCH // 2 + pen
+        inside = (xs >= 0) & (xs < wide) & (ys >= 0) & (ys < high)
+        cover[ys[inside], xs[inside]] = np.maximum(cover[ys[inside], xs[inside]], glyph.coverage[inside])
+    return cover
 
 
 def _turned(glyph: Glyph, half: float) -> Glyph:

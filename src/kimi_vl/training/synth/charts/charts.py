@@ -102,6 +102,8 @@ class Chart(NamedTuple):
     labelled: bool = False
     exact: bool = True
     values: tuple[tuple[int, ...], ...] = ()
+    form: str = ""  # "lollipop" or "dots" in place of bars; "area", "smooth" or "stairs" of a line
+    keyed: bool = True  # several series are named in a legend, not beside their lines
 
     @property
     def circular(self) -> bool:

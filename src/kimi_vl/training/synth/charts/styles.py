@@ -3,6 +3,7 @@
 Pieces marked as held out appear in split "test" only, so that a score there is one on styles never trained on.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kimi_vl.training.synth.canvas import Colour, Font
@@ -81,16 +82,28 @@ def choose_style(content: Content) -> Style:
     panel = mixed(paper, ink, 0.07) if content.chance(0.2) else paper
     colours = PALETTES.pick(rng, split)
     assert isinstance(colours, tuple)
-    usable = [c for c in colours if min(abs(luminance(c) - luminance(paper)), abs(luminance(c) - luminance(panel))) >= 50]
+    usable = seen_on(colours, (paper, panel))
     start = rng.randrange(len(usable)) if usable else 0
-    distinct: list[Colour] = []
-    for colour in usable[start:] + usable[:start]:
-        if all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) >= APART for other in distinct):
-            distinct.append(colour)
+    palette = told_apart(usable[start:] + usable[:start], (paper, panel))
     picks = [str(c.pick(rng, split)) for c in (GRIDS, AXES, LEGENDS, KEYS, BARS, MARKERS, TITLE_PLACES, TICKS, STROKES)]
     if picks[0] == "none" and picks[1] not in ("L", "box"):
         picks[0] = "solid"  # values that are not printed are read off gridlines or ticks
-    return Style(font, bold, paper, ink, mixed(panel, ink, 0.22), panel, tuple(distinct), *picks)
+    return Style(font, bold, paper, ink, mixed(panel, ink, 0.22), panel, palette, *picks)
+
+
+def seen_on(colours: Sequence[Colour], papers: Sequence[Colour]) -> list[Colour]:
+    """Those colours that differ from every paper by a fifth of the range of luminance."""
+    levels = [luminance(paper) for paper in papers]
+    return [c for c in colours if all(abs(luminance(c) - level) >= 50 for level in levels)]
+
+
+def told_apart(colours: Sequence[Colour], papers: Sequence[Colour]) -> tuple[Colour, ...]:
+    """Colours that can be seen on the papers, without those that an earlier one could be taken for."""
+    distinct: list[Colour] = []
+    for colour in seen_on(colours, papers):
+        if all(sum(abs(a - b) for a, b in zip(colour, other, strict=True)) >= APART for other in distinct):
+            distinct.append(colour)
+    return tuple(distinct)
 
 
 def ink_on(colour: Colour) -> Colour:

@@ -22,9 +22,20 @@ NAMES_OF = {
     "donut": "donut chart",
     "scatter": "scatter chart",
 }
-PART_OF = {"line": "points", "scatter": "points", "pie": "slices", "donut": "slices"}
+FORMS = {"lollipop": "lollipop chart", "dots": "dot plot", "area": "area chart"}
+PART_OF = {"line": "points", "scatter": "points", "pie": "slices", "donut": "slices", "lollipop": "points", "dots": "points"}
 FEW = 5  # bars and points that are counted or compared at a glance
 CLEAR = 5  # shares of two slices that differ by so many points can be told apart without numbers
+
+
+def name_of(chart: Chart) -> str:
+    """What a chart of this kind is called."""
+    return FORMS.get(chart.form) or NAMES_OF[chart.kind]
+
+
+def parts_of(chart: Chart) -> str:
+    """What stands for its values, in the plural."""
+    return PART_OF.get(chart.form) or PART_OF.get(chart.kind, "bars")
 
 
 class ChartTurns:
@@ -95,7 +106,7 @@ class ChartTurns:
         if chart.labelled or chart.circular or chart.kind == "stacked bar" or self.rng.random() < 0.25:
             return plain
         full, name = chart.notation.full, chart.categories[k]
-        what = "point" if chart.kind in ("line", "scatter") else "bar"
+        what = parts_of(chart).removesuffix("s")
         subject = f"The {what} of {chart.series[s]} at {name}" if self.plural else f"The {what} at {name}"
         if value in chart.scale.ticks:
             return (
@@ -138,20 +149,20 @@ class ChartTurns:
 
     def legend(self) -> Turn | None:
         names = self.chart.categories if self.chart.circular else self.chart.series
-        if len(names) < 2:
+        if len(names) < 2 or not self.chart.keyed:
             return None
         key = "list_slices" if self.chart.circular else "list_series"
         return self.interview.glance(key, ", ".join(names), f"There are {len(names)} of them.", "find")
 
     def count(self) -> Turn | None:
         chart = self.chart
-        if self.plural and self.rng.random() < 0.6:
+        if self.plural and self.rng.random() < 0.6 and chart.keyed:
             names = "\n".join(f"{k}. {name}" for k, name in enumerate(chart.series, 1))
             return self.interview.work("count_series", str(len(chart.series)), names, "count", trivial=True)
         if chart.kind == "scatter" or self.plural:
             return None
         names = "\n".join(f"{k}. {name}" for k, name in enumerate(chart.categories, 1))
-        part = PART_OF.get(chart.kind, "bars")
+        part = parts_of(chart)
         if chart.kind == "line":
             return None  # a line without markers has no points to count
         easy = len(chart.categories) <= FEW
@@ -161,7 +172,7 @@ class ChartTurns:
         """Whether something is in the chart."""
         if self.chart.kind == "scatter":
             return None
-        part = PART_OF.get(self.chart.kind, "bars") if not self.plural else "categories"
+        part = parts_of(self.chart) if not self.plural else "categories"
         if self.rng.random() < 0.5:
             k = self.one()[1]
             return self.interview.glance("part_there", "Yes.", f"I see {self.chart.categories[k]}.", "find", item=self.said(k), parts=part)
@@ -175,8 +186,9 @@ class ChartTurns:
         return name if self.interview.lacks(name) and self.interview.lacks(name.split(" ")[-1]) else None
 
     def kind(self) -> Turn | None:
-        name = NAMES_OF[self.chart.kind]
-        return self.interview.glance("chart_kind", f"A {name}.", f"It shows a {name}.", "find")
+        name = name_of(self.chart)
+        a = "an" if name[0] == "a" else "a"
+        return self.interview.glance("chart_kind", f"{a.capitalize()} {name}.", f"It shows {a} {name}.", "find")
 
     def written_out(self) -> Turn | None:
         """The chart's numbers in Markdown."""
@@ -273,7 +285,7 @@ class ChartTurns:
     def crossing(self) -> Turn | None:
         """Whether two lines cross, or where the lower one is above the other for the first time."""
         chart = self.chart
-        if chart.kind != "line" or not self.plural or not chart.exact:
+        if chart.kind != "line" or chart.form or not self.plural or not chart.exact:
             return None
         a, b = self.rng.sample(range(len(chart.series)), 2)
         signs = [(x > y) - (x < y) for x, y in zip(chart.values[a], chart.values[b], strict=True)]
@@ -394,7 +406,7 @@ class ChartTurns:
         limit = round_near(self.rng, self.rng.choice(row)) if self.chart.labelled else self.rng.choice(self.chart.scale.ticks[1:])
         found = [k for k, v in enumerate(row) if (v > limit if over else v < limit)]
         trace = traces.count_beyond(self.rng, self.chart.notation.bare, self.quotes(0), limit, above=over)
-        slots = {"parts": PART_OF.get(self.chart.kind, "bars"), "value": self.chart.notation.full(limit)}
+        slots = {"parts": parts_of(self.chart), "value": self.chart.notation.full(limit)}
         key, easy = "parts_above" if over else "parts_below", len(row) <= FEW
         return self.interview.work(key, str(len(found)), trace, "count", trivial=True, easy=easy, **slots)
 
