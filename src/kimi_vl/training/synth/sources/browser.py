@@ -20,7 +20,9 @@ def browser_page(width: int, height: int) -> Iterator[Any]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--disable-lcd-text", "--font-render-hinting=none"])
-        yield browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1)
+        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1)
+        page.set_default_timeout(180_000)  # milliseconds; on a busy machine a screenshot has taken more than the default of 30 seconds
+        yield page
         browser.close()
 
 
