@@ -14,6 +14,7 @@ from kimi_vl.checkpoint.memory import estimate_bytes
 from kimi_vl.engine import BatchEngine, BatchPrompt, Engine, Generation, Limits, SamplingParams
 from kimi_vl.engine.plan import plan
 from kimi_vl.engine.prompts import RecordedPrompts
+from kimi_vl.engine.recording import Recordings
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.ops.registry import IMPLEMENTATIONS, explain
 
@@ -277,8 +278,8 @@ def places(count):
 def test_a_recorded_prompt_gives_the_logits_of_one_that_is_not(count):
     model = KimiVL.load(device="cuda", dtype="bfloat16").model
     cache = PagedLatentCache(model.config.text_config, 20, 64, dtype=model.dtype, device=model.device)
-    prompts = RecordedPrompts(model, cache, 19 * 64)
-    for _ in range(2):
+    prompts = RecordedPrompts(model, cache, 19 * 64, Recordings())
+    for _ in range(3):  # launched, recorded, replayed
         ids = torch.randint(10, 1000, (count,), device="cuda")
         pages, slots = places(count)
         found = prompts.run(model.embed(ids, None), slots, pages)
@@ -294,8 +295,8 @@ def test_a_recorded_prompt_in_fp8_gives_nearly_the_logits_of_one_that_is_not(cou
     """Padding may change a product's last bits, and these what a value is rounded to; weights in fp8 alone change nano's logits by 11 %."""
     model = KimiVL.load(device="cuda", dtype="bfloat16", quantize="fp8").model
     cache = PagedLatentCache(model.config.text_config, 20, 64, dtype=model.dtype, device=model.device)
-    prompts = RecordedPrompts(model, cache, 19 * 64)
-    for _ in range(2):
+    prompts = RecordedPrompts(model, cache, 19 * 64, Recordings())
+    for _ in range(3):  # launched, recorded, replayed
         ids = torch.randint(10, 1000, (count,), device="cuda")
         pages, slots = places(count)
         found = prompts.run(model.embed(ids, None), slots, pages)
