@@ -47,6 +47,26 @@ def test_nano_reads_the_receipt_on_a_gpu_as_on_the_cpu(dtype):
     assert "3.45 + 4.60 = 8.05" in answer.thinking
 
 
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.0}, {"temperature": 0.8, "seed": 3, "thinking": "on", "max_thinking_tokens": 8}], ids=str
+)
+def test_a_question_is_answered_by_the_engine_as_by_the_plain_path_in_fp32(options):
+    torch.backends.cuda.matmul.allow_tf32 = False
+    llm = KimiVL.load(device="cuda", dtype="float32")
+    by_engine = [llm.ask(question, media=[RECEIPT], max_tokens=60, **options) for question in QUESTIONS]
+    assert llm._desk is not None
+    assert llm._desk.engine.is_idle
+    llm._uses_engine = False
+    assert by_engine == [llm.ask(question, media=[RECEIPT], max_tokens=60, **options) for question in QUESTIONS]
+
+
+def test_a_question_has_the_same_answer_before_and_after_its_steps_are_recorded():
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    found = [llm.ask(QUESTIONS[3], media=[RECEIPT], temperature=0.8, seed=3, max_tokens=60) for _ in range(4)]
+    assert all(answer == found[0] for answer in found)
+    assert all(recorded is not None for recorded in llm._desk.engine.runner._recordings._graphs.values())
+
+
 def test_nano_reads_the_receipt_with_tokens_and_weights_in_fp8():
     question = "What do the rye bread and the cheddar cost together?"
     assert KimiVL.load(device="cuda", dtype="bfloat16", quantize="fp8").ask(question, media=[RECEIPT], temperature=0.0).text == "8.05"
