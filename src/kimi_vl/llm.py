@@ -193,8 +193,8 @@ class KimiVL:
 
     On a GPU answers are written by the engine (`engine.Engine`), made for what memory is free when the first is asked for; answers whose
     streams are open at once are computed together. Ctrl-C in the middle of a step ends all that are open, and the next question makes the
-    engine anew. On a CPU they are written by the plain path, `engine.Generation`, one by one: nano reads a receipt in as many CPU seconds by
-    either (1.69 and 1.68, the mean of three), and the plain path keeps no pages between two questions.
+    engine anew. On a CPU they are written by the plain path, `engine.Generation`, one by one: nano reads a receipt in as many CPU seconds
+    by either (1.69 and 1.68, the mean of three), and the plain path keeps no pages between two questions.
 
     Every method takes the same options: `thinking` ("auto": the model decides, "on", "off"), `max_thinking_tokens`, `max_tokens`,
     `temperature`, `top_p`, `top_k`, `min_p`, `seed`, `stop` (up to four strings), `schema`. None means what the checkpoint recommends.
