@@ -232,6 +232,7 @@ class RowRunner(Runner):
             select(model.device, model.dtype, RECORDABLE)
         # One memory for all graphs, which run one after another: what a recorded prompt leaves is read before anything else runs.
         self._recordings = Recordings(torch.cuda.graph_pool_handle()) if records else None
+        self.is_warm = False  # until rows have written
         fused = records if fused is None else fused
         with memory_limit("making room for rows", "lower max_running"):
             decoder = RowDecoder(model.language_model) if fused else None
@@ -317,6 +318,7 @@ class RowRunner(Runner):
             self.rows.active_B[self._active_Q] = 1
         count = min(self.limits.max_running, next((size for size in BUCKETS if size > max(rows)), self.limits.max_running))
         self._step(count, Draw.of(requests))
+        self.is_warm = True
         return self._drawn(rows, requests, self.rows.drawn_B[self._active_Q])
 
     def _drawn(self, rows: Sequence[int], requests: Sequence[Request], tokens_Q: torch.Tensor) -> _Drawn:
