@@ -4,8 +4,10 @@
 
 Writes random weights in the official layout (32.8 GB in shards of 5 GB) and a tokenizer of the official size, unless the folder already
 holds them. Then two fresh processes load them, make an engine and write the first token behind 16: one without any kernel that Triton
-has compiled before, one that finds those of the first. Prints JSON: seconds from the start of the process until each stage was reached,
-GB/s of the load beside what this machine copies from pinned memory and reads with as many threads, and the peer's seconds.
+has compiled before, one that finds those of the first. Prints JSON: seconds from the start of the process until each stage was reached;
+how many kernels Triton had compiled or read by then, and in how many seconds; milliseconds from then on until a prompt's first token, whose
+step is recorded with the second prompt and replayed with the third; GB/s of the load beside what this machine copies from pinned memory and
+reads with as many threads; and the peer's seconds.
 `--config` takes other sizes, to see that it works.
 """
 
@@ -23,10 +25,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 BEGAN = time.time()  # before torch is imported
 
 import torch  # noqa: E402
+
+TORCH_IMPORTED = time.time()
 
 from kimi_vl.bench.engine import HERE, official_config  # noqa: E402
 from kimi_vl.checkpoint import CheckpointReader, checkpoint_layout, load_model  # noqa: E402
@@ -37,6 +42,7 @@ from kimi_vl.engine.plan import planned_limits  # noqa: E402
 from kimi_vl.llm import resolve_device  # noqa: E402
 from kimi_vl.model import KimiVLForConditionalGeneration  # noqa: E402
 from kimi_vl.model.quantise import quantiser  # noqa: E402
+from kimi_vl.ops.triton.language import triton  # noqa: E402
 from kimi_vl.processor import Processor  # noqa: E402
 
 IMPORTED = time.time()
@@ -124,12 +130,14 @@ def share_in_memory(folder: Path) -> float | None:
 
 def start(folder: Path, device: torch.device, quantize: str | None, began: float) -> dict[str, object]:
     """In this process, which began at that time: when each stage was reached, and what the machine can do."""
-    reached = {"interpreter": BEGAN - began, "imports": IMPORTED - began}
+    reached = {"interpreter": BEGAN - began, "torch imported": TORCH_IMPORTED - began, "imports": IMPORTED - began}
+    kernels, kernels_until = Kernels(), dict[str, dict[str, float]]()
 
     def done(stage: str) -> None:
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         reached[stage] = time.time() - began
+        kernels_until[stage] = kernels.so_far()
 
     torch.zeros(1, device=device)
     done("device ready")
@@ -146,16 +154,22 @@ def start(folder: Path, device: torch.device, quantize: str | None, began: float
     limits = planned_limits(config, free_bytes=free, max_running=256 if on_gpu else 8, step_tokens=8192 if on_gpu else 64)
     engine = Engine(model, limits)
     done("engine made")
-    engine.submit(list(range(100, 100 + PROMPT)), SamplingParams(temperature=1.0, max_tokens=8, seed=0), end_ids=())
-    tokens = answered(engine)
+    tokens = asked(engine)
     next(tokens)
     done("first token")
     next(tokens)
     done("second token")
+    list(tokens)
+    done("answer, its steps recorded")
+    later = [milliseconds(engine) for _ in range(3)]
     weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     seconds = reached["weights loaded"] - reached["tokenizer"]
     return {
         "seconds_until": {stage: round(value, 3) for stage, value in reached.items()},
+        "kernels_until": {
+            stage: kernels_until[stage] for stage in ("engine made", "first token", "second token", "answer, its steps recorded")
+        },
+        "later_first_tokens_ms": later,
         "load_gb_s": round(weights / seconds / 1e9, 2),
         "most_allocated_by_the_load_gb": held and round(held / 1e9, 2),
         "limit_pinned_copy_gb_s": pinned_copy_rate(device) if on_gpu else None,
@@ -164,8 +178,35 @@ def start(folder: Path, device: torch.device, quantize: str | None, began: float
     }
 
 
-def answered(engine: Engine) -> Iterator[int]:
-    """The tokens of what was submitted. Raises: what it failed with."""
+class Kernels:
+    """Counts what Triton compiles, or reads from its cache, from now on."""
+
+    def __init__(self) -> None:
+        self.compiled, self.read, self.seconds = 0, 0, 0.0
+        if triton is not None:
+            triton.knobs.compilation.listener = self._hear
+
+    def so_far(self) -> dict[str, float]:
+        return {"compiled": self.compiled, "read": self.read, "seconds": round(self.seconds, 3)}
+
+    def _hear(self, *, times: Any, cache_hit: bool, **_: Any) -> None:
+        self.compiled += not cache_hit
+        self.read += cache_hit
+        self.seconds += times.total / 1e6
+
+
+def milliseconds(engine: Engine) -> float:
+    """Until the first token of a prompt; the rest of its answer is waited for."""
+    started, tokens = time.perf_counter(), asked(engine)
+    next(tokens)
+    waited = time.perf_counter() - started
+    list(tokens)
+    return round(1e3 * waited, 3)
+
+
+def asked(engine: Engine) -> Iterator[int]:
+    """The tokens of an answer, as they come. Raises: what it failed with."""
+    engine.submit(list(range(100, 100 + PROMPT)), SamplingParams(temperature=1.0, max_tokens=8, seed=0), end_ids=())
     while not engine.is_idle:
         for event in engine.step():
             if event.error is not None:

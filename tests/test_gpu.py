@@ -14,6 +14,7 @@ from kimi_vl.checkpoint.memory import estimate_bytes
 from kimi_vl.engine import BatchEngine, BatchPrompt, Engine, Generation, Limits, SamplingParams
 from kimi_vl.engine.plan import plan
 from kimi_vl.engine.prompts import RecordedPrompts
+from kimi_vl.engine.recording import Recordings
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.ops.registry import IMPLEMENTATIONS, explain
 
@@ -44,6 +45,26 @@ def test_nano_reads_the_receipt_on_a_gpu_as_on_the_cpu(dtype):
     answer = KimiVL.load(device="cuda", dtype=dtype).ask(question, media=[RECEIPT], temperature=0.0)
     assert answer.text == "8.05"
     assert "3.45 + 4.60 = 8.05" in answer.thinking
+
+
+@pytest.mark.parametrize(
+    "options", [{"temperature": 0.0}, {"temperature": 0.8, "seed": 3, "thinking": "on", "max_thinking_tokens": 8}], ids=str
+)
+def test_a_question_is_answered_by_the_engine_as_by_the_plain_path_in_fp32(options):
+    torch.backends.cuda.matmul.allow_tf32 = False
+    llm = KimiVL.load(device="cuda", dtype="float32")
+    by_engine = [llm.ask(question, media=[RECEIPT], max_tokens=60, **options) for question in QUESTIONS]
+    assert llm._desk is not None
+    assert llm._desk.engine.is_idle
+    llm._uses_engine = False
+    assert by_engine == [llm.ask(question, media=[RECEIPT], max_tokens=60, **options) for question in QUESTIONS]
+
+
+def test_a_question_has_the_same_answer_before_and_after_its_steps_are_recorded():
+    llm = KimiVL.load(device="cuda", dtype="bfloat16")
+    found = [llm.ask(QUESTIONS[3], media=[RECEIPT], temperature=0.8, seed=3, max_tokens=60) for _ in range(4)]
+    assert all(answer == found[0] for answer in found)
+    assert all(recorded is not None for recorded in llm._desk.engine.runner._recordings._graphs.values())
 
 
 def test_nano_reads_the_receipt_with_tokens_and_weights_in_fp8():
@@ -277,8 +298,8 @@ def places(count):
 def test_a_recorded_prompt_gives_the_logits_of_one_that_is_not(count):
     model = KimiVL.load(device="cuda", dtype="bfloat16").model
     cache = PagedLatentCache(model.config.text_config, 20, 64, dtype=model.dtype, device=model.device)
-    prompts = RecordedPrompts(model, cache, 19 * 64)
-    for _ in range(2):
+    prompts = RecordedPrompts(model, cache, 19 * 64, Recordings())
+    for _ in range(3):  # launched, recorded, replayed
         ids = torch.randint(10, 1000, (count,), device="cuda")
         pages, slots = places(count)
         found = prompts.run(model.embed(ids, None), slots, pages)
@@ -294,8 +315,8 @@ def test_a_recorded_prompt_in_fp8_gives_nearly_the_logits_of_one_that_is_not(cou
     """Padding may change a product's last bits, and these what a value is rounded to; weights in fp8 alone change nano's logits by 11 %."""
     model = KimiVL.load(device="cuda", dtype="bfloat16", quantize="fp8").model
     cache = PagedLatentCache(model.config.text_config, 20, 64, dtype=model.dtype, device=model.device)
-    prompts = RecordedPrompts(model, cache, 19 * 64)
-    for _ in range(2):
+    prompts = RecordedPrompts(model, cache, 19 * 64, Recordings())
+    for _ in range(3):  # launched, recorded, replayed
         ids = torch.randint(10, 1000, (count,), device="cuda")
         pages, slots = places(count)
         found = prompts.run(model.embed(ids, None), slots, pages)

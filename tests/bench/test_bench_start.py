@@ -5,6 +5,7 @@ import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from kimi_vl.processor import Processor
 from tests.tiny_checkpoint import tiny_config
 
 PROGRAM = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_start.py"
-STAGES = ["interpreter", "imports", "device ready", "tokenizer", "weights loaded", "engine made", "first token", "second token"]
+STAGES = ["interpreter", "torch imported", "imports", "device ready", "tokenizer", "weights loaded", "engine made", "first token"]
+STAGES += ["second token", "answer, its steps recorded"]
 
 
 @pytest.fixture
@@ -54,6 +56,15 @@ def test_the_tokenizer_has_the_size_of_the_vocabulary(bench, tmp_path, vocab_siz
     assert min(tokenizer.special_ids.values()) == tokenizer.special("[BOS]"), "the named ones lie behind all others"
 
 
+def test_kernels_are_counted_as_triton_tells_of_them(bench, monkeypatch):
+    compilation = SimpleNamespace(listener=None)
+    monkeypatch.setattr(bench, "triton", SimpleNamespace(knobs=SimpleNamespace(compilation=compilation)))
+    kernels = bench.Kernels()
+    for microseconds, hit in ((250_000, False), (500_000, False), (1_000, True)):
+        compilation.listener(src=None, metadata={}, metadata_group={}, times=SimpleNamespace(total=microseconds), cache_hit=hit)
+    assert kernels.so_far() == {"compiled": 2, "read": 1, "seconds": 0.751}
+
+
 @pytest.mark.parametrize("options", [[], ["--quantize", "int8"]])
 def test_two_processes_start_one_after_the_other(tmp_path, options):
     (tmp_path / "config.json").write_text(json.dumps(tiny_config().to_dict()))
@@ -65,6 +76,9 @@ def test_two_processes_start_one_after_the_other(tmp_path, options):
         assert list(seconds) == STAGES
         assert list(seconds.values()) == sorted(seconds.values())
         assert run["limit_reading_gb_s"] > 0
+        assert len(run["later_first_tokens_ms"]) == 3
+        assert all(0 < waited < 60_000 for waited in run["later_first_tokens_ms"])
+        assert list(run["kernels_until"]) == STAGES[-4:]
     assert report["quantized"] == (options[1] if options else None)
     assert report["peer_seconds"] == 124.8
     with CheckpointReader(tmp_path / "checkpoint") as reader:

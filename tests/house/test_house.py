@@ -59,7 +59,7 @@ def dangers(source: str, where: str) -> list[str]:
 
 
 # Boundaries: any failure becomes one line for the user, or the end of one request; and the tokeniser's panic, which is no Exception.
-BOUNDARIES = {"cli/main.py", "engine/async_engine.py", "engine/engine.py", "processor/tokenizer.py"}
+BOUNDARIES = {"cli/main.py", "engine/async_engine.py", "engine/engine.py", "engine/reading.py", "processor/tokenizer.py"}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))

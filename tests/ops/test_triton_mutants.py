@@ -135,7 +135,7 @@ def mutated(mutant, folder, monkeypatch):
         source = file.read()
     assert source.count(mutant.right) == 1, "the mutant names a passage that is not there, or not once"
     copy = folder / "mutant.py"  # a file, because Triton reads the source of what it runs
-    copy.write_text(source.replace(mutant.right, mutant.wrong).replace('"kimi_vl::', '"kimi_vl_mutant::'), encoding="utf-8")
+    copy.write_text(source.replace(mutant.right, mutant.wrong).replace('"kimi_vl::', f'"{folder.name}::'), encoding="utf-8")
     spec = importlib.util.spec_from_file_location("mutant", copy)
     assert spec is not None
     assert spec.loader is not None

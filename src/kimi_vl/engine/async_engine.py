@@ -9,40 +9,17 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.pictures import Pictures
+from kimi_vl.engine.reading import Reader, hear
 from kimi_vl.engine.request import Ending, Request
-from kimi_vl.errors import EngineBusy, EngineStopped, KimiVLError, RequestFailed
+from kimi_vl.errors import EngineBusy, EngineStopped
 
 Piece = TypeVar("Piece")
-PieceOut = TypeVar("PieceOut", covariant=True)
-
-
-@dataclass(frozen=True)
-class Reaction(Generic[PieceOut]):
-    """What the reader of an answer makes of its newest tokens: pieces for the caller, tokens to force, or that it has seen enough."""
-
-    pieces: Sequence[PieceOut] = ()
-    forced: Iterable[int] = ()
-    stops: bool = False
-
-
-class Reader(Protocol[PieceOut]):
-    """Reads one answer, in the engine's thread, between two steps of everybody: it must be quick."""
-
-    def read(self, token_ids: Sequence[int], ended: bool) -> Reaction[PieceOut]:
-        """The next tokens of the answer, forced ones among them, and whether they are the last."""
-
-
-class Tokens:
-    """A reader that hands the tokens on as they are."""
-
-    def read(self, token_ids: Sequence[int], ended: bool) -> Reaction[int]:
-        return Reaction(token_ids)
 
 
 @dataclass(frozen=True)
@@ -224,33 +201,10 @@ class AsyncEngine:
         stream = self._streams.get(event.request)
         if stream is None:
             return
-        error: Exception | None = event.error
-        pieces: list[Any] = []
-        ended = event.ended
-        heard = event
-        while error is None:
-            try:
-                reaction = stream.reader.read(heard.token_ids, heard.ended)
-            except Exception as caught:  # noqa: BLE001 - a fault of this answer's reader, and of no other
-                error = caught if isinstance(caught, KimiVLError) else RequestFailed(f"the answer could not be read: {caught!r}")
-                break
-            pieces += reaction.pieces
-            if ended:
-                break
-            if reaction.stops:
-                self.engine.stop(event.request)
-                ended = True
-                break
-            if not (forced := list(reaction.forced)):
-                break
-            heard = self.engine.force(event.request, forced)
-            ended = heard.ended
-        if error is not None and not ended:
-            self.engine.cancel(event.request)
-        over = ended or error is not None
-        if over:
+        heard = hear(self.engine, event, stream.reader)
+        if heard.over:
             self._streams.pop(event.request, None)
-        stream.deliver(pieces, _End(error) if over else None)
+        stream.deliver(heard.pieces, _End(heard.error) if heard.over else None)
 
     def _end_all(self, error: Exception) -> None:
         for stream in self._streams.values():

@@ -372,7 +372,7 @@ class _Graphs:
         """One step over this cache, recorded first if need be."""
         key = (cache.window, mode)
         if key not in self._graphs:
-            self._graphs[key] = record(lambda: step(mode), cache.grows_B, self._pool)
+            self._graphs[key], _ = record(lambda: step(mode), cache.grows_B, self._pool)
             self._pool = self._graphs[key].pool()
         self._graphs[key].replay()
 

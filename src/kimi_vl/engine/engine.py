@@ -161,6 +161,8 @@ class Engine:
         """
         if self._rounds:
             return self._take_in()
+        if self._launched and not self.runner.is_warm:
+            return self._finish(self._launched.popleft())  # the first tokens do not wait for what launching the second ones takes for once
         if self._launched and any(request.proposal for request in self.scheduler.running):
             return self._finish(self._launched.popleft())  # what is proposed goes on from a token that is known
         chunks = self.scheduler.schedule()

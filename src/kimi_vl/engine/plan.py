@@ -7,7 +7,7 @@ width, Z a cached row, P tokens that go through experts at once, K experts of a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from kimi_vl.config import KimiVLConfig, TextConfig
@@ -108,6 +108,31 @@ def planned_limits(
         shares_prefixes=False,
         cache=cache,
     )
+
+
+def limits_of_one(
+    config: KimiVLConfig,
+    *,
+    free_bytes: int,
+    kind: Kind | None = None,
+    context: int | None = None,
+    max_running: int = 4,
+    page_size: int = 64,
+) -> Limits:
+    """For one conversation at a time, a few at most: the whole context and the largest steps that fit beside it, or, where even the
+    smallest do not, as many pages as there are. `context` None: the model's own.
+
+    Nothing is shared between requests, for an answer must not depend on what was asked before, not even in its last bits.
+    Raises: CapacityError where not even a page fits.
+    """
+    context = context or config.text_config.max_position_embeddings
+    try:
+        found = plan(config, budget=free_bytes, weights=0, context=context, max_running=max_running, kind=kind, page_size=page_size).limits
+    except CapacityError:
+        found = planned_limits(
+            config, free_bytes=free_bytes, max_running=max_running, step_tokens=LEAST_STEP, kind=kind, page_size=page_size
+        )
+    return replace(found, shares_prefixes=False)
 
 
 def page_bytes(text: TextConfig, page_size: int, cache: Literal["fp8"] | None) -> int:

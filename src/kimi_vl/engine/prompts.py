@@ -1,18 +1,18 @@
 """Short prompts as CUDA graphs: launching the kernels of 1,024 tokens takes a host three times as long as a GPU takes to run them.
 
-One graph for each of a few sizes, recorded when a prompt first needs it. It holds one sequence that begins, and behind it a second one of
-padding, which writes into the spare page.
+One graph for each of a few sizes, recorded when a prompt needs it for the second time; the first is computed with the same padding, so
+that the same prompt gives the same logits again. It holds one sequence that begins, and behind it a second one of padding, which writes
+into the spare page.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
-from kimi_vl.engine.recording import record
+from kimi_vl.engine.recording import Recordings
 from kimi_vl.engine.scheduler import Chunk
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Ends, PagedLatentCache, PagedStep
@@ -26,9 +26,8 @@ SIZES = (64, 128, 192, 256, 384, 512, 640, 768, 896, 1024, 1280, 1536, 2048)
 class RecordedPrompts:
     """Letters: T tokens of a graph, D decoder width, W vocabulary."""
 
-    def __init__(self, model: KimiVLForConditionalGeneration, cache: PagedLatentCache, spare_slot: int, pool: Any = None) -> None:
-        """`pool`: memory of other graphs, to share."""
-        self.model, self.cache, self.spare_slot, self._pool = model, cache, spare_slot, pool
+    def __init__(self, model: KimiVLForConditionalGeneration, cache: PagedLatentCache, spare_slot: int, recordings: Recordings) -> None:
+        self.model, self.cache, self.spare_slot, self._recordings = model, cache, spare_slot, recordings
         device, width = model.device, model.config.text_config.hidden_size
         self._embeddings_TD = torch.zeros(SIZES[-1], width, dtype=model.dtype, device=device)
         self._positions_T = torch.arange(SIZES[-1], device=device)
@@ -43,7 +42,6 @@ class RecordedPrompts:
         )
         self._no_table = torch.zeros(0, 1, dtype=torch.int32, device=device)
         self._no_lengths = torch.zeros(0, dtype=torch.int32, device=device)
-        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, torch.Tensor]] = {}
 
     @staticmethod
     def fits(chunks: Sequence[Chunk]) -> bool:
@@ -54,10 +52,6 @@ class RecordedPrompts:
         """The logits behind a prompt whose tokens go to these places in these pages of the cache, fp32 [1, W]."""
         count, device = embeddings_TD.shape[0], self.model.device
         size = next(size for size in SIZES if size >= count)
-        if size not in self._graphs:
-            self._slots_T.fill_(self.spare_slot)  # recording runs what it records
-            self._boundaries.copy_(sent(torch.tensor([0, size, size], dtype=torch.int32), device))
-            self._graphs[size] = self._recorded(size)
         self._embeddings_TD[:count] = embeddings_TD
         self._slots_T[:size] = sent(torch.from_numpy(np.pad(slots, (0, size - count), constant_values=self.spare_slot)), device)
         self._boundaries.copy_(sent(torch.tensor([0, count, size], dtype=torch.int32), device))
@@ -65,19 +59,12 @@ class RecordedPrompts:
         self._ends.lengths_B.copy_(sent(torch.tensor([count], dtype=torch.int32), device))
         used = -(-count // self.cache.page_size)
         self._ends.page_table_BJ[0, :used] = sent(torch.tensor(pages[:used], dtype=torch.int32), device)
-        graph, logits_1W = self._graphs[size]
-        graph.replay()
-        return logits_1W.float()
+        return self._recordings.run(size, lambda: self._computed(size)).float()
 
-    def _recorded(self, size: int) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
-        language, found = self.model.language_model, list[torch.Tensor]()
-
-        def step() -> None:
-            found.clear()
-            self.cache.begin(PagedStep(self._slots_T[:size], size, self._no_table, self._boundaries[:1], self._no_lengths))
-            tokens = TokenLayout(self._positions_T[:size], self._boundaries, size)
-            hidden_1D, _ = language.model(self._embeddings_TD[:size], tokens, self.model.ops, self.cache, self._ends)
-            found.append(language.lm_head(hidden_1D))
-
-        graph = record(step, pool=self._pool)
-        return graph, found[0]
+    def _computed(self, size: int) -> torch.Tensor:
+        """The logits of what the inputs hold now, [1, W]. Computing it again writes the same into the cache."""
+        language = self.model.language_model
+        self.cache.begin(PagedStep(self._slots_T[:size], size, self._no_table, self._boundaries[:1], self._no_lengths))
+        tokens = TokenLayout(self._positions_T[:size], self._boundaries, size)
+        hidden_1D, _ = language.model(self._embeddings_TD[:size], tokens, self.model.ops, self.cache, self._ends)
+        return language.lm_head(hidden_1D)

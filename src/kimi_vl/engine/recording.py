@@ -2,14 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import torch
 
+Result = TypeVar("Result")
 
-def record(step: Callable[[], None], active_B: torch.Tensor | None = None, pool: Any = None) -> torch.cuda.CUDAGraph:
+
+class Recordings:
+    """Steps by name. One that is needed for the first time is launched kernel by kernel: whoever waits for it waits for its kernels to be
+    compiled or loaded, but not for three runs more. The second time it is recorded, and from then on replayed."""
+
+    def __init__(self, pool: Any = None) -> None:
+        """`pool`: memory of other graphs, to share."""
+        self._pool = pool
+        self._graphs: dict[Hashable, tuple[torch.cuda.CUDAGraph, Any] | None] = {}
+
+    def run(self, name: Hashable, step: Callable[[], Result], active_B: torch.Tensor | None = None) -> Result:
+        """What `step` returns, under the conditions of `record`; tensors of a recorded step are overwritten by its next run.
+
+        Whatever is true of `step` must be so for each of the same name: it is the first or the second that goes on being replayed.
+        """
+        if name not in self._graphs:
+            result = step()
+            self._graphs[name] = None
+            return result
+        recorded = self._graphs[name]
+        if recorded is None:
+            recorded = self._graphs[name] = record(step, active_B, self._pool)
+        graph, result = recorded
+        graph.replay()
+        return result
+
+
+def record(step: Callable[[], Result], active_B: torch.Tensor | None = None, pool: Any = None) -> tuple[torch.cuda.CUDAGraph, Result]:
     """Record `step`, which asks the host nothing and changes only rows whose `active_B` is not 0. `pool` is an earlier graph's, to share.
+    Returns with the graph what `step` returned, the tensors that each replay writes.
 
     What `active_B` holds is put back; the rows are as they were. Without rows, running the step three times must do no harm.
     """
@@ -28,7 +57,7 @@ def record(step: Callable[[], None], active_B: torch.Tensor | None = None, pool:
     # The default stream is that of the first recording in the process, on whichever GPU that was. Other threads, such as one that pins
     # a loader's batches, may go on allocating.
     with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):
-        step()
+        result = step()
     if active_B is not None and kept_B is not None:
         active_B.copy_(kept_B)
-    return graph
+    return graph, result

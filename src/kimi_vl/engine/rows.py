@@ -20,7 +20,7 @@ from kimi_vl.engine.memory import memory_limit
 from kimi_vl.engine.penalties import Penalties
 from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.prompts import RecordedPrompts
-from kimi_vl.engine.recording import record
+from kimi_vl.engine.recording import Recordings
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.runner import Launched, Normalise, OnTheWay, Runner
 from kimi_vl.engine.sampling import MAX_LOGPROBS
@@ -228,16 +228,17 @@ class RowRunner(Runner):
         """
         super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
-        self._graphs: dict[tuple[int, Draw], torch.cuda.CUDAGraph] | None = {} if records else None
-        # One for all graphs, which run one after another: what a recorded prompt leaves is read before anything else runs.
-        self._pool = torch.cuda.graph_pool_handle() if records else None
         if records:
             select(model.device, model.dtype, RECORDABLE)
+        # One memory for all graphs, which run one after another: what a recorded prompt leaves is read before anything else runs.
+        self._recordings = Recordings(torch.cuda.graph_pool_handle()) if records else None
+        self.is_warm = False  # until rows have written
         fused = records if fused is None else fused
         with memory_limit("making room for rows", "lower max_running"):
             decoder = RowDecoder(model.language_model) if fused else None
             self.rows = Rows(model, limits, self.cache, -(-context // limits.page_size), decoder)
-            self._prompts = RecordedPrompts(model, self.cache, limits.num_pages * limits.page_size, self._pool) if records else None
+            spare_slot = limits.num_pages * limits.page_size
+            self._prompts = RecordedPrompts(model, self.cache, spare_slot, self._recordings) if self._recordings else None
         self._row_of: dict[Request, int] = {}
         self._rows: dict[int, _Row] = {}
         self._free = list(range(limits.max_running))
@@ -317,6 +318,7 @@ class RowRunner(Runner):
             self.rows.active_B[self._active_Q] = 1
         count = min(self.limits.max_running, next((size for size in BUCKETS if size > max(rows)), self.limits.max_running))
         self._step(count, Draw.of(requests))
+        self.is_warm = True
         return self._drawn(rows, requests, self.rows.drawn_B[self._active_Q])
 
     def _drawn(self, rows: Sequence[int], requests: Sequence[Request], tokens_Q: torch.Tensor) -> _Drawn:
@@ -326,11 +328,9 @@ class RowRunner(Runner):
         return _Drawn(list(requests), tokens_Q, told_QX)
 
     def _step(self, count: int, draw: Draw) -> None:
-        if self._graphs is None:
+        if self._recordings is None:
             return self.rows.step(count, draw)
-        if (count, draw) not in self._graphs:
-            self._graphs[count, draw] = record(lambda: self.rows.step(count, draw), self.rows.active_B, self._pool)
-        self._graphs[count, draw].replay()
+        self._recordings.run((count, draw), lambda: self.rows.step(count, draw), self.rows.active_B)
 
     # Rows ------------------------------------------------------------------------------------------------------------
 

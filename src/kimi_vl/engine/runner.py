@@ -90,6 +90,8 @@ class FeatureCache:
 class Runner:
     """Holds the model's latent cache in pages, and the features of images that may be asked about again."""
 
+    is_warm = True  # whether a step costs what it computes; not while kernels are compiled or loaded for the first time
+
     def __init__(
         self,
         model: KimiVLForConditionalGeneration,

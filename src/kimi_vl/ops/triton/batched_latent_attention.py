@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.triton.language import jit, tl
+from kimi_vl.ops.triton.operators import operator
 
 BLOCK_HEADS = 16  # the fewest rows a tensor core takes; nano's 5 heads leave the rest empty, and memory is the limit all the same
 BLOCK_TOKENS = 64
@@ -77,11 +78,7 @@ def batched_latent_attention_triton(
 
 
 # An operator to a compiler that traces through here: it need not look inside to know that the cache is only read.
-@torch.library.custom_op(
-    "kimi_vl::batched_latent_attention",
-    mutates_args=(),
-    schema="(Tensor q_latent, Tensor q_rope, Tensor cache, Tensor lengths, float scale) -> Tensor",
-)
+@operator("kimi_vl::batched_latent_attention(Tensor q_latent, Tensor q_rope, Tensor cache, Tensor lengths, float scale) -> Tensor")
 def _launch(
     q_latent_BHL: torch.Tensor, q_rope_BHR: torch.Tensor, cache_BSZ: torch.Tensor, lengths_B: torch.Tensor, scale: float
 ) -> torch.Tensor:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import torch
 
 from kimi_vl.ops.triton.language import jit, next_power_of_2, tl
+from kimi_vl.ops.triton.operators import operator
 
 BLOCK = 4096  # tokens: a single row of 163,840 is spread over 40 programs, and 16 logits for a thread are under way at once
 NUM_WARPS = 8  # compiled for Hopper: 32 registers to weigh, 47 and 67 to narrow, 80 or with filters 93 to draw, and nothing spilled
@@ -293,10 +294,9 @@ def draw_rows_triton(
     return _draw_rows(logits_BW, uniforms_B, temperature_B, top_k_B, top_p_B, min_p_B, excluded)
 
 
-@torch.library.custom_op(
-    "kimi_vl::draw_rows",
-    mutates_args=(),
-    schema="(Tensor logits, Tensor uniforms, Tensor temperature, Tensor? top_k, Tensor? top_p, Tensor? min_p, int excluded) -> Tensor",
+@operator(
+    "kimi_vl::draw_rows(Tensor logits, Tensor uniforms, Tensor temperature, Tensor? top_k, Tensor? top_p, Tensor? min_p, int excluded) "
+    "-> Tensor"
 )
 def _draw_rows(
     logits_BW: torch.Tensor,

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 
 
 @jit
@@ -50,7 +51,7 @@ def expand_latents_triton(rows_SZ: torch.Tensor, kv_up_XL: torch.Tensor, num_hea
 
 
 # An operator to torch: a backward pass through it is an error instead of a missing gradient.
-@torch.library.custom_op("kimi_vl::join_keys", mutates_args=(), schema="(Tensor kv, Tensor k_rope, int width) -> Tensor")
+@operator("kimi_vl::join_keys(Tensor kv, Tensor k_rope, int width) -> Tensor")
 def _join_keys(kv_SHW: torch.Tensor, k_rope_SR: torch.Tensor, width: int) -> torch.Tensor:
     k_rope_SR = k_rope_SR if k_rope_SR.stride(-1) == 1 else k_rope_SR.contiguous()
     (rows, heads, whole), rope = kv_SHW.shape, k_rope_SR.shape[1]

@@ -12,6 +12,7 @@ from kimi_vl.ops.matrices import adjacent
 from kimi_vl.ops.quantised import DTYPES, Quantised, Weight
 from kimi_vl.ops.triton import few_rows
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 
 ALIGNMENT = 16  # torch's scaled products take widths that are multiples of it
 
@@ -104,7 +105,7 @@ def together(*weights: Quantised) -> Quantised | None:
     return None if values is None or scales is None else Quantised(values, scales)
 
 
-@torch.library.custom_op("kimi_vl::fp8_linear", mutates_args=(), schema="(Tensor x, Tensor values, Tensor scales) -> Tensor")
+@operator("kimi_vl::fp8_linear(Tensor x, Tensor values, Tensor scales) -> Tensor")
 def _linear(x_XD: torch.Tensor, values_RD: torch.Tensor, scales_R: torch.Tensor) -> torch.Tensor:
     weight_RD = Quantised(values_RD, scales_R)
     if 0 < x_XD.shape[0] <= few_rows.LINEAR_TOKENS and x_XD.shape[1] <= few_rows.MOST_WIDTH:

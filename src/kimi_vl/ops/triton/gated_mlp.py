@@ -10,6 +10,7 @@ from kimi_vl.ops.matrices import adjacent
 from kimi_vl.ops.quantised import Quantised, Weight, dequantised, parts
 from kimi_vl.ops.triton import fp8
 from kimi_vl.ops.triton.language import begin, jit, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 from kimi_vl.ops.triton.swiglu_products import swiglu_product
 
 ROW_BLOCK = 1024  # values of a row that one program takes
@@ -39,9 +40,7 @@ def gated_mlp_triton(
     return _gated_mlp(x_TD, [values for values, _ in given], scales, residual_TD)
 
 
-@torch.library.custom_op(
-    "kimi_vl::gated_mlp", mutates_args=(), schema="(Tensor x, Tensor[] values, Tensor[] scales, Tensor? residual) -> Tensor"
-)
+@operator("kimi_vl::gated_mlp(Tensor x, Tensor[] values, Tensor[] scales, Tensor? residual) -> Tensor")
 def _gated_mlp(
     x_TD: torch.Tensor, values: list[torch.Tensor], scales: list[torch.Tensor], residual_TD: torch.Tensor | None
 ) -> torch.Tensor:

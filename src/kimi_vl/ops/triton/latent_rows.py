@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 
 
 @jit
@@ -134,11 +135,7 @@ def write_latent_triton(
     return _write_latent(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP, slots_T, pages_GOZ)
 
 
-@torch.library.custom_op(
-    "kimi_vl::latent_rows",
-    mutates_args=("q_rope",),
-    schema="(Tensor(a!) q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin) -> Tensor",
-)
+@operator("kimi_vl::latent_rows(Tensor(a!) q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin) -> Tensor")
 def _latent_rows(
     q_rope_THR: torch.Tensor,
     projected_TZ: torch.Tensor,
@@ -157,11 +154,9 @@ def _(q_rope_THR, projected_TZ, norm_weight_L, eps, cos_TP, sin_TP):
     return torch.empty(projected_TZ.shape, dtype=projected_TZ.dtype, device=projected_TZ.device)
 
 
-@torch.library.custom_op(
-    "kimi_vl::write_latent",
-    mutates_args=("pages",),
-    schema="(Tensor q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin, Tensor slots, Tensor(a!) pages) "
-    "-> Tensor",
+@operator(
+    "kimi_vl::write_latent(Tensor q_rope, Tensor projected, Tensor norm_weight, float eps, Tensor cos, Tensor sin, Tensor slots, "
+    "Tensor(a!) pages) -> Tensor"
 )
 def _write_latent(
     q_rope_THR: torch.Tensor,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, num_processors, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 
 LOG2_E = 1.4426950408889634
 MANY_TILES = 16  # from here on a part has at least `PART_ROWS`: parts are written and read again, which costs the bytes of 57 rows in bf16
@@ -211,10 +212,9 @@ def paged_latent_attention_triton(
 
 
 # An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
-@torch.library.custom_op(
-    "kimi_vl::paged_latent_attention",
-    mutates_args=(),
-    schema="(Tensor q_latent, Tensor q_rope, Tensor pages, Tensor page_table, Tensor cu_seqlens, Tensor lengths, float scale) -> Tensor",
+@operator(
+    "kimi_vl::paged_latent_attention(Tensor q_latent, Tensor q_rope, Tensor pages, Tensor page_table, Tensor cu_seqlens, Tensor lengths, "
+    "float scale) -> Tensor"
 )
 def _paged_latent_attention(
     q_latent_THL: torch.Tensor,

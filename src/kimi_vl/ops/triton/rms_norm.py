@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 
 
 @jit
@@ -40,7 +41,7 @@ def add_rms_norm_triton(
     return _add_rms_norm(x_TD, update_TD, weight_D, eps)
 
 
-@torch.library.custom_op("kimi_vl::rms_norm", mutates_args=(), schema="(Tensor x, Tensor weight, float eps) -> Tensor")
+@operator("kimi_vl::rms_norm(Tensor x, Tensor weight, float eps) -> Tensor")
 def _rms_norm(x_TD: torch.Tensor, weight_D: torch.Tensor, eps: float) -> torch.Tensor:
     normed_TD = torch.empty(x_TD.shape, dtype=x_TD.dtype, device=x_TD.device)
     _launch(x_TD.contiguous(), None, weight_D, None, normed_TD, eps)
@@ -52,9 +53,7 @@ def _(x_TD, weight_D, eps):
     return torch.empty(x_TD.shape, dtype=x_TD.dtype, device=x_TD.device)
 
 
-@torch.library.custom_op(
-    "kimi_vl::add_rms_norm", mutates_args=(), schema="(Tensor x, Tensor update, Tensor weight, float eps) -> (Tensor, Tensor)"
-)
+@operator("kimi_vl::add_rms_norm(Tensor x, Tensor update, Tensor weight, float eps) -> (Tensor, Tensor)")
 def _add_rms_norm(x_TD: torch.Tensor, update_TD: torch.Tensor, weight_D: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:
     total_TD, normed_TD = (torch.empty(x_TD.shape, dtype=x_TD.dtype, device=x_TD.device) for _ in range(2))
     _launch(x_TD.contiguous(), update_TD.contiguous(), weight_D, total_TD, normed_TD, eps)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.triton.language import jit, tl
+from kimi_vl.ops.triton.operators import operator
 
 BLOCK = 1024  # values of one program
 TILE = 8  # patches whose queries, or keys, a group of programs shares out: of the official 1,152 values each, 9 blocks, none half empty
@@ -50,7 +51,7 @@ def rotate_qk_triton(qkv_P3HQ: torch.Tensor, cos_PA: torch.Tensor, sin_PA: torch
 
 
 # An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
-@torch.library.custom_op("kimi_vl::rotate_qk", mutates_args=(), schema="(Tensor qkv, Tensor cos, Tensor sin) -> Tensor")
+@operator("kimi_vl::rotate_qk(Tensor qkv, Tensor cos, Tensor sin) -> Tensor")
 def _rotate_qk(qkv_P3HQ: torch.Tensor, cos_PA: torch.Tensor, sin_PA: torch.Tensor) -> torch.Tensor:
     num_patches, _, heads, width = qkv_P3HQ.shape
     turned_2PHQ = qkv_P3HQ.new_empty(2, num_patches, heads, width)

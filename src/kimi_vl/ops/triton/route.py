@@ -10,6 +10,7 @@ import threading
 import torch
 
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 from kimi_vl.ops.triton.rms_norm import normed
 
 # Up to here each token reads the 512 KB of router weights by itself, out of the L2 cache and over 16 programs; behind it
@@ -177,11 +178,7 @@ def route_triton(
     return _route(x_TD, weight_ED, correction_bias_E, top_k, renormalise, scaling_factor)
 
 
-@torch.library.custom_op(
-    "kimi_vl::route",
-    mutates_args=(),
-    schema="(Tensor x, Tensor weight, Tensor bias, int top_k, bool renormalise, float scaling_factor) -> (Tensor, Tensor)",
-)
+@operator("kimi_vl::route(Tensor x, Tensor weight, Tensor bias, int top_k, bool renormalise, float scaling_factor) -> (Tensor, Tensor)")
 def _route(
     x_TD: torch.Tensor, weight_ED: torch.Tensor, bias_E: torch.Tensor, top_k: int, renormalise: bool, scaling_factor: float
 ) -> tuple[torch.Tensor, torch.Tensor]:

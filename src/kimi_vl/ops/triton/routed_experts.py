@@ -16,6 +16,7 @@ from kimi_vl.ops.triton import fp8
 from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK, gated_mlp
 from kimi_vl.ops.triton.grouping import group_by_expert, list_by_expert, spread_rows
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.operators import operator
 from kimi_vl.ops.triton.swiglu_products import grouped_swiglu
 
 # Up to here every pair reads its expert's weights by itself, as vectors.
@@ -397,11 +398,7 @@ def mixture_triton(
 
 
 # An operator to torch: a compiler need not look inside, and a backward pass through it is an error instead of a missing gradient.
-@torch.library.custom_op(
-    "kimi_vl::mixture",
-    mutates_args=(),
-    schema="(Tensor x, Tensor? residual, Tensor[] values, Tensor[] scales, Tensor indices, Tensor weights) -> Tensor",
-)
+@operator("kimi_vl::mixture(Tensor x, Tensor? residual, Tensor[] values, Tensor[] scales, Tensor indices, Tensor weights) -> Tensor")
 def _mixture(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,

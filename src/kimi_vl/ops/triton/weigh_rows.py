@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.triton.language import jit, next_power_of_2, tl
+from kimi_vl.ops.triton.operators import operator
 
 BLOCK = 4096  # tokens, as in `draw_rows`
 NUM_WARPS = 8  # compiled for Hopper: 64 registers, and nothing spilled
@@ -73,7 +74,10 @@ def weigh_rows_triton(
     return _weigh_rows(logits_BW, met_BW, repetition_B, presence_B, frequency_B, biased_BK, biases_BK)
 
 
-@torch.library.custom_op("kimi_vl::weigh_rows", mutates_args=())
+@operator(
+    "kimi_vl::weigh_rows(Tensor logits, Tensor met, Tensor repetition, Tensor presence, Tensor frequency, Tensor biased, Tensor biases) "
+    "-> Tensor"
+)
 def _weigh_rows(
     logits_BW: torch.Tensor,
     met_BW: torch.Tensor,
