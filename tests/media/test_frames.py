@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kimi_vl.errors import MediaError
-from kimi_vl.media import ImageLimits, decode, load_frames
+from kimi_vl.media import ImageLimits, load_frames, pictures
 
 
 def animation(durations, size=(32, 24), kind="WEBP", **options):
@@ -55,7 +55,7 @@ def test_transparent_frames_stand_on_white():
 
 
 def test_too_many_frames_are_refused_before_any_is_decoded(monkeypatch):
-    monkeypatch.setattr(decode, "MAX_ANIMATION_FRAMES", 3)
+    monkeypatch.setattr(pictures, "MAX_ANIMATION_FRAMES", 3)
     with pytest.raises(MediaError, match=r"the image has 5 frames; at most 3 are read"):
         load_frames(animation([100] * 5))
 
