@@ -57,7 +57,8 @@ def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fet
     if isinstance(source, Image.Image):
         return finish(source, "the image", limits)
     with _picture(source, limits, fetcher) as picture:
-        return next(_shown(picture, limits, {"show": "first"})).image
+        (frame,) = _shown(picture, limits, {"show": "first"})  # all there is: a worker whose reader is left early is ended
+        return frame.image
 
 
 def load_frames(

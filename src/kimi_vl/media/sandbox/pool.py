@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import select
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 
 from kimi_vl.errors import EngineBusy, MediaError
 from kimi_vl.media.sandbox.nursery import Death, Nursery, NurseryGone
+from kimi_vl.media.sandbox.wire import Channel
 
 JOBS_PER_WORKER = 64  # then a fresh one: whatever a decoder leaks or a file has done to it does not stay
 STANDSTILL_S = 30.0  # so long all workers wait for callers who do not take their next part
@@ -18,10 +18,10 @@ STANDSTILL_S = 30.0  # so long all workers wait for callers who do not take thei
 
 @dataclass(eq=False, slots=True)
 class Worker:
-    """One process, the socket to it, and what it has done. `death` is known once it has been ended."""
+    """One process, the channel to it, and what it has done. `death` is known once it has been ended."""
 
     pid: int
-    sock: socket.socket
+    channel: Channel
     reader: str
     protections: list[str]
     nursery: Nursery
@@ -31,13 +31,13 @@ class Worker:
     def is_alive(self) -> bool:
         """False once it has hung up: an idle worker has nothing to say."""
         poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
+        poll.register(self.channel.sock, select.POLLIN)
         return not poll.poll(0)
 
     def end(self) -> Death:
         """Stop it, whatever it does, and say how it ended; nothing new where that is known already."""
         if self.death is None:
-            self.sock.close()
+            self.channel.close()
             try:
                 self.death = self.nursery.end(self.pid)
             except NurseryGone:  # its workers die with it
@@ -126,14 +126,14 @@ class Pool:
             self._nursery = None
         with self._turn:
             for worker in self._idle:
-                worker.sock.close()
+                worker.channel.close()
             self._idle.clear()
 
     def abandon(self) -> None:
         """In a forked copy of this process: let go of what belongs to the original, which goes on with it. Takes no lock."""
         self._is_abandoned = True
         for worker in (*self._idle, *self._lent):
-            worker.sock.close()
+            worker.channel.close()
         if self._nursery is not None:
             self._nursery.abandon()
 
@@ -156,8 +156,8 @@ class Pool:
             nursery = None
             try:
                 nursery = self.start()
-                pid, sock, protections = nursery.fork(reader)
-                return Worker(pid, sock, reader, protections, nursery)
+                pid, channel, protections = nursery.fork(reader)
+                return Worker(pid, channel, reader, protections, nursery)
             except NurseryGone as error:
                 failure = error
                 self._lose(nursery)
@@ -176,4 +176,4 @@ class Pool:
             dead = [worker for worker in self._idle if worker.nursery is nursery]
             self._idle = [worker for worker in self._idle if worker.nursery is not nursery]
         for worker in dead:
-            worker.sock.close()
+            worker.channel.close()

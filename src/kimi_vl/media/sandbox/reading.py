@@ -12,7 +12,7 @@ from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.parts import Part
 from kimi_vl.media.sandbox.limits import READERS, Limits, MiB
 from kimi_vl.media.sandbox.pool import Pool, Worker
-from kimi_vl.media.sandbox.wire import BAD_REQUEST, ProtocolError, Tag, receive, send
+from kimi_vl.media.sandbox.wire import BAD_REQUEST, ProtocolError, Tag
 
 LARGE_JOB_BYTES = 256 * MiB  # of pixels; after that a fresh process gives the memory back sooner than malloc would
 MAX_MESSAGE_CHARS = 600
@@ -43,7 +43,7 @@ def _parts(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], l
         try:
             if not num_parts:
                 _begin(worker, file, name, request, limits)
-            tag, part = receive(worker.sock, deadline=began + left_s, most_pixels=limits.part_pixels)
+            tag, part = worker.channel.receive(deadline=began + left_s, most_pixels=limits.part_pixels)
         except TimeoutError:
             raise _too_slow(name, f"{limits.seconds:g} s") from None
         except ProtocolError:
@@ -68,8 +68,8 @@ def _parts(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], l
 def _begin(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], limits: Limits) -> None:
     job = {"name": name, "request": request, "cpu_seconds": limits.cpu_seconds, "memory_bytes": limits.memory_bytes}
     worker.jobs += 1
-    worker.sock.settimeout(limits.seconds)
-    send(worker.sock, Tag.JOB, job, fds=(file.fileno(),))
+    worker.channel.sock.settimeout(limits.seconds)
+    worker.channel.send(Tag.JOB, job, fds=(file.fileno(),))
 
 
 def _too_slow(name: str, spent: str) -> MediaError:

@@ -15,21 +15,22 @@ from typing import Any
 
 from kimi_vl.media.sandbox.inside import worker
 from kimi_vl.media.sandbox.inside.confine import separate
-from kimi_vl.media.sandbox.wire import Tag, receive, send
+from kimi_vl.media.sandbox.slab import mapped
+from kimi_vl.media.sandbox.wire import Channel, Tag
 
 
 def main(control_fd: int, first_reader: str) -> None:
     """Serve the parent at the other end of the socket until it hangs up or dies; no worker outlives that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what Ctrl-C means
-    control = socket.socket(fileno=control_fd)
+    control = Channel(socket.socket(fileno=control_fd))
     nursery = Nursery(control, separate())  # before numpy starts threads
     nursery.load(first_reader)
-    send(control, Tag.READY, {})
+    control.send(Tag.READY, {})
     try:
         while True:
             fds: list[int] = []
-            _, ask = receive(control, fds=fds)
-            send(control, Tag.REPLY, nursery.reply(ask.facts, fds))
+            _, ask = control.receive(fds=fds)
+            control.send(Tag.REPLY, nursery.reply(ask.facts, fds))
     except (EOFError, OSError):
         nursery.end()
 
@@ -37,7 +38,7 @@ def main(control_fd: int, first_reader: str) -> None:
 class Nursery:
     """The readers that are loaded and the workers that run."""
 
-    def __init__(self, control: socket.socket, separated: list[str]) -> None:
+    def __init__(self, control: Channel, separated: list[str]) -> None:
         self._control, self._separated = control, separated
         self._readers: dict[str, worker.ReaderFunction] = {}
         self._workers: set[int] = set()
@@ -60,16 +61,16 @@ class Nursery:
         """Do what the parent asks: fork a worker on the socket it sent, or end one and say how it went."""
         if ask["do"] == "end":
             return self._end(ask["pid"])
-        sock = socket.socket(fileno=fds[0])
+        channel = Channel(socket.socket(fileno=fds[0]), mapped(fds[1]))
         try:
             error = "" if ask["reader"] in self._readers else self.load(ask["reader"])
-            return {"error": error} if error else {"pid": self._fork(sock, self._readers[ask["reader"]])}
+            return {"error": error} if error else {"pid": self._fork(channel, self._readers[ask["reader"]])}
         except OSError as error:
             return {"error": f"no process can be started: {error.strerror}"}
         finally:
-            sock.close()
+            channel.close()
 
-    def _fork(self, sock: socket.socket, reader: worker.ReaderFunction) -> int:
+    def _fork(self, channel: Channel, reader: worker.ReaderFunction) -> int:
         nursery = os.getpid()
         pid = os.fork()
         if pid:
@@ -77,7 +78,7 @@ class Nursery:
             return pid
         try:
             self._control.close()
-            worker.serve(sock, reader, nursery, self._empty, self._separated)
+            worker.serve(channel, reader, nursery, self._empty, self._separated)
             os._exit(0)
         finally:  # whatever was raised, this process must not go on as a second nursery
             os._exit(1)

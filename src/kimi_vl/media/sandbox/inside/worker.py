@@ -3,45 +3,44 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.parts import Part
 from kimi_vl.media.sandbox.inside.confine import address_space, confine, limit_job
-from kimi_vl.media.sandbox.wire import BAD_REQUEST, Tag, receive, send
+from kimi_vl.media.sandbox.wire import BAD_REQUEST, Channel, Tag
 
 ReaderFunction = Callable[[BinaryIO, str, dict[str, Any]], Iterator[Part]]
 
 
-def serve(sock: socket.socket, reader: ReaderFunction, nursery: int, empty: int, separated: list[str]) -> None:
+def serve(channel: Channel, reader: ReaderFunction, nursery: int, empty: int, separated: list[str]) -> None:
     """Confine this process, say what holds, and work until the parent hangs up."""
     base_bytes = address_space()
-    send(sock, Tag.READY, {"protections": [*separated, *confine(nursery, empty)]})
+    channel.send(Tag.READY, {"protections": [*separated, *confine(nursery, empty)]})
     while True:
         fds: list[int] = []
         try:
-            _, job = receive(sock, fds=fds)
+            _, job = channel.receive(fds=fds)
         except EOFError:
             return
         limit_job(job.facts["cpu_seconds"], job.facts["memory_bytes"], base_bytes)
         with os.fdopen(fds[0], "rb") as file:
-            _answer(sock, reader, file, job.facts)
+            _answer(channel, reader, file, job.facts)
 
 
-def _answer(sock: socket.socket, reader: ReaderFunction, file: BinaryIO, job: dict[str, Any]) -> None:
+def _answer(channel: Channel, reader: ReaderFunction, file: BinaryIO, job: dict[str, Any]) -> None:
     try:
         file.seek(0)
         for part in reader(file, job["name"], job["request"]):
-            send(sock, Tag.PART, part.facts, part.pixels_HWC)
+            channel.send(Tag.PART, part.facts, part.pixels_HWC)
     except MediaError as error:
-        send(sock, Tag.REFUSED, {"message": str(error), "code": error.code})
+        channel.send(Tag.REFUSED, {"message": str(error), "code": error.code})
     except InputError as error:
-        send(sock, Tag.REFUSED, {"message": str(error), "code": BAD_REQUEST})
+        channel.send(Tag.REFUSED, {"message": str(error), "code": BAD_REQUEST})
     except MemoryError:
-        send(sock, Tag.MEMORY, {})
+        channel.send(Tag.MEMORY, {})
     except Exception as error:  # noqa: BLE001 - a decoder may raise anything about a hostile file; the parent makes one sentence of it
-        send(sock, Tag.FAILED, {"error": type(error).__name__, "detail": str(error)[:1000]})
+        channel.send(Tag.FAILED, {"error": type(error).__name__, "detail": str(error)[:1000]})
     else:
-        send(sock, Tag.END, {})
+        channel.send(Tag.END, {})
