@@ -44,9 +44,7 @@ def _cores() -> int:
 _pool = Pool(min(MAX_WORKERS, _cores()))
 
 
-def read(
-    reader: str, file: BinaryIO, name: str, request: Mapping[str, Any] | None = None, limits: Limits | None = None
-) -> Iterator[Part]:
+def read(reader: str, file: BinaryIO, name: str, request: Mapping[str, Any] | None = None, limits: Limits | None = None) -> Iterator[Part]:
     """Let the reader of that name (a key of `READERS`) read an open file, and give its parts as they come.
 
     `file` is a regular file or one in memory, with a descriptor, read from its start; keep it open while parts come, and do not read it with two

@@ -37,11 +37,12 @@ class Worker:
     def end(self) -> Death:
         """Stop it, whatever it does, and say how it ended; nothing new where that is known already."""
         if self.death is None:
-            self.channel.close()
             try:
                 self.death = self.nursery.end(self.pid)
             except NurseryGone:  # its workers die with it
                 self.death = Death(signal=0, exit_code=1, max_rss_bytes=0)
+            finally:
+                self.channel.close()
         return self.death
 
 

@@ -13,8 +13,11 @@ SIZE = 16 << 20  # bytes, 5.6 megapixels; a larger picture crosses over in piece
 
 
 def new_slab() -> int:
-    """The descriptor of a slab. It is sealed: were a worker able to shorten it, reading it would kill the parent (SIGBUS)."""
-    if not hasattr(os, "memfd_create"):  # then a file without a name; the worker closes its descriptor before it sees any file
+    """The descriptor of a slab. It is sealed: were a worker able to shorten it, reading it would kill the parent (SIGBUS).
+
+    Systems that have no such memory get a file without a name and go without the seal.
+    """
+    if not hasattr(os, "memfd_create"):
         with tempfile.TemporaryFile() as file:
             file.truncate(SIZE)
             return os.dup(file.fileno())

@@ -51,7 +51,13 @@ class Channel:
         self._is_slab_full = False  # a piece of ours lies in it that the other side has not taken
 
     def close(self) -> None:
+        """Hang up and let go of the slab; again is no harm."""
         self.sock.close()
+        if self._slab is not None:
+            memory = self._slab.obj
+            self._slab.release()
+            self._slab = None
+            memory.close()  # type: ignore[attr-defined]  # it is the mmap of `slab.mapped`
 
     def send(self, tag: Tag, facts: dict[str, Any], pixels_HWC: np.ndarray | None = None, fds: tuple[int, ...] = ()) -> None:
         """Send one message, waiting as long as the other side is busy. Raises: ProtocolError for facts that are too long; OSError."""

@@ -24,6 +24,7 @@ FILES = {
     "jpeg": encoded(BLOCKS, "JPEG", quality=95),
     "progressive jpeg": encoded(BLOCKS, "JPEG", quality=95, progressive=True),
     "webp": encoded(BLOCKS, "WEBP"),
+    "avif": encoded(BLOCKS, "AVIF"),
     "lossless webp": encoded(BLOCKS, "WEBP", lossless=True),
     "gif": encoded(BLOCKS, "GIF"),
     "bmp": encoded(BLOCKS, "BMP"),
@@ -52,12 +53,14 @@ def test_a_picture_is_the_same_from_a_path_bytes_a_data_url_and_pillow(tmp_path)
         assert np.array_equal(pixels(source), np.asarray(BLOCKS))
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in ("palette png", "gif", "fax tiff", "webp") and "jpeg" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if name not in ("palette png", "gif", "fax tiff", "webp", "avif") and "jpeg" not in name]
+)
 def test_lossless_files_give_back_their_pixels(name):
     assert np.array_equal(pixels(FILES[name]), np.asarray(BLOCKS))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "webp", "gif"])
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "webp", "avif", "gif"])
 def test_lossy_files_give_back_nearly_their_pixels(name):
     assert np.abs(pixels(FILES[name]) - np.asarray(BLOCKS)).mean() < 16
 
@@ -99,7 +102,7 @@ def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded():
 
 @pytest.mark.parametrize("url", ["http://example.org/a.png", "HTTPS://example.org/a.png"])
 def test_a_web_address_is_refused_with_the_way_out(url):
-    with pytest.raises(MediaError, match="comes with the server; download it first"):
+    with pytest.raises(MediaError, match="nothing here fetches URLs; download it first"):
         load_image(url)
 
 
@@ -120,8 +123,13 @@ OTHER_FILES = {
     b"SIMPLE  =                    T": "FITS",
     b"\xd7\xcd\xc6\x9a" + HEAD: "metafile",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
-    b"\0\0\0 ftypavif" + HEAD: "AVIF",
-    b"\0\0\0 ftypheic" + HEAD: "HEIC",
+    b"\x30\x26\xb2\x75" + HEAD: "Windows Media",
+    b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n": "a playlist",
+    b"ffconcat version 1.0\nfile /etc/passwd\n": "a playlist",
+    b"PK\x03\x04" + HEAD + b"word/document.xml": "an office document; export it as PDF",
+    b"\xd0\xcf\x11\xe0" + HEAD: "an office document",
+    b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187): "a video",
+    b"\0\0\0\x08wide\0\0\0\0mdat": "a video",
     b"\0\0\0 ftypisom" + HEAD: "a video; .*ffmpeg",
     b"\0\0\0\x14ftypqt  " + HEAD: "a video",
     b"\x1aE\xdf\xa3" + HEAD: "a video",
@@ -143,8 +151,8 @@ def test_a_file_of_another_kind_is_named_for_what_it_is(data):
 
 
 def test_formats_that_pillow_reads_but_we_do_not_allow_are_refused():
-    for file_format in ("ICO", "PPM", "TGA", "PCX", "JPEG2000", "AVIF"):
-        with pytest.raises(MediaError, match="Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF"):
+    for file_format in ("ICO", "PPM", "TGA", "PCX", "JPEG2000"):
+        with pytest.raises(MediaError, match="Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC"):
             load_image(encoded(BLOCKS, file_format))
 
 
@@ -195,7 +203,7 @@ def test_a_truncated_file_is_refused_or_whole_and_never_half_gray(name):
 
 @pytest.mark.parametrize("name", FILES)
 def test_flipped_bits_give_a_picture_or_a_media_error(name):
-    for seed in range(150):
+    for seed in range(30):
         generator = random.Random(seed)
         data = bytearray(FILES[name])
         for _ in range(generator.choice((1, 2, 8))):
