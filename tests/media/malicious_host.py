@@ -1,5 +1,6 @@
-"""A web server on loopback that behaves badly, and a fetcher that believes it to be on the public internet: resolving and connecting are replaced,
-every check in between is the real one."""
+"""A web server on loopback that behaves badly, and a fetcher that believes it to be on the public internet: resolving and connecting are
+replaced, every check in between is the real one.
+"""
 
 import contextlib
 import socket

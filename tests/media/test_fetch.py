@@ -78,7 +78,8 @@ def test_j2_addresses_that_are_not_public_are_all_refused_in_the_same_words(host
             "http://a\\@127.0.0.1/", "http://user@example.org/", "http://user:secret@example.org/", "http://example.org:80:80/", "http://example.org:99999/",
             "http://example.org:0/", "http://example.org:22/", "http://exa mple.org/", "http://example.org/a b", "http://example.org/\t", "http://exam\nple.org/",
             "http://[::1]/", "http://[::ffff:127.0.0.1]/", "http://[fe80::1%25eth0]/", "http://[127.0.0.1]/", "http://::1/", "http://%31%32%37.0.0.1/",
-            "http://1.2.3/", "http://1.2.3.4.5/", "http://256.1.1.1/", "http://-a.example.org/", "http://a..example.org/", "http://.example.org/", "http:///",
+            "http://1.2.3/", "http://1.2.3.4.5/", "http://256.1.1.1/", "http://-a.example.org/",
+            "http://a..example.org/", "http://.example.org/", "http:///",
             "http://example.org:/a", "http://127。0。0。1/", "http://" + "a" * 64 + ".org/", "http://example.org\u00a0/", "http://exa\u200bmple/"]
 )  # fmt: skip
 def test_j3_odd_spellings_are_refused_before_anything_is_dialled(host, url):

@@ -1,4 +1,6 @@
-"""Which web addresses may be fetched at all (RELIABILITY J1 to J4, J12): one strict reading of a URL, and a list of networks that are refused."""
+"""Which web addresses may be fetched at all (RELIABILITY J1 to J4, J12): one strict reading of a URL, and a list of networks that are
+refused.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ INNER_DOMAINS = ("localhost", "local", "internal", "intranet", "lan", "home.arpa
 REFUSED_V4 = [
     ipaddress.IPv4Network(network)
     for network in (
-        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "168.63.129.16/32", "169.254.0.0/16", "172.16.0.0/12",
+        "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+        "224.0.0.0/4", "240.0.0.0/4",
     )
 ]  # fmt: skip
 PUBLIC_V6 = ipaddress.IPv6Network("2000::/3")  # so not: loopback, mapped and translated IPv4, unique local, link-local, multicast
@@ -30,7 +33,7 @@ REFUSED_V6 = [
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The one reading of a URL that everything after goes by. `host` is ASCII in lower case without a final dot, `path` ready to be sent."""
+    """The one reading of a URL that everything after goes by. `host` is ASCII in lower case without a final dot, `path` ready to send."""
 
     scheme: str
     host: str
@@ -58,8 +61,8 @@ def not_allowed(url: str, why: str) -> MediaError:
 def parse(url: str, ports: frozenset[int] = frozenset(PORTS.values())) -> Target:
     """Read an http(s) URL strictly: what two readers could understand differently is refused.
 
-    Raises: MediaError for another scheme, white space, control characters, backslashes, user names, ports that are not in `ports`, and hosts that are
-    no full domain name and no plain address.
+    Raises: MediaError for another scheme, white space, control characters, backslashes, user names, ports that are not in `ports`, and
+    hosts that are no full domain name and no plain address.
     """
     if len(url) > MAX_URL_CHARS:
         raise not_allowed(url, f"it has {len(url):,} characters, more than {MAX_URL_CHARS:,}")

@@ -1,7 +1,8 @@
 """The one place that fetches web addresses, for the command line, the server, batches and the library alike (RELIABILITY group J).
 
-An address is read once, its host resolved once, every address of it checked, and the connection made to a checked one, with the host's name for TLS
-and the Host header. Each redirect goes through the same. Nothing is taken from the environment: no proxies, no .netrc, no cookies.
+An address is read once, its host resolved once, every address of it checked, and the connection made to a checked one, with the host's
+name for TLS and the Host header. Each redirect goes through the same. Nothing is taken from the environment: no proxies, no .netrc, no
+cookies.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ FAILED, TIMEOUT = "media_fetch_failed", "media_fetch_timeout"
 class FetchPolicy:
     """What may be fetched, and what it may cost (RELIABILITY 2.1).
 
-    `hosts`: where given, only these, compared exactly after normalisation. `private`: also addresses that are not public. Times are seconds; a file
-    that may be larger than `small_bytes` has `large_seconds` in all, others `small_seconds`.
+    `hosts`: where given, only these, compared exactly after normalisation. `private`: also addresses that are not public. Times are
+    seconds; a file that may be larger than `small_bytes` has `large_seconds` in all, others `small_seconds`.
     """
 
     hosts: tuple[str, ...] | None = None
@@ -126,7 +127,9 @@ class Fetcher:
             raise
 
     def _addresses(self, target: Target, deadline: float) -> list[str]:
-        """All addresses of the host, each of which may be asked: one that may not spoils the others, for the next answer might give it first."""
+        """All addresses of the host, each of which may be asked: one that may not spoils the others, for the next answer might give it
+        first.
+        """
         if re.fullmatch(r"[0-9.]+", target.host) or ":" in target.host:
             found = [target.host]
         else:
@@ -172,7 +175,7 @@ class _Exchange:
         self._sock = fetcher.open(target, deadline)
         try:
             connection = http.client.HTTPConnection(target.host, target.port)
-            connection.sock = _Timed(self._sock, deadline)  # type: ignore[assignment]
+            connection.sock = _Timed(self._sock, deadline)
             connection.putrequest("GET", target.path, skip_host=True, skip_accept_encoding=True)
             for header, value in (
                 ("Host", target.authority),
@@ -258,7 +261,9 @@ class _TimedReader(io.RawIOBase):
 
 
 class RequestFetcher:
-    """A fetcher for one request: the same address is fetched once, and all bodies together stay within the policy's `request_bytes` (J11)."""
+    """A fetcher for one request: the same address is fetched once, and all bodies together stay within the policy's `request_bytes`
+    (J11).
+    """
 
     def __init__(self, fetcher: Fetcher) -> None:
         self._fetcher = fetcher

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image
 
@@ -16,7 +17,7 @@ from kimi_vl.media.rgb import finish
 from kimi_vl.media.sandbox.limits import READERS, Limits
 from kimi_vl.media.sources import Fetches, Source, open_source
 
-ImageSource = str | Path | bytes | Image.Image
+ImageSource = str | Path | bytes | BinaryIO | Image.Image
 Frames = list[tuple[float, Image.Image]]  # (seconds from the start, picture)
 
 # What to do with a file of another kind where pictures are read.
@@ -45,11 +46,11 @@ class Frame:
 def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fetcher: Fetches | None = None) -> Image.Image:
     """Return `source` as an 8-bit RGB picture without metadata, upright, on white where it was transparent.
 
-    `source` is a path, the bytes of a file, a base64 `data:` URL (its declared type is ignored, the bytes decide), a web address where there is a
-    `fetcher`, or a Pillow image. The image is left unchanged and returned itself where nothing is to be done; it is the one thing that is decoded
-    in this process, for its caller has opened it here. PNG, JPEG, WEBP, GIF, BMP, plain TIFF, AVIF and with the extra `heif` HEIC are read; of an
-    animation or a multi-page file the first frame. EXIF orientation is applied and damaged metadata ignored; ICC profiles are not applied.
-    16-bit gray is scaled to 8 bits rather than clipped.
+    `source` is a path, the bytes of a file, a binary stream, a base64 `data:` URL (its declared type is ignored, the bytes decide), a web
+    address where there is a `fetcher`, or a Pillow image. The image is left unchanged and returned itself where nothing is to be done; it
+    is the one thing that is decoded in this process, for its caller has opened it here. PNG, JPEG, WEBP, GIF, BMP, plain TIFF, AVIF and
+    with the extra `heif` HEIC are read; of an animation or a multi-page file the first frame. EXIF orientation is applied and damaged
+    metadata ignored; ICC profiles are not applied. 16-bit gray is scaled to 8 bits rather than clipped.
 
     Raises: MediaError naming the file, what it is and what to do, for anything unreadable, truncated, unsupported or larger than
     `limits`; InputError for a source of another type.
@@ -69,7 +70,8 @@ def load_frames(
     limits: ImageLimits = DEFAULT_LIMITS,
     fetcher: Fetches | None = None,
 ) -> Frames:
-    """What an animated GIF, WEBP, PNG or AVIF shows every 1 / `per_second` seconds, as (seconds from the start, picture as by `load_image`).
+    """What an animated GIF, WEBP, PNG or AVIF shows every 1 / `per_second` seconds, as (seconds from the start, picture as by
+    `load_image`).
 
     An animation of more than `most` such moments is sampled more coarsely, evenly over its length; a still picture is its only frame, at 0.
     A frame whose file says no duration lasts a tenth of a second, as in browsers.

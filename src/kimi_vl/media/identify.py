@@ -78,7 +78,9 @@ TRANSPORT_PACKETS = (188, 192)  # bytes from one sync byte, 0x47, of an MPEG tra
 
 
 def identify(head: bytes, name: str) -> Identity:
-    """The kind of a file that begins with `head`, its first 4,096 bytes or all it has. Raises: MediaError saying what it is and what to do."""
+    """The kind of a file that begins with `head`, its first 4,096 bytes or all it has. Raises: MediaError saying what it is and what to
+    do.
+    """
     if not head:
         raise MediaError(f"{name} is empty (0 bytes)", "unsupported_media")
     found = _picture(head) or _video(head) or _document(head)

@@ -32,9 +32,10 @@ if find_spec("pillow_heif"):
 def read_picture(file: BinaryIO, name: str, request: dict[str, Any]) -> Iterator[Part]:
     """Give a picture, or what an animation or a file of several pages shows.
 
-    `request` holds `format` (Pillow's name of it), `show`, the numbers of an `ImageLimits` under `limits`, and what `show` needs: "first" gives
-    the first frame; "moments" what an animation shows every 1 / `per_second` seconds, at most `most` times, and a still picture once; "pages"
-    each page of a TIFF, and of another file its first frame. Facts: `size_before` [width, height] as stored, and `seconds` or `page` (from 1).
+    `request` holds `format` (Pillow's name of it), `show`, the numbers of an `ImageLimits` under `limits`, and what `show` needs: "first"
+    gives the first frame; "moments" what an animation shows every 1 / `per_second` seconds, at most `most` times, and a still picture
+    once; "pages" each page of a TIFF, and of another file its first frame. Facts: `size_before` [width, height] as stored, and `seconds`
+    or `page` (from 1).
     Raises: MediaError.
     """
     limits = ImageLimits(**request["limits"])

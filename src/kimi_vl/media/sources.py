@@ -1,6 +1,7 @@
 """What a caller holds, as one open file with a name and a known kind: a path, bytes, a data URL, a web address, a stream.
 
-Nothing is decoded here. What lies on a disk is read where it lies; everything else goes into a sealed file in memory, which leaves no trace.
+Nothing is decoded here. What lies on a disk is read where it lies; everything else goes into a sealed file in memory, which leaves no
+trace.
 """
 
 from __future__ import annotations
@@ -53,8 +54,8 @@ def open_source(
 ) -> Source:
     """Open a path, bytes, a base64 `data:` URL (its declared type is ignored), an http(s) URL or a binary stream.
 
-    `max_bytes` holds the limit for each kind; a kind that is not in it may be as large as the largest. Bytes are called `what`. URLs are fetched by
-    `fetcher`, and refused where there is none.
+    `max_bytes` holds the limit for each kind; a kind that is not in it may be as large as the largest. Bytes are called `what`. URLs are
+    fetched by `fetcher`, and refused where there is none.
     Raises: MediaError for what cannot be opened, is too large or of no supported kind; InputError for a source of another type.
     """
     largest = max(max_bytes.values())
@@ -121,7 +122,7 @@ def memory_file() -> BinaryIO:
     """An empty file in memory, or where the system has none an unnamed one on disk."""
     if hasattr(os, "memfd_create"):
         return os.fdopen(os.memfd_create("kimi-vl", os.MFD_CLOEXEC), "w+b")
-    return tempfile.TemporaryFile()  # noqa: SIM115
+    return tempfile.TemporaryFile()
 
 
 def _in_memory(data: bytes | bytearray | memoryview) -> BinaryIO:

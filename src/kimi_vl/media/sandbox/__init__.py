@@ -1,7 +1,9 @@
-"""Where files are decoded: in confined child processes, so that a bomb, a truncated or a hostile file ends in one clear error (RELIABILITY 4.2).
+"""Where files are decoded: in confined child processes, so that a bomb, a truncated or a hostile file ends in one clear error
+(RELIABILITY 4.2).
 
-A nursery process, started once, forks workers. A worker gives up network, files, privileges and nearly all system calls, is then handed one
-open file, and sends back parts; `limits.py` says what that may cost, `READERS` who reads. The parent checks every message and never unpickles.
+A nursery process, started once, forks workers. A worker gives up network, files, privileges and nearly all system calls, is then handed
+one open file, and sends back parts; `limits.py` says what that may cost, `READERS` who reads. The parent checks every message and never
+unpickles.
 """
 
 from __future__ import annotations
@@ -47,11 +49,11 @@ _pool = Pool(min(MAX_WORKERS, _cores()))
 def read(reader: str, file: BinaryIO, name: str, request: Mapping[str, Any] | None = None, limits: Limits | None = None) -> Iterator[Part]:
     """Let the reader of that name (a key of `READERS`) read an open file, and give its parts as they come.
 
-    `file` is a regular file or one in memory, with a descriptor, read from its start; keep it open while parts come, and do not read it with two
-    readers at once, for they would share its position. `name` is what messages call it. The reader waits while the caller is busy with a part;
-    closing or dropping the iterator stops it at once.
-    Raises: MediaError for a file that is refused, damaged, too slow, too large, or that crashes its decoder (`code` says which); EngineBusy where
-    every worker waits for callers who do not go on.
+    `file` is a regular file or one in memory, with a descriptor, read from its start; keep it open while parts come, and do not read it
+    with two readers at once, for they would share its position. `name` is what messages call it. The reader waits while the caller is
+    busy with a part; closing or dropping the iterator stops it at once.
+    Raises: MediaError for a file that is refused, damaged, too slow, too large, or that crashes its decoder (`code` says which);
+    EngineBusy where every worker waits for callers who do not go on.
     """
     return read_with(_pool, reader, file, name, dict(request or {}), limits or READERS[reader].limits)
 

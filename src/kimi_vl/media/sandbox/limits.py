@@ -11,9 +11,9 @@ MiB = 1 << 20
 class Limits:
     """The budget of one `read`. The parent checks all but `cpu_seconds` and `memory_bytes`, which the kernel keeps for it.
 
-    `seconds` is the reader's own time on the wall: while the caller thinks about the last part, its clock stands. `memory_bytes` is address
-    space beyond what the interpreter and its libraries take (RELIABILITY 4.2: 1.5 to 2 GiB). `part_pixels` bounds one picture, `parts` their
-    number, `pixel_bytes` all of them together.
+    `seconds` is the reader's own time on the wall: while the caller thinks about the last part, its clock stands. `memory_bytes` is
+    address space beyond what the interpreter and its libraries take (RELIABILITY 4.2: 1.5 to 2 GiB). `part_pixels` bounds one picture,
+    `parts` their number, `pixel_bytes` all of them together.
     """
 
     seconds: float = 10.0
@@ -32,8 +32,8 @@ class Reader:
     limits: Limits
 
 
-# A picture of 64 megapixels takes about two seconds; a JPEG of 10,000 scans would take minutes (row G17). Of a video or document, minutes may
-# be wanted, by callers who say so: these are the limits of somebody who waits for the answer.
+# A picture of 64 megapixels takes about two seconds; a JPEG of 10,000 scans would take minutes (row G17). Of a video or document, minutes
+# may be wanted, by callers who say so: these are the limits of somebody who waits for the answer.
 READERS = {
     "picture": Reader("kimi_vl.media.pictures:read_picture", Limits(cpu_seconds=5)),
     "video_info": Reader("kimi_vl.media.video:read_video_info", Limits()),

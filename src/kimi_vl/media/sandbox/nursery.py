@@ -27,7 +27,8 @@ PROGRAM = (
 )
 # All that the child sees of the environment: no secrets, and one thread for libraries that would start as many as there are cores.
 ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-# Up to 64 MiB stay with a worker between files. malloc would return them each time, and 3,400 page faults for a megapixel took longer than decoding.
+# Up to 64 MiB stay with a worker between files. malloc would return them each time, and 3,400 page faults for a megapixel took longer
+# than decoding.
 ENVIRONMENT |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 

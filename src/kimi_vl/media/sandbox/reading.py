@@ -59,7 +59,7 @@ def _parts(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], l
         pixel_bytes += 0 if part.pixels_HWC is None else part.pixels_HWC.nbytes
         if num_parts > limits.parts or pixel_bytes > limits.pixel_bytes:
             raise MediaError(
-                f"{name} decodes to more than {limits.parts:,} pictures or {limits.pixel_bytes // MiB:,} MiB of pixels, the limit; {SMALLER}",
+                f"{name} decodes to over {limits.parts:,} pictures or {limits.pixel_bytes // MiB:,} MiB of pixels, the limit; {SMALLER}",
                 "media_too_large",
             )
         yield part

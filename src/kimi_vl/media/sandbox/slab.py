@@ -1,5 +1,5 @@
-"""A piece of memory that the parent and one worker both see. Pixels cross over in it: a picture of one megapixel costs two copies and one wake-up,
-where a socket with its usual buffer would take fifteen.
+"""A piece of memory that the parent and one worker both see. Pixels cross over in it: a picture of one megapixel costs two copies and one
+wake-up, where a socket with its usual buffer would take fifteen.
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ class Channel:
             message = message[1:]
         self.sock.sendall(message)
         if pixels_HWC is not None:
-            self._send_pixels(memoryview(pixels_HWC).cast("B"))
+            self._send_pixels(pixels_HWC.data.cast("B"))
 
     def receive(self, *, deadline: float | None = None, most_pixels: int = 0, fds: list[int] | None = None) -> tuple[Tag, Part]:
         """The next message; descriptors that came with it are appended to `fds`.
@@ -110,7 +110,7 @@ class Channel:
 
         assert self._slab is not None
         pixels_HWC = np.empty((height, width, 3), np.uint8)
-        pixels = memoryview(pixels_HWC).cast("B")
+        pixels = pixels_HWC.data.cast("B")
         for start in range(0, len(pixels), len(self._slab)):
             piece = pixels[start : start + len(self._slab)]
             self._take(1, deadline)

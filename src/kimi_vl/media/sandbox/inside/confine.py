@@ -1,4 +1,6 @@
-"""What a process gives up before it touches a file (RELIABILITY 4.2). Each protection that holds is named; one that the platform lacks is not."""
+"""What a process gives up before it touches a file (RELIABILITY 4.2). Each protection that holds is named; one that the platform lacks is
+not.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """The system calls that a worker may make, as a filter that the kernel runs before each (Linux, x86-64 and aarch64).
 
-It is a list of what is allowed, made from what Pillow, FFmpeg and PDFium do on memory and open descriptors; everything else fails with EPERM:
-sockets, opening and executing files, processes, tracing, other processes' signals, io_uring, namespaces, and whatever a future kernel adds.
+It is a list of what is allowed, made from what Pillow, FFmpeg and PDFium do on memory and open descriptors; everything else fails with
+EPERM: sockets, opening and executing files, processes, tracing, other processes' signals, io_uring, namespaces, and whatever a future
+kernel adds.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ X32_CALLS = 0x40000000  # x86-64 with 32-bit pointers: the same calls under othe
 CALLS = {
     #  name: (x86-64, aarch64), the frequent ones first, because the filter is read from the top
     "read": (0, 63), "recvfrom": (45, 207), "sendto": (44, 206), "futex": (202, 98), "munmap": (11, 215), "brk": (12, 214),
-    "madvise": (28, 233), "mremap": (25, 216), "lseek": (8, 62), "pread64": (17, 67), "write": (1, 64), "readv": (19, 65), "writev": (20, 66),
-    "recvmsg": (47, 212), "sendmsg": (46, 211), "poll": (7, None), "ppoll": (271, 73), "select": (23, None), "pselect6": (270, 72),
-    "close": (3, 57), "fstat": (5, 80), "dup": (32, 23), "fadvise64": (221, 223),
-    "clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "nanosleep": (35, 101), "gettimeofday": (96, 169),
+    "madvise": (28, 233), "mremap": (25, 216), "lseek": (8, 62), "pread64": (17, 67), "write": (1, 64), "readv": (19, 65),
+    "writev": (20, 66), "recvmsg": (47, 212), "sendmsg": (46, 211), "poll": (7, None), "ppoll": (271, 73), "select": (23, None),
+    "pselect6": (270, 72), "close": (3, 57), "fstat": (5, 80), "dup": (32, 23), "fadvise64": (221, 223), "clock_gettime": (228, 113),
+    "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "nanosleep": (35, 101), "gettimeofday": (96, 169),
     "sched_yield": (24, 124), "sched_getaffinity": (204, 123), "getpid": (39, 172), "gettid": (186, 178), "getppid": (110, 173),
     "getrlimit": (97, 163), "getrusage": (98, 165), "times": (100, 153), "getrandom": (318, 278), "membarrier": (324, 283),
     "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "sigaltstack": (131, 132),
