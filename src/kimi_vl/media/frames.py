@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
@@ -103,6 +104,12 @@ def _picture(source: object, limits: ImageLimits, fetcher: Fetches | None) -> So
     if kind != Kind.PICTURE:
         opened.file.close()
         raise MediaError(f"{opened.name} is {_INSTEAD[kind]}. {SUPPORTED}", "unsupported_media")
+    if opened.identity.format == "HEIF" and find_spec("pillow_heif") is None:
+        opened.file.close()
+        raise MediaError(
+            f"{opened.name} is an HEIC picture; to read these, run: pip install 'kimi-vl[heif]' (or convert it to JPEG)",
+            "unsupported_media",
+        )
     return opened
 
 

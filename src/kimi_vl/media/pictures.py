@@ -112,8 +112,8 @@ def _every_frame(image: Image.Image, count: int, name: str, limits: ImageLimits)
         try:
             image.seek(number)
             image.load()
+            shown.append(to_rgb(image.copy()))
         except DECODE_ERRORS as error:
             raise damaged(name, image.format or image.mode, error) from None
-        shown.append(to_rgb(image.copy()))
         ends.append((ends[-1] if ends else 0.0) + (image.info.get("duration") or 100) / 1000)
     return shown, ends
