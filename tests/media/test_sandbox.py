@@ -95,6 +95,10 @@ def test_threads_are_allowed_inside():
     assert [part.facts for part in read("threads")] == [{"done": [0, 1, 2, 3]}]
 
 
+def test_callbacks_from_native_code_are_allowed_inside():
+    assert [part.facts for part in read("callbacks", {"count": 20})] == [{"sums": list(range(1, 21)), "text": "ü"}]
+
+
 def test_h9_g4_a_crash_is_one_clear_error_and_the_next_file_is_read():
     for request, what in (({"how": "segfault"}, "SIGSEGV"), ({"how": "abort", "after": 1}, "SIGABRT"), ({"how": "exit"}, "exit code 7")):
         code, message = failure("crash", request)

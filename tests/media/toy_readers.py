@@ -91,6 +91,12 @@ def threads(file, name, request):
     yield Part({"done": sorted(done)})
 
 
+def callbacks(file, name, request):
+    """PDFium calls back into Python, and its texts are UTF-16; memory that runs and modules can no longer be had."""
+    kept = [ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int)(lambda n, k=k: n + k) for k in range(request["count"])]
+    yield Part({"sums": [call(1) for call in kept], "text": "ü".encode("utf-16-le").decode("utf-16-le")})
+
+
 def memory_bomb(file, name, request):
     yield Part({"bytes": len(bytearray(request["bytes"]))})
 

@@ -34,27 +34,27 @@ def separate() -> list[str]:
     return []
 
 
-def confine(nursery: int, empty: int) -> list[str]:
-    """Give up everything but the open descriptors, and name what is now kept away. `empty` is a descriptor of an empty folder."""
+def confine(nursery: int, empty: int | None) -> list[str]:
+    """Give up everything but the open descriptors, and name what is now kept away.
+
+    `empty` is the descriptor of an empty folder, if there is one.
+    """
     held = _limits()
-    os.fchdir(empty)
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0:
-            held.append("orphans")
-        if os.getppid() != nursery:  # it died before the line above
-            os._exit(1)
-        if _has_empty_root():
-            held.append("files")
-        if _drop_capabilities(libc):
-            held.append("capabilities")
-        if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
-            held.append("privileges")
-        os.close(empty)
-        if seccomp.restrict(libc):
-            held.append("system calls")
-    else:
-        os.close(empty)
+    if sys.platform != "linux":
+        return held
+    libc = ctypes.CDLL(None)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) == 0:
+        held.append("orphans")
+    if os.getppid() != nursery:  # it died before the line above
+        os._exit(1)
+    if empty is not None and _enter_as_root(empty):
+        held.append("files")
+    if _drop_capabilities(libc):
+        held.append("capabilities")
+    if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
+        held.append("privileges")
+    if seccomp.restrict(libc):
+        held.append("system calls")
     return held
 
 
@@ -89,13 +89,16 @@ def limit_job(cpu_seconds: int, memory_bytes: int, base_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (min(base_bytes + memory_bytes, MAX_MEMORY), MAX_MEMORY))
 
 
-def _has_empty_root() -> bool:
-    """Make the working folder, which is empty and already deleted, the root: there is no path left to any file."""
+def _enter_as_root(empty: int) -> bool:
+    """Make the empty folder the root: there is no path left to any file. Its descriptor is closed."""
     try:
+        os.fchdir(empty)
         os.chroot(".")
+        os.chdir("/")
     except OSError:
         return False
-    os.chdir("/")
+    finally:
+        os.close(empty)
     return True
 
 

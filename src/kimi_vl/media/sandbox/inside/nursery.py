@@ -5,10 +5,14 @@ Started as a program of its own rather than forked, because a process with CUDA 
 
 from __future__ import annotations
 
+import codecs
+import ctypes
 import gc
 import os
+import pkgutil
 import signal
 import socket
+import sys
 import tempfile
 from importlib import import_module
 from typing import Any
@@ -17,6 +21,9 @@ from kimi_vl.media.sandbox.inside import worker
 from kimi_vl.media.sandbox.inside.confine import separate
 from kimi_vl.media.sandbox.slab import mapped
 from kimi_vl.media.sandbox.wire import Channel, Tag
+
+ENCODINGS = "ascii utf-8 utf-16 utf-16-le utf-16-be utf-32 utf-32-le utf-32-be latin-1 cp1252 cp437 mac-roman unicode-escape".split()
+LAZY_PACKAGES = {"av"}  # PyAV imports its subtitles when it decodes the first frame
 
 
 def main(control_fd: int, first_reader: str) -> None:
@@ -35,6 +42,27 @@ def main(control_fd: int, first_reader: str) -> None:
         nursery.end()
 
 
+def _empty_folder() -> int | None:
+    """The descriptor of a folder that is deleted already, so that it stays empty; None where no folder can be made."""
+    try:
+        folder = tempfile.mkdtemp(prefix="kimi-vl-")
+    except OSError:
+        return None
+    fd = os.open(folder, os.O_RDONLY)
+    os.rmdir(folder)
+    return fd
+
+
+def _load_lazy_parts() -> None:
+    """Import what would be imported on first use: a worker has no files to import from."""
+    for encoding in ENCODINGS:
+        codecs.lookup(encoding)
+    for package in LAZY_PACKAGES & sys.modules.keys():
+        for module in pkgutil.walk_packages(sys.modules[package].__path__, f"{package}."):
+            if not module.name.endswith("__main__"):
+                import_module(module.name)
+
+
 class Nursery:
     """The readers that are loaded and the workers that run."""
 
@@ -42,15 +70,17 @@ class Nursery:
         self._control, self._separated = control, separated
         self._readers: dict[str, worker.ReaderFunction] = {}
         self._workers: set[int] = set()
-        folder = tempfile.mkdtemp(prefix="kimi-vl-")
-        self._empty = os.open(folder, os.O_RDONLY)
-        os.rmdir(folder)  # what is deleted stays empty
+        self._empty = _empty_folder()
+        # Inside, no memory can be made to run. PDFium's reader calls back into Python through a little piece of code, and finds room for
+        # it in the page that the first such piece is given here.
+        self._callback = ctypes.CFUNCTYPE(None)(list)
 
     def load(self, where: str) -> str:
         """Import the reader `module:function`; its text is empty, or says why that failed."""
         module, _, function = where.partition(":")
         try:
             self._readers[where] = getattr(import_module(module), function)
+            _load_lazy_parts()
         except (ImportError, AttributeError, OSError) as error:
             return f"{type(error).__name__}: {error}"
         gc.collect()

@@ -14,7 +14,7 @@ from kimi_vl.media.sandbox.wire import BAD_REQUEST, Channel, Tag
 ReaderFunction = Callable[[BinaryIO, str, dict[str, Any]], Iterator[Part]]
 
 
-def serve(channel: Channel, reader: ReaderFunction, nursery: int, empty: int, separated: list[str]) -> None:
+def serve(channel: Channel, reader: ReaderFunction, nursery: int, empty: int | None, separated: list[str]) -> None:
     """Confine this process, say what holds, and work until the parent hangs up."""
     base_bytes = address_space()
     channel.send(Tag.READY, {"protections": [*separated, *confine(nursery, empty)]})
