@@ -93,6 +93,15 @@ def test_the_pages_of_a_tiff_are_frames_with_their_numbers_and_sizes():
     assert found == [(1, (32, 24), (32, 24), 0, None), (2, (9, 9), (9, 9), 40, None), (3, (100, 3), (100, 3), 80, None)]
 
 
+def test_the_size_before_is_the_files_own_also_where_a_tiff_is_turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    Image.new("RGB", (32, 24)).save(file, "TIFF", exif=exif)
+    (frame,) = load_pages(file.getvalue())
+    assert (frame.page, frame.size_before, frame.image.size) == (1, (32, 24), (24, 32))
+
+
 def test_a_page_that_is_too_large_is_named():
     found = load_pages(pages((32, 24), (64, 48)), limits=ImageLimits(max_pixels=1000))
     assert next(found).page == 1

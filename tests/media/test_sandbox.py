@@ -67,7 +67,7 @@ def test_a_reader_gets_file_name_and_request_and_no_environment(monkeypatch):
     assert part.facts["pid"] != os.getpid()
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 7), (2364, 2364), (2365, 2365), (1, 16_000_000), (5000, 4000)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 7), (2364, 2364), (2365, 2365), (1, 12_000_000)])
 def test_pixels_cross_over_bit_by_bit_whether_they_fit_the_shared_memory_or_not(height, width):
     (part,) = read("gradient", {"height": height, "width": width}, replace(QUICK, part_pixels=64_000_000))
     (expected,) = toy_readers.gradient(None, "", {"height": height, "width": width})
@@ -155,18 +155,18 @@ def test_the_number_of_parts_and_their_pixels_are_limited():
 
 
 def test_parts_flow_and_the_callers_time_is_not_counted():
-    limits = replace(QUICK, seconds=2.0, parts=100_000, pixel_bytes=1 << 40)
+    limits = replace(QUICK, seconds=2.0)
     seen = []
-    for part in read("frames", {"count": 3000, "side": 64}, limits):
+    for part in read("frames", {"count": 300, "side": 64}, limits):
         if part.facts["number"] in (5, 6, 7):
             time.sleep(0.8)  # 2.4 s in all
         seen.append((part.facts["number"], int(part.pixels_HWC[0, 0, 0])))
-    assert seen == [(k, k % 256) for k in range(3000)]
+    assert seen == [(k, k % 256) for k in range(300)]
 
 
 def test_a_long_film_takes_bounded_memory_on_both_sides():
     limits = replace(QUICK, parts=100_000, pixel_bytes=1 << 40, memory_bytes=64 << 20)
-    for part in read("frames", {"count": 400, "side": 1000}, limits):  # 1.2 GB in all
+    for part in read("frames", {"count": 100, "side": 1000}, limits):  # 300 MB in all
         assert part.pixels_HWC.nbytes == 3_000_000
 
 

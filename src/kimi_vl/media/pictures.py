@@ -38,31 +38,30 @@ def read_picture(file: BinaryIO, name: str, request: dict[str, Any]) -> Iterator
     or `page` (from 1).
     Raises: MediaError.
     """
-    limits = ImageLimits(**request["limits"])
-    image = _open(file.read(), name, request["format"], limits)
+    try:
+        yield from _read(file.read(), name, request, ImageLimits(**request["limits"]))
+    except MediaError:
+        raise
+    except Image.DecompressionBombError:
+        raise MediaError(f"{name} has far more pixels than any limit allows; scale it down", "image_too_large") from None
+    except DECODE_ERRORS as error:
+        raise damaged(name, request["format"], error) from None
+
+
+def _read(data: bytes, name: str, request: dict[str, Any], limits: ImageLimits) -> Iterator[Part]:
+    with quiet():
+        image = Image.open(BytesIO(data), formats=(request["format"],))
+    _check_compression(image, name)
     if request["show"] == "moments" and image.format in ("GIF", "WEBP", "PNG", "AVIF") and getattr(image, "n_frames", 1) > 1:
         yield from _moments(image, name, request["per_second"], request["most"], limits)
     elif request["show"] == "pages" and image.format == "TIFF":
         yield from _pages(image, name, limits)
     else:
-        yield _part(image, finish(image, name, limits))
+        yield _part(image.size, finish(image, name, limits))
 
 
-def _part(image: Image.Image, rgb: Image.Image, **facts: Any) -> Part:
-    return Part({"size_before": list(image.size), **facts}, np.asarray(rgb))
-
-
-def _open(data: bytes, name: str, picture_format: str, limits: ImageLimits) -> Image.Image:
-    """The picture with its header read and nothing decoded."""
-    try:
-        with quiet():
-            image = Image.open(BytesIO(data), formats=(picture_format,))
-    except Image.DecompressionBombError:
-        raise MediaError(f"{name} has far more than {limits.max_pixels:,} pixels, the limit; scale it down", "image_too_large") from None
-    except DECODE_ERRORS as error:
-        raise damaged(name, picture_format, error) from None
-    _check_compression(image, name)
-    return image
+def _part(size_before: tuple[int, int], rgb: Image.Image, **facts: Any) -> Part:
+    return Part({"size_before": list(size_before), **facts}, np.asarray(rgb))
 
 
 def _check_compression(image: Image.Image, name: str) -> None:
@@ -79,13 +78,10 @@ def _pages(image: Image.Image, name: str, limits: ImageLimits) -> Iterator[Part]
             image.seek(number - 1)
         except EOFError:  # that was the last one
             return
-        except DECODE_ERRORS as error:
-            raise damaged(this, "TIFF", error) from None
         if number > MAX_PAGES:
             raise MediaError(f"{name} has more than {MAX_PAGES:,} pages, the limit; split it", "too_many_pages")
         _check_compression(image, this)
-        size_before = list(image.size)
-        yield Part({"size_before": size_before, "page": number}, np.asarray(finish(image, this, limits)))
+        yield _part(image.size, finish(image, this, limits), page=number)
 
 
 def _moments(image: Image.Image, name: str, per_second: float, most: int, limits: ImageLimits) -> Iterator[Part]:
@@ -97,7 +93,7 @@ def _moments(image: Image.Image, name: str, per_second: float, most: int, limits
     moments = min(most, max(1, round(ends[-1] * per_second)))
     step = max(1 / per_second, ends[-1] / most)
     for time in (k * step for k in range(moments)):
-        yield _part(image, shown[min(bisect_right(ends, time), count - 1)], seconds=time)
+        yield _part(image.size, shown[min(bisect_right(ends, time), count - 1)], seconds=time)
 
 
 def _every_frame(image: Image.Image, count: int, name: str, limits: ImageLimits) -> tuple[list[Image.Image], list[float]]:
@@ -109,11 +105,8 @@ def _every_frame(image: Image.Image, count: int, name: str, limits: ImageLimits)
     shown: list[Image.Image] = []
     ends: list[float] = []
     for number in range(count):
-        try:
-            image.seek(number)
-            image.load()
-            shown.append(to_rgb(image.copy()))
-        except DECODE_ERRORS as error:
-            raise damaged(name, image.format or image.mode, error) from None
+        image.seek(number)
+        image.load()
+        shown.append(to_rgb(image.copy()))
         ends.append((ends[-1] if ends else 0.0) + (image.info.get("duration") or 100) / 1000)
     return shown, ends
