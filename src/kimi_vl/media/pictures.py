@@ -57,7 +57,14 @@ def _read(data: bytes, name: str, request: dict[str, Any], limits: ImageLimits) 
     elif request["show"] == "pages" and image.format == "TIFF":
         yield from _pages(image, name, limits)
     else:
-        yield _part(image.size, finish(image, name, limits))
+        yield _part(_stored_size(image), finish(image, name, limits))
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height in the file. Pillow turns a TIFF by itself, and its `size` says so before it has."""
+    if image.format == "TIFF":
+        return image.tag_v2[256], image.tag_v2[257]  # type: ignore[attr-defined]
+    return image.size
 
 
 def _part(size_before: tuple[int, int], rgb: Image.Image, **facts: Any) -> Part:
@@ -81,7 +88,7 @@ def _pages(image: Image.Image, name: str, limits: ImageLimits) -> Iterator[Part]
         if number > MAX_PAGES:
             raise MediaError(f"{name} has more than {MAX_PAGES:,} pages, the limit; split it", "too_many_pages")
         _check_compression(image, this)
-        yield _part(image.size, finish(image, this, limits), page=number)
+        yield _part(_stored_size(image), finish(image, this, limits), page=number)
 
 
 def _moments(image: Image.Image, name: str, per_second: float, most: int, limits: ImageLimits) -> Iterator[Part]:
