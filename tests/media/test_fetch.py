@@ -2,12 +2,15 @@
 
 import contextlib
 import io
+import re
 import socket
 import ssl
 import time
+from pathlib import Path
 
 import pytest
 
+import kimi_vl
 from kimi_vl.errors import MediaError
 from kimi_vl.media import load_frames, load_image
 from kimi_vl.media.addresses import is_public, parse
@@ -334,3 +337,11 @@ def test_inner_addresses_only_by_a_policy_that_says_so(host):
 def test_no_fetcher_no_fetching():
     with pytest.raises(MediaError, match="nothing here fetches URLs"):
         load_image("https://example.org/a.png")
+
+
+def test_j13_nothing_else_in_the_package_opens_a_web_address():
+    package = Path(kimi_vl.__file__).parent
+    clients = re.compile(r"^\s*(import|from) (http\.client|urllib\.request|urllib3|ftplib|aiohttp|httpx|requests)\b", re.MULTILINE)
+    found = {str(path.relative_to(package)) for path in package.rglob("*.py") if clients.search(path.read_text(encoding="utf-8"))}
+    assert found == {"media/fetch.py"}
+    assert clients.search("    from urllib.request import urlopen")
