@@ -46,7 +46,14 @@ class PromptTooLong(InputError):
 
 
 class MediaError(InputError):
-    """A file that is unreadable, of an unsupported kind, or larger than the limits."""
+    """A file that is unreadable, of an unsupported kind, or larger than the limits.
+
+    `code` is the short name that programs go by, from the table of the error contract (RELIABILITY 2.0).
+    """
+
+    def __init__(self, message: str, code: str = "invalid_media") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ShapeError(KimiVLError, ValueError):

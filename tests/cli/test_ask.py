@@ -110,7 +110,7 @@ def test_the_question_can_come_from_standard_input(terminal, picture):
         (["folder", "?"], "folder is a directory; pass the picture files in it"),
         (["notes.cfg", "?"], "notes.cfg is a text file, not a picture"),
         (["evil\x1b[31m\nname.png", "?"], "evil[31m name.png does not exist"),
-        (["https://example.org/a.png", "?"], "https://example.org/a.png is a URL"),
+        (["http://127.0.0.1/a.png", "?"], "'http://127.0.0.1/a.png' is not fetched: its host is not on the public internet"),
         (["?", "--schema", "nowhere.json"], "the schema nowhere.json cannot be read: No such file or directory"),
         (["?", "--schema", "folder"], "the schema folder cannot be read: Is a directory"),
         (["?", "--schema", "nu\0l"], "cannot be read"),

@@ -12,6 +12,7 @@ import torch
 
 from kimi_vl.checkpoint import locate
 from kimi_vl.cli import doctor
+from kimi_vl.media import sandbox
 from kimi_vl.ops import explain
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -104,3 +105,12 @@ def test_a_missing_package_is_a_problem_and_an_optional_one_is_not(terminal, mon
     assert "  no-such-package          missing\n" in result.out
     assert "  no-such-extra            not installed\n" in result.out
     assert result.err == "kimi-vl: the package no-such-package is missing; run: pip install kimi-vl\n"
+
+
+def test_every_protection_of_the_decoding_processes_is_listed_with_whether_it_holds():
+    report = doctor.examine()
+    assert list(report["protections"]) == list(sandbox.PROTECTIONS)
+    held = set(sandbox.protections())
+    assert {name for name, holds in report["protections"].items() if holds} == held
+    report["protections"]["network"] = False
+    assert any("missing here: network" in line for line in doctor.lines(report))

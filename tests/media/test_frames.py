@@ -1,6 +1,7 @@
 """Animated pictures as frames with their times."""
 
 import contextlib
+from dataclasses import asdict
 from io import BytesIO
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kimi_vl.errors import MediaError
-from kimi_vl.media import ImageLimits, decode, load_frames
+from kimi_vl.media import ImageLimits, load_frames, load_pages, pictures
 
 
 def animation(durations, size=(32, 24), kind="WEBP", **options):
@@ -55,9 +56,10 @@ def test_transparent_frames_stand_on_white():
 
 
 def test_too_many_frames_are_refused_before_any_is_decoded(monkeypatch):
-    monkeypatch.setattr(decode, "MAX_ANIMATION_FRAMES", 3)
+    monkeypatch.setattr(pictures, "MAX_ANIMATION_FRAMES", 3)
+    request = {"format": "WEBP", "show": "moments", "per_second": 2, "most": 32, "limits": asdict(ImageLimits())}
     with pytest.raises(MediaError, match=r"the image has 5 frames; at most 3 are read"):
-        load_frames(animation([100] * 5))
+        next(pictures.read_picture(BytesIO(animation([100] * 5)), "the image", request))
 
 
 def test_frames_that_are_too_large_together_are_refused():
@@ -74,3 +76,49 @@ def test_a_truncated_animation_is_one_clear_error_or_fewer_frames(kind, share):
     with contextlib.suppress(MediaError):
         found = load_frames(data[: int(len(data) * share)])
     assert len(found) <= 6
+
+
+def pages(*sizes, **options):
+    first, *others = [Image.new("RGB", size, (40 * k, 0, 0)) for k, size in enumerate(sizes)]
+    file = BytesIO()
+    first.save(file, "TIFF", save_all=True, append_images=others, **options)
+    return file.getvalue()
+
+
+def test_the_pages_of_a_tiff_are_frames_with_their_numbers_and_sizes():
+    data = pages((32, 24), (9, 9), (100, 3), compression="tiff_lzw")
+    found = [
+        (frame.page, frame.size_before, frame.image.size, frame.image.getpixel((0, 0))[0], frame.seconds) for frame in load_pages(data)
+    ]
+    assert found == [(1, (32, 24), (32, 24), 0, None), (2, (9, 9), (9, 9), 40, None), (3, (100, 3), (100, 3), 80, None)]
+
+
+def test_the_size_before_is_the_files_own_also_where_a_tiff_is_turned():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    Image.new("RGB", (32, 24)).save(file, "TIFF", exif=exif)
+    (frame,) = load_pages(file.getvalue())
+    assert (frame.page, frame.size_before, frame.image.size) == (1, (32, 24), (24, 32))
+
+
+def test_a_page_that_is_too_large_is_named():
+    found = load_pages(pages((32, 24), (64, 48)), limits=ImageLimits(max_pixels=1000))
+    assert next(found).page == 1
+    with pytest.raises(MediaError, match=r"page 2 of the image is 64×48 pixels; at most 1,000"):
+        next(found)
+
+
+def test_another_picture_is_its_only_frame_and_no_page():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    file = BytesIO()
+    Image.new("RGB", (32, 24)).save(file, "JPEG", exif=exif)
+    for source, size in ((file.getvalue(), (24, 32)), (Image.new("RGB", (32, 24)), (32, 24))):
+        (frame,) = load_pages(source)
+        assert (frame.page, frame.seconds, frame.size_before, frame.image.size, frame.name) == (None, None, (32, 24), size, "the image")
+
+
+def test_an_animated_avif_is_a_clip():
+    data = animation([1000, 1000], kind="AVIF", size=(64, 64), quality=100)
+    assert [seconds for seconds, _ in load_frames(data)] == [0.0, 0.5, 1.0, 1.5]

@@ -11,6 +11,7 @@ from kimi_vl.cli.console import Console
 from kimi_vl.cli.options import (
     add_model_arguments,
     add_sampling_arguments,
+    expect_pictures,
     explain_length,
     load_pictures,
     open_model,
@@ -40,8 +41,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     *files, last = args.words
     question = read_question(last, files)
-    pictures = load_pictures(files)
+    expect_pictures(files)
     options = sampling_options(args)
+    pictures = load_pictures(files)
     llm = open_model(args, console)
     stream = llm.stream(question, pictures, **options)
     for piece in stream:

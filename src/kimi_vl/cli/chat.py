@@ -13,6 +13,7 @@ from kimi_vl.cli.console import Console
 from kimi_vl.cli.options import (
     add_model_arguments,
     add_sampling_arguments,
+    expect_pictures,
     explain_length,
     load_pictures,
     open_model,
@@ -46,8 +47,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     Returns 0; without a terminal, where nobody sees the errors go by, 2 if a turn has failed.
     """
-    pictures = load_pictures(args.files)
+    expect_pictures(args.files)
     options = sampling_options(args)
+    pictures = load_pictures(args.files)
     chat = Chat(open_model(args, console), console, options, pictures)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         for line in sys.stdin:

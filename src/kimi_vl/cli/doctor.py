@@ -16,8 +16,9 @@ from kimi_vl.cli.console import Console
 from kimi_vl.errors import KimiVLError
 
 MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
-REQUIRED = ("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich", "llguidance")
+REQUIRED = ("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich", "llguidance", "av", "pypdfium2")
 OPTIONAL = {
+    "heif": ("pillow-heif",),
     "train": ("safetensors", "opencv-python-headless", "matplotlib", "fonttools", "tokenizers"),
     "test": ("pytest", "hypothesis", "jsonschema", "transformers"),
 }
@@ -52,12 +53,14 @@ def examine() -> dict[str, Any]:
         "extras": {extra: {name: _version(name) for name in names} for extra, names in OPTIONAL.items()},
         "devices": [],
         "implementations": [],
+        "protections": {},
         "nano": None,
         "problems": [f"the package {name} is missing; run: pip install kimi-vl" for name in missing],
     }
     if not missing:
         report["devices"] = _devices()
         report["implementations"] = _implementations(report["devices"])
+        report["protections"] = _protections(report["problems"])
         report["nano"] = _nano(report["problems"])
     return report
 
@@ -121,6 +124,18 @@ def _implementations(devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def _protections(problems: list[str]) -> dict[str, bool]:
+    """What a process that decodes a file is kept to here, by name."""
+    from kimi_vl.media import sandbox
+
+    try:
+        held = sandbox.protections()
+    except KimiVLError as error:
+        problems.append(str(error))
+        held = []
+    return {name: name in held for name in sandbox.PROTECTIONS}
+
+
 def _nano(problems: list[str]) -> dict[str, Any] | None:
     from kimi_vl.checkpoint import CheckpointReader, locate_checkpoint
 
@@ -162,6 +177,10 @@ def lines(report: dict[str, Any]) -> list[str]:
             if entry["device"] == device["device"]:
                 mark = "*" if entry["chosen"] else " "
                 result.append(f"  {mark} {entry['operation']:18} {entry['implementation']:10} {entry['reason']}")
+    if report["protections"]:
+        missing = [name for name, holds in report["protections"].items() if not holds]
+        here = "missing here: " + ", ".join(missing) if missing else "all hold here"
+        result += ["", f"protections of the processes that decode files: {len(report['protections']) - len(missing)}; {here}"]
     return result + _nano_lines(report["nano"])
 
 

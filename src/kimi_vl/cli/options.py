@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +74,33 @@ def read_schema(path: str) -> Grammar:
         raise InputError(f"{path}: {error}") from None
 
 
-def load_pictures(paths: list[str]) -> list[Frames]:
-    """Read pictures and clips, before the model is loaded: a wrong name should not cost a minute. Raises: MediaError."""
-    from kimi_vl.media import load_frames
+def expect_pictures(paths: list[str]) -> None:
+    """Refuse now what is missing or plainly no picture, and start the process that decodes, while this one goes on to load torch.
 
-    return [load_frames(path) for path in paths]
+    Raises: MediaError.
+    """
+    from kimi_vl.media import sandbox
+    from kimi_vl.media.sources import open_source
+
+    if paths:
+        sandbox.start()
+    for path in paths:
+        if path != "-" and "://" not in path:
+            open_source(path).file.close()
+
+
+def load_pictures(paths: list[str]) -> list[Frames]:
+    """Read pictures and clips, before the model is loaded: a damaged one should not cost a minute.
+
+    A path may be a web address, which is fetched, or "-", which is standard input. Raises: MediaError.
+    """
+    if not paths:
+        return []
+    from kimi_vl.media import load_frames
+    from kimi_vl.media.fetch import Fetcher, RequestFetcher
+
+    fetcher = RequestFetcher(Fetcher())
+    return [load_frames(sys.stdin.buffer if path == "-" else path, fetcher=fetcher) for path in paths]
 
 
 def open_model(args: argparse.Namespace, console: Console) -> KimiVL:

@@ -1,5 +1,30 @@
-"""Bytes of media to pictures. Knows files and formats, nothing of patches, tokens or the network."""
+"""Files, bytes and addresses to pictures. Knows files and formats, nothing of patches, tokens or the network of the model."""
 
-from kimi_vl.media.decode import Frames, ImageLimits, load_frames, load_image
+from importlib import import_module
 
-__all__ = ["Frames", "ImageLimits", "load_frames", "load_image"]
+TYPE_CHECKING = False  # as in kimi_vl/__init__.py
+if TYPE_CHECKING:
+    from kimi_vl.media.frames import Frame, Frames, load_frames, load_image, load_pages
+    from kimi_vl.media.limits import ImageLimits
+
+# Imported on first use: the processes that decode need only what is beside their readers, and are started often.
+_HOMES = {
+    "Frame": "kimi_vl.media.frames",
+    "Frames": "kimi_vl.media.frames",
+    "ImageLimits": "kimi_vl.media.limits",
+    "load_frames": "kimi_vl.media.frames",
+    "load_image": "kimi_vl.media.frames",
+    "load_pages": "kimi_vl.media.frames",
+}
+
+__all__ = ["Frame", "Frames", "ImageLimits", "load_frames", "load_image", "load_pages"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kimi_vl.media' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -7,13 +7,16 @@ import resource
 import struct
 import time
 import zlib
+from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 from kimi_vl.errors import InputError, MediaError
-from kimi_vl.media import ImageLimits, load_image
+from kimi_vl.media import ImageLimits, frames, load_image
+from kimi_vl.media.sandbox import READERS
 from tests.media.pictures import blocks, claimed_size, encoded, orientation, png, png_chunk
 
 BLOCKS = blocks()
@@ -24,6 +27,7 @@ FILES = {
     "jpeg": encoded(BLOCKS, "JPEG", quality=95),
     "progressive jpeg": encoded(BLOCKS, "JPEG", quality=95, progressive=True),
     "webp": encoded(BLOCKS, "WEBP"),
+    "avif": encoded(BLOCKS, "AVIF"),
     "lossless webp": encoded(BLOCKS, "WEBP", lossless=True),
     "gif": encoded(BLOCKS, "GIF"),
     "bmp": encoded(BLOCKS, "BMP"),
@@ -52,24 +56,26 @@ def test_a_picture_is_the_same_from_a_path_bytes_a_data_url_and_pillow(tmp_path)
         assert np.array_equal(pixels(source), np.asarray(BLOCKS))
 
 
-@pytest.mark.parametrize("name", [name for name in FILES if name not in ("palette png", "gif", "fax tiff", "webp") and "jpeg" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in FILES if name not in ("palette png", "gif", "fax tiff", "webp", "avif") and "jpeg" not in name]
+)
 def test_lossless_files_give_back_their_pixels(name):
     assert np.array_equal(pixels(FILES[name]), np.asarray(BLOCKS))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "webp", "gif"])
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "webp", "avif", "gif"])
 def test_lossy_files_give_back_nearly_their_pixels(name):
     assert np.abs(pixels(FILES[name]) - np.asarray(BLOCKS)).mean() < 16
 
 
-def test_the_bytes_decide_and_not_the_declared_type_or_the_name(tmp_path):
+def test_g2_the_bytes_decide_and_not_the_declared_type_or_the_name(tmp_path):
     path = tmp_path / "picture.png"
     path.write_bytes(FILES["jpeg"])
     assert np.array_equal(pixels(path), pixels(FILES["jpeg"]))
     assert np.array_equal(pixels(data_url(FILES["jpeg"])), pixels(FILES["jpeg"]))
 
 
-def test_a_data_url_may_be_wrapped_and_spelled_in_capitals():
+def test_g2_a_data_url_may_be_wrapped_and_spelled_in_capitals():
     url = data_url(FILES["png"], "DATA:image/png;BASE64")
     wrapped = "\n".join(url[i : i + 60] for i in range(0, len(url), 60))
     assert np.array_equal(pixels(wrapped), np.asarray(BLOCKS))
@@ -87,7 +93,7 @@ def test_a_data_url_may_be_wrapped_and_spelled_in_capitals():
         (data_url(b"<html></html>"), "an HTML page"),
     ],
 )
-def test_a_malformed_data_url_is_refused(url, message):
+def test_g2_a_malformed_data_url_is_refused(url, message):
     with pytest.raises(MediaError, match=message):
         load_image(url)
 
@@ -99,7 +105,7 @@ def test_a_data_url_over_the_limit_is_refused_before_it_is_decoded():
 
 @pytest.mark.parametrize("url", ["http://example.org/a.png", "HTTPS://example.org/a.png"])
 def test_a_web_address_is_refused_with_the_way_out(url):
-    with pytest.raises(MediaError, match="comes with the server; download it first"):
+    with pytest.raises(MediaError, match="nothing here fetches URLs; download it first"):
         load_image(url)
 
 
@@ -120,8 +126,13 @@ OTHER_FILES = {
     b"SIMPLE  =                    T": "FITS",
     b"\xd7\xcd\xc6\x9a" + HEAD: "metafile",
     b"\0\0\0\x0cjP  \r\n\x87\n": "JPEG 2000",
-    b"\0\0\0 ftypavif" + HEAD: "AVIF",
-    b"\0\0\0 ftypheic" + HEAD: "HEIC",
+    b"\x30\x26\xb2\x75" + HEAD: "Windows Media",
+    b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n": "a playlist",
+    b"ffconcat version 1.0\nfile /etc/passwd\n": "a playlist",
+    b"PK\x03\x04" + HEAD + b"word/document.xml": "an office document; export it as PDF",
+    b"\xd0\xcf\x11\xe0" + HEAD: "an office document",
+    b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187): "a video",
+    b"\0\0\0\x08wide\0\0\0\0mdat": "a video",
     b"\0\0\0 ftypisom" + HEAD: "a video; .*ffmpeg",
     b"\0\0\0\x14ftypqt  " + HEAD: "a video",
     b"\x1aE\xdf\xa3" + HEAD: "a video",
@@ -137,18 +148,18 @@ OTHER_FILES = {
 
 
 @pytest.mark.parametrize("data", OTHER_FILES)
-def test_a_file_of_another_kind_is_named_for_what_it_is(data):
+def test_g1_a_file_of_another_kind_is_named_for_what_it_is(data):
     with pytest.raises(MediaError, match=OTHER_FILES[data]):
         load_image(data)
 
 
-def test_formats_that_pillow_reads_but_we_do_not_allow_are_refused():
-    for file_format in ("ICO", "PPM", "TGA", "PCX", "JPEG2000", "AVIF"):
-        with pytest.raises(MediaError, match="Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF"):
+def test_g1_g18_formats_that_pillow_reads_but_we_do_not_allow_are_refused():
+    for file_format in ("ICO", "PPM", "TGA", "PCX", "JPEG2000"):
+        with pytest.raises(MediaError, match="Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC"):
             load_image(encoded(BLOCKS, file_format))
 
 
-def test_a_tiff_with_an_unlisted_compression_is_refused():
+def test_g1_a_tiff_with_an_unlisted_compression_is_refused():
     with pytest.raises(MediaError, match="a TIFF with jpeg compression; convert it"):
         load_image(encoded(BLOCKS, "TIFF", compression="jpeg"))
 
@@ -179,7 +190,7 @@ def test_a_source_of_another_type_is_an_input_error(source):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_a_truncated_file_is_refused_or_whole_and_never_half_gray(name):
+def test_g3_a_truncated_file_is_refused_or_whole_and_never_half_gray(name):
     data = FILES[name]
     whole = pixels(data)
     refused = []
@@ -194,8 +205,8 @@ def test_a_truncated_file_is_refused_or_whole_and_never_half_gray(name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_flipped_bits_give_a_picture_or_a_media_error(name):
-    for seed in range(150):
+def test_g4_flipped_bits_give_a_picture_or_a_media_error(name):
+    for seed in range(30):
         generator = random.Random(seed)
         data = bytearray(FILES[name])
         for _ in range(generator.choice((1, 2, 8))):
@@ -207,7 +218,7 @@ def test_flipped_bits_give_a_picture_or_a_media_error(name):
 
 
 @pytest.mark.parametrize(("width", "height"), [(9000, 9000), (13300, 13300), (20000, 20000), (16385, 8)])
-def test_a_picture_over_the_limits_is_refused_from_its_header(width, height):
+def test_g5_a_picture_over_the_limits_is_refused_from_its_header(width, height):
     data = claimed_size(width, height)
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(MediaError, match="pixels"):
@@ -237,9 +248,9 @@ def test_a_file_over_the_byte_limit_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "PNG", "WEBP"])
-def test_of_an_animation_the_first_frame_is_read_without_walking_the_others(file_format):
-    frames = [Image.new("RGB", (160, 120), (i % 256, (7 * i) % 256, 99)) for i in range(1, 301)]
-    data = encoded(Image.new("RGB", (160, 120), "red"), file_format, save_all=True, append_images=frames)
+def test_g7_of_an_animation_the_first_frame_is_read_without_walking_the_others(file_format):
+    others = [Image.new("RGB", (160, 120), (i % 256, (7 * i) % 256, 99)) for i in range(1, 301)]
+    data = encoded(Image.new("RGB", (160, 120), "red"), file_format, save_all=True, append_images=others)
     start = time.perf_counter()
     image = load_image(data)
     assert time.perf_counter() - start < 0.2
@@ -253,7 +264,7 @@ def test_a_multi_page_tiff_gives_its_first_page():
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("value", range(1, 9))
-def test_exif_orientation_is_applied_once(file_format, value):
+def test_g8_exif_orientation_is_applied_once(file_format, value):
     options = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(file_format, {})
     exif = orientation(value)
     upright = load_image(encoded(BLOCKS, file_format, exif=exif, **options))
@@ -273,7 +284,7 @@ def test_exif_orientation_is_applied_once(file_format, value):
 
 
 @pytest.mark.parametrize("value", [0, 9, 99])
-def test_meaningless_exif_orientations_are_ignored(value):
+def test_g8_meaningless_exif_orientations_are_ignored(value):
     assert np.array_equal(pixels(encoded(BLOCKS, "PNG", exif=orientation(value))), np.asarray(BLOCKS))
 
 
@@ -288,7 +299,7 @@ def test_meaningless_exif_orientations_are_ignored(value):
         b"Exif\0\0" + b"\xff" * 60_000,
     ],
 )
-def test_corrupt_exif_is_ignored(exif):
+def test_g8_corrupt_exif_is_ignored(exif):
     plain = pixels(encoded(BLOCKS, "JPEG", quality=95))
     start = time.perf_counter()
     assert np.array_equal(pixels(encoded(BLOCKS, "JPEG", quality=95, exif=exif)), plain)
@@ -296,11 +307,11 @@ def test_corrupt_exif_is_ignored(exif):
     assert time.perf_counter() - start < 1
 
 
-def test_a_corrupt_colour_profile_is_ignored():
+def test_g9_a_corrupt_colour_profile_is_ignored():
     assert np.array_equal(pixels(encoded(BLOCKS, "PNG", icc_profile=b"not a profile")), np.asarray(BLOCKS))
 
 
-def test_compressed_text_bombs_are_bounded():
+def test_g16_compressed_text_bombs_are_bounded():
     zeros = zlib.compress(bytes(90_000_000), 9)
     for bomb in (b"zTXt", b"iCCP"):
         start = time.perf_counter()
@@ -313,7 +324,7 @@ def test_compressed_text_bombs_are_bounded():
     assert time.perf_counter() - start < 3
 
 
-def test_16_bit_gray_is_scaled_and_not_clipped():
+def test_g10_16_bit_gray_is_scaled_and_not_clipped():
     rows = b"\0" + struct.pack(">4H", 0, 100, 40000, 65535)
     assert pixels(png(4, 1, 16, 0, rows))[0, :, 0].tolist() == [0, 0, 156, 255]
     values = np.array([[0, 100, 40000, 65535]], np.uint16)
@@ -323,7 +334,7 @@ def test_16_bit_gray_is_scaled_and_not_clipped():
     assert pixels(encoded(Image.fromarray(values), "TIFF"))[0, :, 2].tolist() == [0, 0, 156, 255]
 
 
-def test_16_bit_colour_keeps_its_high_bytes():
+def test_g10_16_bit_colour_keeps_its_high_bytes():
     rows = b"\0" + struct.pack(">3H", 40000, 65535, 257)
     assert np.abs(pixels(png(1, 1, 16, 2, rows))[0, 0] - [155, 255, 1]).max() <= 1
 
@@ -342,21 +353,21 @@ def test_16_bit_colour_keeps_its_high_bytes():
         (np.float32, [3000.0, 3000.0, 3000.0], [0, 0, 0]),
     ],
 )
-def test_32_bit_gray_is_read_by_its_range(dtype, values, expected):
+def test_g10_32_bit_gray_is_read_by_its_range(dtype, values, expected):
     assert pixels(Image.fromarray(np.array([values], dtype)))[0, :, 0].tolist() == expected
 
 
-def test_one_and_two_bit_gray_are_black_to_white():
+def test_g12_one_and_two_bit_gray_are_black_to_white():
     assert pixels(png(4, 1, 1, 0, b"\0\xa0"))[0, :, 0].tolist() == [255, 0, 255, 0]
     assert pixels(png(4, 1, 2, 0, b"\0\x1b"))[0, :, 0].tolist() == [0, 85, 170, 255]
 
 
-def test_a_palette_index_beyond_the_palette_is_black_or_refused():
+def test_g12_a_palette_index_beyond_the_palette_is_black_or_refused():
     data = png(2, 1, 8, 3, b"\0\0\5", png_chunk(b"PLTE", b"\1\2\3"))
     assert pixels(data)[0].tolist() == [[1, 2, 3], [0, 0, 0]]
 
 
-def test_transparency_is_composited_on_white_and_hidden_colours_stay_hidden():
+def test_g11_transparency_is_composited_on_white_and_hidden_colours_stay_hidden():
     hidden = [np.dstack([np.full((2, 2), c, np.uint8) for c in (colour, 9, 7, 0)]) for colour in (0, 255)]
     for rgba in hidden:
         image = Image.fromarray(rgba)
@@ -379,7 +390,7 @@ def test_a_picture_that_hides_nothing_is_composited_like_any_other(corner):
     assert np.array_equal(pixels(Image.fromarray(rgba)), np.asarray(canvas)[..., :3])
 
 
-def test_transparent_palettes_and_colour_keys_are_composited_on_white():
+def test_g11_transparent_palettes_and_colour_keys_are_composited_on_white():
     palette = png_chunk(b"PLTE", b"\xff\0\0\0\0\xff") + png_chunk(b"tRNS", b"\0\x80")
     assert np.abs(pixels(png(2, 1, 8, 3, b"\0\0\1", palette))[0] - [[255, 255, 255], [127, 127, 255]]).max() <= 1
     gray_key = png(2, 1, 8, 0, b"\0\x10\x20", png_chunk(b"tRNS", b"\0\x10"))
@@ -402,7 +413,7 @@ def test_transparent_palettes_and_colour_keys_are_composited_on_white():
     ("cmyk", "rgb"),
     [((0, 0, 0, 0), (255, 255, 255)), ((0, 255, 255, 0), (255, 0, 0)), ((255, 0, 0, 0), (0, 255, 255)), ((0, 0, 0, 128), (127,) * 3)],
 )
-def test_cmyk_is_right_also_in_jpegs_which_store_it_inverted(cmyk, rgb):
+def test_g9_cmyk_is_right_also_in_jpegs_which_store_it_inverted(cmyk, rgb):
     image = Image.new("CMYK", (16, 16), cmyk)
     for source in (image, encoded(image, "TIFF"), encoded(image, "JPEG", quality=100)):
         assert np.abs(pixels(source)[8, 8] - rgb).max() <= 3
@@ -418,12 +429,12 @@ def srgb_of_lab(lightness, a, b):
 
 
 @pytest.mark.parametrize(("lightness", "a", "b"), [(50, 0, 0), (60, 30, 20), (40, -20, 15), (70, 5, -25)])
-def test_lab_is_converted_by_the_textbook(lightness, a, b):
+def test_g9_lab_is_converted_by_the_textbook(lightness, a, b):
     image = Image.new("LAB", (1, 1), (round(lightness * 2.55), a + 128, b + 128))
     assert np.abs(pixels(image)[0, 0] - srgb_of_lab(round(lightness * 2.55) / 2.55, a, b)).max() <= 3
 
 
-def test_other_colour_spaces_are_converted():
+def test_g9_other_colour_spaces_are_converted():
     assert np.abs(pixels(BLOCKS.convert("YCbCr")) - np.asarray(BLOCKS)).max() <= 3
     assert np.abs(pixels(BLOCKS.convert("HSV")) - np.asarray(BLOCKS)).max() <= 12
 
@@ -463,3 +474,39 @@ def test_orientation_agrees_with_pillow_on_every_value():
         reference = BLOCKS.copy()
         reference.getexif()[0x0112] = value
         assert np.array_equal(np.asarray(image), np.asarray(ImageOps.exif_transpose(reference)))
+
+
+def test_g17_a_jpeg_of_ten_thousand_scans_ends_at_the_limit_of_processor_time(monkeypatch):
+    data = encoded(Image.new("L", (4000, 4000), 90), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    poisoned = data[:last] + (data[last:-2]) * 10_000 + data[-2:]
+    assert len(poisoned) < ImageLimits().max_bytes
+    reader = READERS["picture"]
+    monkeypatch.setitem(READERS, "picture", replace(reader, limits=replace(reader.limits, cpu_seconds=0, seconds=30)))
+    began = time.perf_counter()
+    with pytest.raises(MediaError, match="took more than 0 s of processor time") as caught:
+        load_image(poisoned)
+    assert caught.value.code == "media_timeout"
+    assert time.perf_counter() - began < 10
+    assert reader.limits.cpu_seconds <= 5
+
+
+def test_g18_heic_is_read_with_an_extra_that_the_message_names(monkeypatch):
+    monkeypatch.setattr(frames, "find_spec", lambda name: None)
+    for brand in (b"heic", b"mif1"):
+        with pytest.raises(MediaError, match=r"an HEIC picture; .*pip install 'kimi-vl\[heif\]'"):
+            load_image(b"\0\0\0\x18ftyp" + brand + b"\0\0\0\0mif1heic" + HEAD)
+    # The brand mif1 alone says "some coded still"; what it is compatible with decides.
+    with pytest.raises(MediaError, match="damaged or truncated AVIF"):
+        load_image(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif" + HEAD)
+
+
+def test_g20_a_file_that_is_a_picture_an_archive_and_a_page_at_once_is_the_picture():
+    polyglot = FILES["png"] + b"PK\x03\x04<html><script>alert(1)</script>%PDF-1.7"
+    assert np.array_equal(pixels(polyglot), np.asarray(BLOCKS))
+
+
+def test_a_stream_is_read_to_its_end_or_its_limit():
+    assert np.array_equal(pixels(BytesIO(FILES["png"])), np.asarray(BLOCKS))
+    with pytest.raises(MediaError, match="standard input is larger than the limit of 100 bytes"):
+        load_image(BytesIO(FILES["png"]), limits=ImageLimits(max_bytes=100))

@@ -1,0 +1,50 @@
+"""What reading one file may cost, and who reads what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MiB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The budget of one `read`. The parent checks all but `cpu_seconds` and `memory_bytes`, which the kernel keeps for it.
+
+    `seconds` is the reader's own time on the wall: while the caller thinks about the last part, its clock stands. `memory_bytes` is
+    address space beyond what the interpreter and its libraries take (RELIABILITY 4.2: 1.5 to 2 GiB). `part_pixels` bounds one picture,
+    `parts` their number, `pixel_bytes` all of them together.
+    """
+
+    seconds: float = 10.0
+    cpu_seconds: int = 10
+    memory_bytes: int = 2048 * MiB
+    parts: int = 2048
+    part_pixels: int = 64_000_000
+    pixel_bytes: int = 1024 * MiB
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A generator function `module:function` that runs inside, and what it may cost where the caller says nothing."""
+
+    where: str
+    limits: Limits
+
+
+# A picture of 64 megapixels takes about two seconds; a JPEG of 10,000 scans would take minutes (row G17). Of a video or document, minutes
+# may be wanted, by callers who say so: these are the limits of somebody who waits for the answer.
+READERS = {
+    "picture": Reader("kimi_vl.media.pictures:read_picture", Limits(cpu_seconds=5)),
+    "video_info": Reader("kimi_vl.media.video:read_video_info", Limits()),
+    "video_frames": Reader(
+        "kimi_vl.media.video:read_video_frames",
+        Limits(seconds=60, cpu_seconds=240, parts=100_000, part_pixels=17_000_000, pixel_bytes=64 << 30),
+    ),
+    "document_info": Reader("kimi_vl.media.documents:read_document_info", Limits(cpu_seconds=5)),
+    "document_text": Reader("kimi_vl.media.documents:read_document_text", Limits(seconds=60, cpu_seconds=60, parts=10_000)),
+    "document_pages": Reader(
+        "kimi_vl.media.documents:read_document_pages",
+        Limits(seconds=60, cpu_seconds=60, memory_bytes=1536 * MiB, parts=10_000, part_pixels=16_000_000, pixel_bytes=64 << 30),
+    ),
+}

@@ -1,0 +1,148 @@
+"""How two sides talk: messages of a fixed head, a JSON object and, for a picture, its pixels. Nothing is ever unpickled.
+
+Both sides trust the parent. What comes from inside is checked here against limits before any memory is set aside for it.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from kimi_vl.media.parts import Part
+
+if TYPE_CHECKING:  # numpy is imported where pixels arrive: the command line starts the nursery before it has time for that
+    import numpy as np
+
+HEAD = struct.Struct("!4sBIIIQ")  # mark, tag, bytes of JSON, height, width, bytes of pixels
+MARK = b"KVM1"
+STEP = b"\1"  # "a piece lies in the slab", and back: "it is taken"
+BAD_REQUEST = "invalid_value"  # the code of a refusal whose fault is in what the caller asked for, not in the file
+MAX_JSON_BYTES = 1 << 20  # a page's text layer fits in this; a million letters are more than the model's context
+
+
+class Tag(IntEnum):
+    """What a message is."""
+
+    READY = 0  # from a new worker: which protections hold; from the nursery: it has begun
+    JOB = 1  # to a worker: read this
+    PART = 2  # from a worker: one part
+    END = 3  # there are no more parts
+    REFUSED = 4  # the reader has raised MediaError
+    MEMORY = 5  # the memory limit was met
+    FAILED = 6  # the reader has raised something else
+    ASK = 7  # to the nursery
+    REPLY = 8  # from the nursery
+
+
+class ProtocolError(Exception):
+    """The other side has said something that no honest one says."""
+
+
+class Channel:
+    """One end of a socket, and the slab for pixels where there is one."""
+
+    def __init__(self, sock: socket.socket, slab: memoryview | None = None) -> None:
+        self.sock = sock
+        self._slab = slab
+        self._is_slab_full = False  # a piece of ours lies in it that the other side has not taken
+
+    def close(self) -> None:
+        """Hang up and let go of the slab; again is no harm."""
+        self.sock.close()
+        if self._slab is not None:
+            memory = self._slab.obj
+            self._slab.release()
+            self._slab = None
+            memory.close()  # type: ignore[attr-defined]  # it is the mmap of `slab.mapped`
+
+    def send(self, tag: Tag, facts: dict[str, Any], pixels_HWC: np.ndarray | None = None, fds: tuple[int, ...] = ()) -> None:
+        """Send one message, waiting as long as the other side is busy. Raises: ProtocolError for facts that are too long; OSError."""
+        text = json.dumps(facts, separators=(",", ":")).encode()
+        if len(text) > MAX_JSON_BYTES:
+            raise ProtocolError(f"facts of {len(text):,} bytes; at most {MAX_JSON_BYTES:,} are sent")
+        height, width, size = (0, 0, 0) if pixels_HWC is None else (*pixels_HWC.shape[:2], pixels_HWC.nbytes)
+        message = HEAD.pack(MARK, tag, len(text), height, width, size) + text
+        if fds:
+            # One byte carries the descriptors, so that the rest may be sent in pieces.
+            socket.send_fds(self.sock, [message[:1]], fds)
+            message = message[1:]
+        self.sock.sendall(message)
+        if pixels_HWC is not None:
+            self._send_pixels(pixels_HWC.data.cast("B"))
+
+    def receive(self, *, deadline: float | None = None, most_pixels: int = 0, fds: list[int] | None = None) -> tuple[Tag, Part]:
+        """The next message; descriptors that came with it are appended to `fds`.
+
+        Raises: EOFError when the other side has gone, TimeoutError after `deadline` (time.monotonic), ProtocolError for a message that is
+        malformed or larger than allowed.
+        """
+        self._wait_until_taken()
+        head = self._take(HEAD.size, deadline, fds)
+        mark, tag, text_bytes, height, width, pixel_bytes = HEAD.unpack(head)
+        if mark != MARK or tag not in Tag._value2member_map_ or text_bytes > MAX_JSON_BYTES:
+            raise ProtocolError("a head that is none")
+        if pixel_bytes != height * width * 3 or height * width > most_pixels:
+            raise ProtocolError(f"a picture of {width}×{height} in {pixel_bytes} bytes")
+        facts = _object(self._take(text_bytes, deadline))
+        return Tag(tag), Part(facts, self._take_pixels(height, width, deadline) if pixel_bytes else None)
+
+    def _send_pixels(self, pixels: memoryview) -> None:
+        assert self._slab is not None
+        for start in range(0, len(pixels), len(self._slab)):
+            piece = pixels[start : start + len(self._slab)]
+            self._wait_until_taken()
+            self._slab[: len(piece)] = piece
+            self.sock.sendall(STEP)
+            self._is_slab_full = True
+
+    def _wait_until_taken(self) -> None:
+        if self._is_slab_full:
+            self._take(1, None)
+            self._is_slab_full = False
+
+    def _take_pixels(self, height: int, width: int, deadline: float | None) -> np.ndarray:
+        """A copy, which nobody inside can change any more."""
+        import numpy as np
+
+        assert self._slab is not None
+        pixels_HWC = np.empty((height, width, 3), np.uint8)
+        pixels = pixels_HWC.data.cast("B")
+        for start in range(0, len(pixels), len(self._slab)):
+            piece = pixels[start : start + len(self._slab)]
+            self._take(1, deadline)
+            piece[:] = self._slab[: len(piece)]
+            self.sock.sendall(STEP)
+        return pixels_HWC
+
+    def _take(self, size: int, deadline: float | None, fds: list[int] | None = None) -> bytes:
+        """So many bytes, and any descriptors beside the first of them."""
+        taken = bytearray()
+        while len(taken) < size:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self.sock.settimeout(left)
+            if fds is not None and not taken:
+                data, found, _, _ = socket.recv_fds(self.sock, 1, 2)
+                fds += found
+            else:
+                data = self.sock.recv(size - len(taken))
+            if not data:
+                raise EOFError
+            taken += data
+        return bytes(taken)
+
+
+def _object(text: bytes) -> dict[str, Any]:
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProtocolError("facts that are no JSON") from None
+    if not isinstance(facts, dict):
+        raise ProtocolError("facts that are no JSON object")
+    return facts
