@@ -52,8 +52,10 @@ class Walk:
         self.limits = [video.ticks(moment) for moment in moments]  # in ticks, as all that follows
         self.next = 0  # the first moment that has no picture yet
         self.damage: Damage = {}
-        self.shortcuts = shortcuts
-        self.skips = shortcuts and video.codec == "h264"  # in others "not referred to" may mean "by frames of its own layer"
+        # AVI has no presentation times: frames are on screen one after another, from the first on, so that none may be left out.
+        self.by_order = video.container.format.name == "avi"
+        self.shortcuts = shortcuts and not self.by_order
+        self.skips = self.shortcuts and video.codec == "h264"  # in others "not referred to" may mean "by frames of its own layer"
         self.promises = video.codec != "vp8"  # whose packets may hold a frame that is never shown
         self.errors = 0
         self._start()
@@ -66,6 +68,7 @@ class Walk:
         self.newest: int | None = None  # decoding time of the last packet seen
         self.complete = self.next  # moments whose packets have all been seen
         self.queue: deque[Packet] = deque()
+        self.order: deque[int | None] = deque()  # decoding times of packets whose frames have not come out yet
         self.source = self.video.container.demux(self.video.stream)
 
     def shown(self) -> Iterator[Shown]:
@@ -81,12 +84,12 @@ class Walk:
                 if self.next == len(self.limits):
                     return
             if not ended and self._may_finish():
-                yield from self._drain()
+                yield from self._drain(self.complete)
                 yield from self._finish(self.complete)
                 if self.complete == len(self.limits):
                     return
                 self._jump(self.limits[self.next])
-        yield from self._drain()
+        yield from self._drain(len(self.limits))
         yield from self._end()
 
     # Packets ---------------------------------------------------------------------------------------------------------
@@ -98,11 +101,15 @@ class Walk:
         except FFmpegError as error:
             self._note_damage(self.newest, reason(error))
             return False
-        if packet is None or not packet.size:
+        if packet is None or (not packet.size and packet.dts is None):
             return False
         self.effort.packet()
+        if not packet.size:  # the picture before goes on; to a decoder it would mean the end
+            return True
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
             raise MediaError(f"{self.video.name} is encrypted (DRM); only videos without it can be read")
+        if self.by_order:
+            packet.pts = packet.dts
         self.queue.append(packet)
         if packet.is_corrupt:
             self._note_damage(packet.pts, "a packet is cut short")
@@ -135,25 +142,31 @@ class Walk:
         context = self.video.stream.codec_context
         if packet is not None:
             context.skip_frame = "NONREF" if self.skips and not self._wanted(packet) else "DEFAULT"
+            if self.by_order:
+                self.order.append(packet.dts)
         try:
-            return context.decode(packet)
+            frames = context.decode(packet)
         except (FFmpegError, EOFError) as error:
             if packet is not None:
                 self._note_damage(packet.pts, reason(error))
             return []
+        for frame in frames if self.by_order else ():
+            frame.pts = self.order.popleft() if self.order else None
+        return frames
 
-    def _drain(self) -> Iterator[Shown]:
-        """The pictures that the decoder still holds back."""
+    def _drain(self, end: int) -> Iterator[Shown]:
+        """The pictures that the decoder still holds back, for moments up to `end`: frames shown before the last of them may not have gone in."""
         while frames := self._decode(None):
             for frame in frames:
-                yield from self._take(frame)
+                yield from self._take(frame, end)
 
-    def _take(self, frame: VideoFrame) -> Iterator[Shown]:
+    def _take(self, frame: VideoFrame, end: int | None = None) -> Iterator[Shown]:
         """`frame` comes on screen: until then, the one before it was."""
         self.effort.picture(frame.width * frame.height)
         if frame.pts is None or (self.current is not None and frame.pts <= _pts(self.current)):
             return
-        yield from self._finish(bisect_left(self.limits, frame.pts, self.next), frame)
+        before = bisect_left(self.limits, frame.pts, self.next)
+        yield from self._finish(before if end is None else min(before, end), frame)
         self.current = frame
 
     def _finish(self, end: int, following: VideoFrame | None = None) -> Iterator[Shown]:
