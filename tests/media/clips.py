@@ -14,7 +14,7 @@ QUICK = {
     "libx265": {"preset": "ultrafast", "crf": "20", "x265-params": "log-level=none:pools=none:frame-threads=1"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "20", "b": "0", "threads": "1"},
     "libvpx": {"deadline": "realtime", "cpu-used": "8", "crf": "10", "b": "1M", "threads": "1"},
-    "libsvtav1": {"preset": "12", "svtav1-params": "lp=1"},
+    "libsvtav1": {"preset": "12", "crf": "10", "svtav1-params": "lp=1"},
     "mpeg4": {"b": "4M"},
     "mjpeg": {},
 }
@@ -62,7 +62,7 @@ def clip(
         stream.pix_fmt, stream.codec_context.time_base = pixel_format, tick
         stream.codec_context.color_range = 2 if full_range else 1
         if matrix:
-            stream.codec_context.colorspace = matrix
+            stream.codec_context.colorspace = {"ITU601": 6, "ITU709": 1}[matrix]
         if aspect:
             stream.codec_context.sample_aspect_ratio = aspect
         if rotation:
@@ -108,8 +108,7 @@ ASS_HEADER = (
 
 def _subtitles(out, codec, cues):
     stream = out.add_stream(codec)
-    if codec == "ass":
-        stream.codec_context.subtitle_header = ASS_HEADER
+    stream.codec_context.subtitle_header = ASS_HEADER
 
     def finish():
         for k, (start, end, text) in enumerate(cues):
@@ -122,3 +121,19 @@ def _subtitles(out, codec, cues):
             out.mux(packet)
 
     return finish
+
+
+def index_first(data):
+    """The same MP4 with its index before its pictures, as for streaming."""
+    boxes, place = [], 0
+    while place < len(data):
+        size = int.from_bytes(data[place : place + 4], "big")
+        boxes.append((data[place + 4 : place + 8], data[place : place + size]))
+        place += size
+    index = bytearray(next(box for kind, box in boxes if kind == b"moov"))
+    place = 0
+    while (place := index.find(b"stco", place)) >= 0:
+        for entry in range(place + 12, place + 12 + 4 * int.from_bytes(index[place + 8 : place + 12], "big"), 4):
+            index[entry : entry + 4] = (int.from_bytes(index[entry : entry + 4], "big") + len(index)).to_bytes(4, "big")
+        place += 4
+    return b"".join([boxes[0][1], bytes(index), *(box for kind, box in boxes[1:] if kind != b"moov")])

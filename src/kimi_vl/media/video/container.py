@@ -128,7 +128,8 @@ class Video:
         if self.stream.duration and self.stream.duration > 0:
             return self.seconds((self.stream.start_time or 0) + self.stream.duration)
         if self.container.duration and self.container.duration > 0:
-            start = Fraction(self.container.start_time or 0, av.time_base)
+            absolute = "matroska" in self.container.format.name  # its length counts from its clock's 0, not from where it starts
+            start = Fraction(0 if absolute else self.container.start_time or 0, av.time_base)
             return float(start + Fraction(self.container.duration, av.time_base) - self.zero)
         return None
 

@@ -24,7 +24,7 @@ from kimi_vl.media.video.container import Effort, Video, open_video, reason
 AHEAD = 64  # packets looked at before one is decoded; pictures are reordered by 16 at most
 MAX_ERRORS = 200  # damaged packets before the rest is given up
 LONG = 20  # seconds to the next moment that make a jump worthwhile in a file without an index
-GRACE = 1.0  # seconds after the last picture for which it stands although the file does not say so
+GRACE = 1.0  # seconds after the last picture for which it stands, unless the file is said to go on for longer
 JUMPS = 5  # attempts to land on a keyframe before a moment
 
 Damage = dict[str, Any]
@@ -51,6 +51,7 @@ class Walk:
         self.video, self.moments, self.effort = video, moments, effort
         self.limits = [video.ticks(moment) for moment in moments]  # in ticks, as all that follows
         self.next = 0  # the first moment that has no picture yet
+        self.jumped = -1  # the moment last jumped to; none is jumped to twice
         self.damage: Damage = {}
         # AVI has no presentation times: frames are on screen one after another, from the first on, so that none may be left out.
         self.by_order = video.container.format.name == "avi"
@@ -131,7 +132,7 @@ class Walk:
 
     def _decided(self, packet: Packet) -> bool:
         """Whether more packets cannot change what `_wanted` says."""
-        if packet.pts is None or not self.skips or not self._wanted(packet):
+        if packet.pts is None or self.current is None or not self.skips or not self._wanted(packet):
             return True
         return bisect_left(self.limits, packet.pts) < self.complete
 
@@ -185,13 +186,16 @@ class Walk:
         yield Shown(frame, self.video.seconds(_pts(frame)), moments, damaged)
 
     def _end(self) -> Iterator[Shown]:
-        """The last frame stands for its duration, and a little longer; whatever is asked for later is not there."""
+        """The last frame stands for its duration, and a little longer where the file ends there too; what is asked for later is not there."""
         if self.current is None:
             return
         rate = self.video.stream.average_rate
         lasts = self.current.duration or (int(1 / (rate * self.video.tick)) if rate else 0)
         over = _pts(self.current) + lasts
-        yield from self._finish(bisect_left(self.limits, over + int(GRACE / self.video.tick) + 1, self.next))
+        claimed = self.video.duration
+        ends_here = claimed is None or claimed <= self.video.seconds(over) + GRACE
+        last = over + int(GRACE / self.video.tick) + 1 if ends_here else over
+        yield from self._finish(bisect_left(self.limits, last, self.next))
         if self.next < len(self.limits):
             self._note_damage(over, f"the pictures end at {self.video.seconds(over):.1f} seconds")
 
@@ -209,9 +213,15 @@ class Walk:
 
     def _may_finish(self) -> bool:
         """Whether everything for some moments has gone into the decoder, and the next one is better reached by a jump, or there is none."""
-        if not self.next < self.complete or any(p.pts is None or p.pts <= self.limits[self.complete - 1] for p in self.queue):
+        if self.current is None or self.next > self.complete:
             return False
-        return self.complete == len(self.limits) or (self.shortcuts and self._ahead(self.limits[self.complete], self.newest))
+        if self.complete == len(self.limits):
+            ready = True
+        else:
+            ready = self.shortcuts and self.complete > self.jumped and self._ahead(self.limits[self.complete], self.newest)
+        if self.next < self.complete and ready:
+            return not any(p.pts is None or p.pts <= self.limits[self.complete - 1] for p in self.queue)
+        return ready
 
     def _ahead(self, limit: int, newest: int | None) -> bool:
         """Whether there is a keyframe before `limit` and behind `newest`."""
@@ -224,7 +234,7 @@ class Walk:
 
     def _jump(self, limit: int) -> None:
         """Go on from the last keyframe that is shown at or before `limit`. Raises: Missed."""
-        aim = limit
+        self.jumped, aim = self.next, limit
         for attempt in range(JUMPS):
             try:
                 self.video.container.seek(aim, stream=self.video.stream)
