@@ -20,7 +20,9 @@ class Clip:
     end: float | None = None
 
     def within(self, duration: float) -> tuple[float, float]:
-        """Start and end in a video of `duration` seconds; an end behind the video's is the video's. Raises: InputError where nothing is left."""
+        """Start and end in a video of `duration` seconds; an end behind the video's is the video's. Raises: InputError where nothing is
+        left.
+        """
         if self.start > 0 and self.start >= duration:
             raise InputError(f"the clip begins at {self.start:g} seconds and the video is only {duration:.1f} seconds long")
         return self.start, duration if self.end is None else min(self.end, max(duration, self.start))

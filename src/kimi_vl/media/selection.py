@@ -1,4 +1,4 @@
-"""Which moments of a video to look at, and how large, so that all of it fits a number of tokens. Plain numbers in and out, nothing is decoded.
+"""Which moments of a video to look at, and how large, so that all of it fits a number of tokens. Nothing is decoded here.
 
 How frames are spread is a policy: "fps" and "count" evenly, "scene" with every scene represented, "adaptive" with more where more changes.
 How many and how large is `fit`: as many as the policy wants, at the largest size at which these fit; where that would be too small to
@@ -11,6 +11,7 @@ import heapq
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -32,9 +33,9 @@ EVEN = 0.3  # share of frames that "adaptive" spreads evenly; the others follow 
 class Frugality:
     """What a clip may cost and how it is made to. The defaults are what nano was trained on.
 
-    `per_second`, `most`: frames wanted, and their greatest number. `sparsest`: seconds between frames that are not exceeded before size is given
-    up. `least_side`, `most_side`: pixels of the longer side, below which print is hardly read, and above which the model has seen none.
-    `label_tokens`: of a time and the marks around a picture, at most (nano: 11 for "[1:02:03.5]" and 4).
+    `per_second`, `most`: frames wanted, and their greatest number. `sparsest`: seconds between frames that are not exceeded before size
+    is given up. `least_side`, `most_side`: pixels of the longer side, below which print is hardly read, and above which the model has
+    seen none. `label_tokens`: of a time and the marks around a picture, at most (nano: 11 for "[1:02:03.5]" and 4).
     """
 
     per_second: float = 2.0
@@ -168,7 +169,7 @@ def find_scenes(changes: Changes, start: float, end: float) -> list[Scene]:
         if scores[k] >= ABOVE * usual and seconds[k] - since >= SHORTEST and seconds[k] < end - SHORTEST / 2:
             cuts.append((float(seconds[k]), float(scores[k])))
     borders = [(start, 1.0), *cuts, (end, 0.0)]
-    return [Scene(a, b, strength) for (a, strength), (b, _) in zip(borders, borders[1:], strict=False)]
+    return [Scene(a, b, strength) for (a, strength), (b, _) in pairwise(borders)]
 
 
 def over_scenes(scenes: Sequence[Scene], count: int) -> list[float]:

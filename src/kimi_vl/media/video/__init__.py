@@ -1,6 +1,7 @@
 """Videos: what they are, their frames at exact moments, where they change, what their subtitles say.
 
-Each reader is a generator over an open file and a request (a dict of JSON values) that gives `Part`s; all are made to run in a confined process.
+Each reader is a generator over an open file and a request (a dict of JSON values) that gives `Part`s; all are made to run in a confined
+process.
 """
 
 from kimi_vl.media.video.changes import read_video_changes

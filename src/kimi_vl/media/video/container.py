@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, NoReturn, Self
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.stream import Discard, Disposition
 from av.video.stream import VideoStream
 
@@ -151,7 +151,8 @@ def open_container(file: BinaryIO, name: str) -> InputContainer:
         return av.open(shown, "r", options=_OPTIONS, metadata_errors="replace", buffer_size=READ_BYTES, io_open=refuse)
     except (FFmpegError, OSError, ValueError) as error:
         raise MediaError(
-            f"{name} is not a video that can be read ({reason(error)}). Supported: MP4, MOV, MKV, WebM, AVI, MPEG-TS and FLV; {_CONVERT}"
+            f"{name} is not a video that can be read ({reason(error)}). Supported: MP4, MOV, MKV, WebM, AVI, MPEG-TS and FLV "
+            f"with {', '.join(VIDEO_CODECS)}; {_CONVERT}"
         ) from None
 
 
@@ -171,6 +172,8 @@ def open_video(file: BinaryIO, name: str) -> Video:
 
 def reason(error: BaseException) -> str:
     """FFmpeg's words for what went wrong, without its numbers and without addresses."""
+    if isinstance(error, ArgumentError):  # how a demuxer or decoder that is not on the list is refused
+        return "of a format or codec that is not supported"
     return (getattr(error, "strerror", None) or type(error).__name__)[:120].lower()
 
 

@@ -37,7 +37,8 @@ def motion(before_HWC: np.ndarray, after_HWC: np.ndarray) -> float:
 def cut(before_HWC: np.ndarray, after_HWC: np.ndarray) -> float:
     """How likely another scene has begun, from 0 to 1: other colours and another picture.
 
-    The smaller of the difference of colours and four times the motion: a light that flickers changes only the one, a passer-by only the other.
+    The smaller of the difference of colours and four times the motion: a light that flickers changes only the one, a passer-by only the
+    other.
     """
     other_colours = float(np.abs(colours(before_HWC) - colours(after_HWC)).sum() / 2)
     return min(other_colours, min(1.0, 4 * motion(before_HWC, after_HWC)))

@@ -21,10 +21,10 @@ from kimi_vl.media.video.walk import Pictures, Shown
 def read_video_frames(file: BinaryIO, name: str, request: object) -> Iterator[Part]:
     """Part by part, in order: every frame that is on screen at one of the moments asked for, then closing facts. Decoded as they are taken.
 
-    The request holds the keys of `FramesRequest`. The frame at a moment is the last whose presentation time is not after it; before the first
-    picture it is the first. A frame's facts: `seconds` (its presentation time), `moments` (those asked for at which it is on screen, mostly
-    one), `index` (counted from 0 over what is given), `keyframe`, and `damaged` (true) where the right one could not be decoded. Where
-    repeats are dropped, a frame that looks like the last one with pixels has `repeats` (that one's index) and no pixels.
+    The request holds the keys of `FramesRequest`. The frame at a moment is the last whose presentation time is not after it; before the
+    first picture it is the first. A frame's facts: `seconds` (its presentation time), `moments` (those asked for at which it is on
+    screen, mostly one), `index` (counted from 0 over what is given), `keyframe`, and `damaged` (true) where the right one could not be
+    decoded. Where repeats are dropped, a frame that looks like the last one with pixels has `repeats` (that one's index) and no pixels.
     The closing facts: `end` (true), `frames` (given, repeats included), `damaged_at` (seconds, or null), and there `errors` and `reason`.
     Raises: MediaError for a file of which no frame can be given, or beyond the limits; InputError for a bad request.
     """

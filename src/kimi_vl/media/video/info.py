@@ -23,9 +23,10 @@ def read_video_info(file: BinaryIO, name: str, request: object) -> Iterator[Part
     """One Part of facts. The request is {}.
 
     `duration` (seconds from 0:00 to the end of the pictures), `duration_from` ("header" or "packets"), `starts_at` (seconds of the first
-    picture, above 0 where the sound begins well before it), `offset` (seconds of 0:00 on the file's own clock), `width`, `height` (pixels as
-    shown: upright, square), `rotation` (degrees to the left that were applied), `rate` (pictures a second on average, or null), `frames`
-    (if the header counts them, or null), `container`, `codec`, `pixel_format`, `audio` (bool), `streams`, `subtitles` (tracks that hold text).
+    picture, above 0 where the sound begins well before it), `offset` (seconds of 0:00 on the file's own clock), `width`, `height` (pixels
+    as shown: upright, square), `rotation` (degrees to the left that were applied), `rate` (pictures a second on average, or null),
+    `frames` (if the header counts them, or null), `container`, `codec`, `pixel_format`, `audio` (bool), `streams`, `subtitles` (tracks
+    that hold text).
     Raises: MediaError, also where not one picture can be decoded; InputError for a bad request.
     """
     InfoRequest.from_dict(request)

@@ -31,7 +31,7 @@ SHRINKING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.F
 
 
 def shown_size(frame: VideoFrame, aspect: Fraction | None) -> Size:
-    """Width and height at which `frame` is shown: its pixels made square (`aspect` is a pixel's width by its height), and turned upright."""
+    """Width and height of `frame` as shown: pixels made square (`aspect` is a pixel's width by its height), and turned upright."""
     width, height = frame.width, frame.height
     if aspect and aspect > 0 and Fraction(1, MAX_STRETCH) <= aspect <= MAX_STRETCH:
         width = max(1, round(width * aspect))

@@ -6,6 +6,7 @@ import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, Self
 
 from kimi_vl.errors import InputError
@@ -139,7 +140,7 @@ def ascending(values: object) -> tuple[float, ...]:
     """Moments in seconds. Raises: InputError where they are no numbers from 0 in ascending order."""
     if not isinstance(values, (list, tuple)) or not all(_is_number(v, 0.0, MAX_SECONDS) for v in values):
         raise InputError(f"moments must be a list of seconds from 0 to {MAX_SECONDS:,.0f}, not {str(values)[:60]}")
-    for before, after in zip(values, values[1:], strict=False):
+    for before, after in pairwise(values):
         if after < before:
             raise InputError(f"moments must ascend; {after:g} follows {before:g}")
     return tuple(float(v) for v in values)

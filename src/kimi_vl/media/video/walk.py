@@ -32,7 +32,7 @@ Damage = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shown:
-    """A frame, its presentation time and the moments at which it is on screen, in seconds; `damaged` where it is not quite the right one."""
+    """A frame, its time and the moments it is on screen at (seconds); `damaged` where it is not quite the right one."""
 
     frame: VideoFrame
     seconds: float
@@ -73,7 +73,9 @@ class Walk:
         self.source = self.video.container.demux(self.video.stream)
 
     def shown(self) -> Iterator[Shown]:
-        """The pictures in order. Raises: Missed, from which `moments[next:]` are to be walked again; MediaError beyond the limits of work."""
+        """The pictures in order. Raises: Missed, from which `moments[next:]` are to be walked again; MediaError beyond the limits of
+        work.
+        """
         if self.shortcuts and self._ahead(self.limits[0], None):
             self._jump(self.limits[0])
         ended = False
@@ -156,7 +158,9 @@ class Walk:
         return frames
 
     def _drain(self, end: int) -> Iterator[Shown]:
-        """The pictures that the decoder still holds back, for moments up to `end`: frames shown before the last of them may not have gone in."""
+        """The pictures that the decoder still holds back, for moments up to `end`: frames shown before the last of them may not have gone
+        in.
+        """
         while frames := self._decode(None):
             for frame in frames:
                 yield from self._take(frame, end)
@@ -186,7 +190,9 @@ class Walk:
         yield Shown(frame, self.video.seconds(_pts(frame)), moments, damaged)
 
     def _end(self) -> Iterator[Shown]:
-        """The last frame stands for its duration, and a little longer where the file ends there too; what is asked for later is not there."""
+        """The last frame stands for its duration, and a little longer where the file ends there too; what is asked for later is not
+        there.
+        """
         if self.current is None:
             return
         rate = self.video.stream.average_rate
