@@ -147,7 +147,7 @@ def test_facts_of_all_parts_are_joined():
 
 def test_a_short_clip_takes_the_largest_frames_that_were_trained_on():
     found = fit(8.0, (1280, 720), 3000, tokens_of)
-    assert (found.count, found.size, found.tokens) == (16, (280, 158), 16 * (60 + 16))
+    assert (found.count, found.size, found.tokens) == (16, (280, 158), 16 * (60 + 17))
     assert found.notes == ("frames of 280×158 pixels instead of 1280×720: larger ones are not taken from videos",)
 
 
@@ -168,8 +168,8 @@ def test_then_legibility_and_at_last_coverage():
     assert tiny.size[0] < 168
     assert any("small print will not be legible" in note for note in tiny.notes)
     assert fit(100.0, (1280, 720), 40, tokens_of).count == 2
-    with pytest.raises(InputError, match=r"16 tokens hold not one frame of this video; it takes at least 17"):
-        fit(100.0, (1280, 720), 16, tokens_of)
+    with pytest.raises(InputError, match=r"17 tokens hold not one frame of this video; it takes at least 18"):
+        fit(100.0, (1280, 720), 17, tokens_of)
 
 
 def test_a_long_video_says_how_far_apart_its_frames_are():
@@ -228,12 +228,12 @@ def test_every_choice_fits_its_budget_covers_scenes_and_is_the_same_again(start,
         "count": count if policy != "count" else count or 7,
         "changes": found,
     }
-    if budget < 17:  # one token and a label
+    if budget < 18:  # one token and a label
         with pytest.raises(InputError, match="hold not one frame"):
             select((width, height), start, end, **options)
         return
     chosen = select((width, height), start, end, **options)
-    assert len(chosen.moments) * (tokens_of(*chosen.size) + 16) <= chosen.tokens <= budget
+    assert len(chosen.moments) * (tokens_of(*chosen.size) + 17) <= chosen.tokens <= budget
     assert list(chosen.moments) == sorted(chosen.moments)
     assert all(start <= moment < end for moment in chosen.moments)
     assert len(set(chosen.moments)) == len(chosen.moments)
