@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.selection import Changes, find_scenes
@@ -288,11 +289,8 @@ def patches(number, size):
 @pytest.mark.parametrize("matrix", ["ITU601", "ITU709"])
 @pytest.mark.parametrize("pixel_format", ["yuv420p", "yuv444p", "yuv420p10le"])
 def test_colours_come_back_whatever_they_were_stored_as(pixel_format, matrix, full_range):
-    codec = "libx265" if "10" in pixel_format else "libx264"
-    sharp = {"x265-params": "log-level=none:pools=none:frame-threads=1:crf=4"} if "10" in pixel_format else {"crf": "4"}
-    data = clip(
-        [0], codec=codec, options=sharp, matrix=matrix, full_range=full_range, draw=patches, size=(256, 64), pixel_format=pixel_format
-    )
+    options = {"options": {"crf": "4"}, "size": (256, 64), "pixel_format": pixel_format}
+    data = clip([0], matrix=matrix, full_range=full_range, draw=patches, **options)
     ((_, pixels),), _ = frames(data, [0.0])
     assert np.abs(pixels[32, 16::32].astype(int) - PATCHES).max() <= 5
 
@@ -467,6 +465,21 @@ def test_h5_a_list_of_other_files_opens_none_and_binds_no_socket(name, body, tmp
     assert Path("/proc/net/udp").read_text().count("\n") == sockets
 
 
+def test_h5_even_a_demuxer_that_reads_lists_would_open_no_other_file(tmp_path, monkeypatch):
+    """The second wall: without lists of what is allowed, and a name that says HLS."""
+    other = tmp_path / "other.ts"
+    other.write_bytes(clip(steady(3), container="ts"))
+    path = tmp_path / "list.m3u8"
+    path.write_bytes(M3U8 % str(other).encode())
+    monkeypatch.setattr(container, "_OPTIONS", {"allowed_extensions": "ALL", "extension_picky": "0"})
+    with path.open("rb") as file, pytest.raises(MediaError):
+        list(read_video_info(file, str(path), {}))
+    assert not hasattr(container._Nameless(BytesIO(b""), "list.m3u8"), "name")
+    monkeypatch.setattr(container._Nameless, "name", str(path), raising=False)
+    with path.open("rb") as file, pytest.raises(MediaError):
+        list(read_video_info(file, str(path), {}))
+
+
 def test_h4_pictures_joined_by_commas_are_no_video():
     with pytest.raises(MediaError, match="not a video"):
         frames(b"data:video/jpeg;base64," + b",".join([b"/9j/4AAQSkZJRg=="] * 500), per_second=1)
@@ -500,8 +513,11 @@ def test_h10_a_rare_codec_in_a_stream_without_a_header_is_refused_too():
 
 
 def test_h10_an_animated_picture_is_no_video():
-    with pytest.raises(MediaError, match="not a video"):
-        frames(b"GIF89a" + bytes(500), per_second=1)
+    file = BytesIO()
+    pictures = [Image.fromarray(bars(k)) for k in range(3)]
+    pictures[0].save(file, "GIF", save_all=True, append_images=pictures[1:], duration=100)
+    with pytest.raises(MediaError, match="not a video that can be read"):
+        frames(file.getvalue(), per_second=1)
 
 
 def test_h11_an_encrypted_video_is_refused_by_that_name():
