@@ -81,6 +81,7 @@ def test_the_convention_is_decided_once_for_an_answer():
 def test_a_caller_who_knows_the_convention_says_it():
     assert boxes("[10, 20, 30, 40]", convention="thousandths") == [Box(4, 4, 12, 8)]
     assert boxes("<box>10 20 30 40</box>", convention="pixels") == [Box(10, 20, 30, 40)]
+    assert boxes("<box>10 20 30 40</box>") == [Box(4, 4, 12, 8)]
 
 
 def test_numbers_in_prose_do_not_turn_shares_into_pixels():

@@ -102,8 +102,8 @@ KINDS = dict(
     pair.split(":")
     for pair in (
         "click:click leftclick:click tap:click doubleclick:double_click tripleclick:triple_click rightclick:right_click "
-        "middleclick:middle_click moveto:move dragto:drag scroll:scroll hscroll:scroll_sideways write:type typewrite:type type:type press:press hotkey:press "
-        "wait:wait sleep:wait terminate:terminate finished:terminate"
+        "middleclick:middle_click moveto:move dragto:drag scroll:scroll hscroll:scroll_sideways write:type typewrite:type type:type "
+        "press:press hotkey:press wait:wait sleep:wait terminate:terminate finished:terminate"
     ).split()
 )
 
