@@ -71,6 +71,7 @@ def test_a_phrase_is_found_across_lines_with_a_box_for_each():
         ("“Amalia Ostrander”", area(0, 2, 3)),
         ("The letter is to Amalia Ostrander, I believe, who is a member of it since long ago.", area(0, 2, 3)),
         ("final", area(1, 1)),
+        ("４５ euros", area(2, 2, 3)),
         ("2024-0317", (0.1, 0.0, 0.18, 0.05)),
     ],
 )
