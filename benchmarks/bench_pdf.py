@@ -14,13 +14,13 @@ import json
 import os
 import random
 import re
-import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def _stream(content: bytes, entries: str = "") -> bytes:
 
 def child(mode: str, path: Path, pages: int) -> None:
     """What is measured of this package, in a process of its own; prints a line of JSON."""
-    before, began, size = _peak_mib(), time.perf_counter(), (0, 0)
+    before, began, size = peak_mib("self"), time.perf_counter(), None
     numbers = list(range(1, pages + 1))
     with path.open("rb") as file:
         if mode == "pages":
@@ -83,13 +83,19 @@ def child(mode: str, path: Path, pages: int) -> None:
                 assert part.pixels_HWC is not None
                 size = part.pixels_HWC.shape[1::-1]
         else:
-            words = sum(len(part.facts["words"]) for part in read_document_text(file, path.name, {"pages": numbers}))
-            size = (words // pages, 0)
-    print(json.dumps({"seconds": time.perf_counter() - began, "peak_mib": _peak_mib(), "peak_before_mib": before, "size": size}))
+            for part in read_document_text(file, path.name, {"pages": numbers, "boxes": mode == "words"}):
+                assert "error" not in part.facts
+    print(json.dumps({"seconds": time.perf_counter() - began, "peak_mib": peak_mib("self"), "peak_of_imports_mib": before, "size": size}))
 
 
-def _peak_mib() -> float:
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1)
+def peak_mib(process: int | str) -> float | None:
+    """By /proc, because `ru_maxrss` of a child begins at what its parent had; None for a process that has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    return round(int(found[1]) / 1024, 1) if found else None
 
 
 def ours(mode: str, path: Path, pages: int) -> dict[str, Any]:
@@ -98,19 +104,18 @@ def ours(mode: str, path: Path, pages: int) -> dict[str, Any]:
 
 
 def popplers(command: list[str]) -> dict[str, Any]:
-    """Seconds and peak of one run whose output is read and dropped; the kernel tells the peak of that one process."""
-    began, read = time.perf_counter(), 0
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    first = process.stdout.read(20)
-    while piece := process.stdout.read(1 << 20):
-        read += len(piece)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    """Seconds and peak of one run whose output is read and dropped."""
+    began, read, peak = time.perf_counter(), 0, None
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(20)
+        while piece := process.stdout.read(1 << 20):
+            read += len(piece)
+            peak = peak_mib(process.pid) or peak
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    size = [int(n) for n in re.findall(rb"\d+", first)[1:3]] if first.startswith(b"P6") else [0, 0]
-    return {"seconds": time.perf_counter() - began, "peak_mib": round(usage.ru_maxrss / 1024, 1), "size": size, "bytes": read + len(first)}
+    size = [int(n) for n in re.findall(rb"\d+", first)[1:3]] if first.startswith(b"P6") else None
+    return {"seconds": time.perf_counter() - began, "peak_mib": peak, "size": size, "bytes": read + len(first)}
 
 
 def best(runs: list[dict[str, Any]], pages: int) -> dict[str, Any]:
@@ -124,7 +129,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--output", type=Path)
     parser.add_argument("--document", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--child", choices=("pages", "text"), help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=("pages", "words", "text"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         child(options.child, options.document, options.pages)
@@ -132,10 +137,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "bench.pdf"
         make_document(path, options.pages)
-        tools = {"kimi_vl pages": lambda: ours("pages", path, options.pages), "kimi_vl text": lambda: ours("text", path, options.pages)}
+        names = {"pages": "kimi_vl pages", "words": "kimi_vl words with boxes", "text": "kimi_vl text"}
+        tools = {name: partial(ours, mode, path, options.pages) for mode, name in names.items()}
         if shutil.which("pdftoppm"):
-            tools["pdftoppm"] = lambda: popplers(["pdftoppm", "-r", str(DPI), str(path)])
-            tools["pdftotext -bbox"] = lambda: popplers(["pdftotext", "-bbox", str(path), "-"])
+            tools["pdftoppm"] = partial(popplers, ["pdftoppm", "-r", str(DPI), str(path)])
+            tools["pdftotext -bbox"] = partial(popplers, ["pdftotext", "-bbox", str(path), "-"])
+            tools["pdftotext"] = partial(popplers, ["pdftotext", str(path), "-"])
         else:
             print("pdftoppm is not installed and is left out: apt-get install poppler-utils", file=sys.stderr)
         runs: dict[str, list[dict[str, Any]]] = {name: [] for name in tools}

@@ -143,6 +143,13 @@ def test_a_page_is_read_up_to_its_limit_and_says_so(monkeypatch):
     assert ([word.text for word in found.words], found.is_cut) == (["abc", "d"], True)
 
 
+def test_text_without_boxes_is_the_same_text_with_divided_words_put_together():
+    data = pdf(page(text("Total due: $1,204.50", y=200), text("exam-", y=170), text("ple of (it)", y=140)), page())
+    parts = list(read_document_text(BytesIO(data), "a.pdf", {"boxes": False}))
+    assert parts[0].facts == {"page": 1, "width": 400.0, "height": 300.0, "text": "Total due: $1,204.50\nexample of (it)", "cut": False}
+    assert parts[1].facts["text"] == ""
+
+
 def test_pages_are_read_in_the_order_asked_for():
     data = pdf(*(page(text(f"p{k}")) for k in range(1, 5)))
     assert [(found.number, found.text) for found in texts(data, pages=[4, 2])] == [(4, "p4"), (2, "p2")]
@@ -270,8 +277,10 @@ def test_a_bad_request_is_refused_with_what_would_be_right(request_, message):
 def test_null_means_left_out_and_a_request_does_not_print_its_password():
     assert DocumentRequest.from_dict({"pages": None, "password": "secret"}, "text") == DocumentRequest(password="secret")
     assert "secret" not in repr(DocumentRequest(password="secret"))
-    with pytest.raises(InputError, match="unknown key 'dpi' in the request; there are pages, password"):
+    with pytest.raises(InputError, match="unknown key 'dpi' in the request; there are boxes, pages, password"):
         DocumentRequest.from_dict({"dpi": 3}, "text")
+    with pytest.raises(InputError, match="boxes is 1; it must be true or false"):
+        DocumentRequest.from_dict({"boxes": 1}, "text")
 
 
 # RELIABILITY, group I ----------------------------------------------------------------------------------------------------------

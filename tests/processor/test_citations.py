@@ -140,6 +140,34 @@ def test_what_an_answer_quotes_is_looked_for_and_nothing_else_of_the_sentence():
     assert [(citation.text, citation.verified) for citation in found] == [("45 euros", True), ("46 euros", False), ("the ﬁnal fee", True)]
 
 
+def test_an_amount_with_decimals_is_telling_and_its_whole_part_is_not():
+    fee = paper(1, "it is $24.00 a year")
+    assert only("$24.00", fee).verified
+    assert not only("24", fee).verified
+
+
+def test_a_copied_passage_is_one_citation_even_across_sentences():
+    sheet = paper(1, "open on Saturdays. The new fee", "is due in May")
+    assert only("on Saturdays. The new fee is due", sheet).boxes == (area(0, 1, 5), area(1, 0, 1))
+
+
+def test_of_a_passage_with_a_misread_word_the_rest_is_cited():
+    sheet = paper(1, "tell you that the rooms are", "open again from the 9th of May")
+    found, date = cite("tel you that the rooms are open again from the ninth of March on, so they say to us", [sheet])
+    assert (found.text, found.verified) == ("you that the rooms are open again from the", True)
+    assert (date.text, date.verified) == ("March", False)
+
+
+@pytest.mark.parametrize("answer", ["I cannot tell from this document.", "I see no date."])
+def test_an_answer_that_says_nothing_of_the_page_is_not_cited(answer):
+    assert cite(answer, [INVOICE]) == []
+
+
+def test_a_short_answer_that_stands_nowhere_is_marked():
+    found = only("a blue bicycle", INVOICE)
+    assert (found.page, found.verified, found.how) == (None, False, "not found in the text of the pages looked at")
+
+
 def test_no_pages_and_no_words_give_no_verified_citation():
     assert [citation.verified for citation in cite("1,204.50", [])] == [False]
     assert [citation.verified for citation in cite("1,204.50", [PageText(1, 5.0, 5.0, ())])] == [False]

@@ -105,7 +105,7 @@ class Selection:
 
 
 def select_pages(question: str, texts: Sequence[str], *, budget: int, page_tokens: int) -> Selection:
-    """Choose pages for a question: `texts[k]` is the text layer of page k + 1, or what a model has said of it; `page_tokens` what a page costs.
+    """Choose pages for a question: `texts[k]` is the text layer of page k + 1, or what a model said of it; `page_tokens` what one costs.
 
     All pages where they fit into `budget` tokens. Else, until it is used up: pages the question names; the best match; the first page and
     the table of contents, which say what the document is; the other matches, the three best with their neighbours. Equal scores go

@@ -6,9 +6,10 @@ Rules, so that what is shown as verified can be relied on:
   the same if they agree word by word after Unicode's compatibility form (ligatures), letter case, quotes, hyphens and punctuation around
   words are taken off; a word that a line's end divides is put together. Numbers agree if they can be read as the same number: "1,234.50",
   "1.234,50" and "1234.5"; a group of three behind a single separator may be either ("1.234"), and `how` says how it was read.
-* What is looked for is what an answer says that can be pinned down: its quotations, the whole of a short answer, else its numbers and
-  names. Texts of common words ("the", "Yes", "2") stand everywhere, and prove nothing: they are verified only where they stand on a line
-  with a word of the question, and are marked unverified otherwise.
+* What is looked for is what an answer says that can be pinned down: the whole of it, or of a sentence, where a page has it; else the
+  sentence's quotations, or its longest run of words that a page has, and its numbers and names. Texts of common words ("the", "Yes",
+  "2") stand everywhere and prove nothing: they are verified only where they stand on a line with a word of the question, and are marked
+  unverified otherwise.
 * Where an answer names a page ("page 7", "[page 7]"), its sentence is looked for there and only there. If it stands elsewhere, the
   citation is marked unverified, and `how` says where it was found.
 * Of several places the one nearest to the question's words is given, and `others` counts the rest.
@@ -22,16 +23,18 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 import numpy as np
 
 from kimi_vl.media.words import Area, PageText
 
-SHORT_ANSWER = 12  # words up to which an answer is looked for as a whole first
+MAX_WHOLE = 80  # words up to which a text is looked for as a whole
+RUN = 5  # words of a longer sentence that a page has in the same order, from which on they count as copied from it
 MAX_ANSWER = 20_000  # characters of an answer that are searched
 MAX_CITATIONS = 50
-COMMON_NUMBER = 100  # whole numbers below it, like words of fewer than three letters, stand everywhere
+TELLING_DIGITS = 3  # shorter numbers, like words of fewer than three letters, stand everywhere
 INK = 32  # of 255, by which the darkest and the lightest pixel of a box differ where something is printed
 GROWN = 0.01  # of the page by which a model's box may be too small on each side
 
@@ -47,6 +50,7 @@ _PLAIN_NUMBER = re.compile(r"-?\d+(?:[.,'’]\d+)*")
 _QUOTED = re.compile(r"[\"“„«]([^\"“”„«»\n]{2,300})[\"”“»]")
 _PAGE = re.compile(r"[(\[]?\b(?:on\s+)?(?:page|p\.)\s*(\d{1,6})\b[)\]]?", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z\[(\"“])|\n+")
+_OWN_VOICE = re.compile(r"I\b")
 _NAME = re.compile(r"\b[A-Z][\w'’\-]+(?:\s+(?:(?:of|and|the|de|van|von)\s+)?[A-Z][\w'’\-]+)*")
 
 
@@ -134,20 +138,44 @@ def _candidates(answer: str, quotes: Sequence[str], index: Sequence[tuple[PageTe
 def _stated(answer: str, quotes: Sequence[str], index: Sequence[tuple[PageText, list[_Token]]]) -> Iterator[tuple[str, int | None]]:
     for quote in quotes:
         yield quote, None
-    for sentence in _SENTENCE.split(answer):
+    if not _PAGE.search(answer) and _stands(answer, index):
+        yield answer.strip(), None
+        return
+    for sentence in _SENTENCE.split(answer)[:MAX_CITATIONS]:
         match = _PAGE.search(sentence)
         named = int(match[1]) if match else None
         plain = _PAGE.sub(" ", sentence).strip(" .,;:()[]")
-        if quoted := [match[1] for match in _QUOTED.finditer(plain)]:
-            yield from ((text, named) for text in quoted)
-            continue
-        tokens = _tokens(plain)
-        parts = list(_parts(plain))
-        whole = tuple(tokens)
-        if tokens and len(tokens) <= SHORT_ANSWER and (not parts or any(_matches(own, whole) for _, own in index)):
-            yield plain, named
-        else:
-            yield from ((text, named) for text in parts)
+        yield from ((text, named) for text in _stated_in(plain, index))
+
+
+def _stated_in(sentence: str, index: Sequence[tuple[PageText, list[_Token]]]) -> list[str]:
+    """What of a sentence is looked for: see the rules above."""
+    if quoted := [match[1] for match in _QUOTED.finditer(sentence)]:
+        return quoted
+    if _stands(sentence, index):
+        return [sentence]
+    if run := _longest_run(sentence, index):
+        return [run, *(part for part in _parts(sentence) if part not in run)]
+    # "I cannot tell" says nothing about a page.
+    return list(_parts(sentence)) or ([] if _OWN_VOICE.match(sentence) else [sentence])
+
+
+def _stands(text: str, index: Sequence[tuple[PageText, list[_Token]]]) -> bool:
+    tokens = _tokens(text)
+    return 0 < len(tokens) <= MAX_WHOLE and any(_matches(own, tokens) for _, own in index)
+
+
+def _longest_run(sentence: str, index: Sequence[tuple[PageText, list[_Token]]]) -> str:
+    """The longest piece of a sentence, of at least RUN words, that a page has word by word; empty if there is none."""
+    unified = _unified(sentence)
+    spans = [match.span() for match in _TOKEN.finditer(unified)][:MAX_WHOLE]
+    forms = [_token(unified[a:b], 0, 0).form for a, b in spans]
+    start, size = 0, RUN - 1
+    for _, own in index:
+        match = SequenceMatcher(None, forms, [token.form for token in own], autojunk=False).find_longest_match()
+        if match.size > size:
+            start, size = match.a, match.size
+    return unified[spans[start][0] : spans[start + size - 1][1]] if size >= RUN else ""
 
 
 def _parts(sentence: str) -> Iterator[str]:
@@ -192,7 +220,7 @@ def _is_telling(tokens: Sequence[_Token]) -> bool:
 
 def _is_rare(token: _Token) -> bool:
     if token.numbers:
-        return any("." in number or abs(int(number)) >= COMMON_NUMBER for number in token.numbers)
+        return sum(c.isdigit() for c in token.form) >= TELLING_DIGITS
     return len(token.form) >= 3 and token.form not in COMMON_WORDS
 
 
