@@ -319,7 +319,7 @@ def test_frames_are_seen_on_any_ground_and_leave_their_inside_alone(ground):
     drawn = draw_places(image, [Box(100, 60, 200, 140, "label")])
     assert image.getcolors() == [(60000, image.getpixel((0, 0)))]
     pixels = np.asarray(drawn).astype(int)
-    assert (pixels[65:135, 105:195] == pixels[100, 150]).all()
+    assert (pixels[61:140, 101:200] == pixels[100, 150]).all()
     across = pixels[100, 90:104].sum(-1)
     assert across.max() - across.min() > 250
 

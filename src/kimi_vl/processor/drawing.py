@@ -28,7 +28,7 @@ def draw_places(image: Image.Image, places: Iterable[Box | Point], *, image_inde
         colour = COLOURS[k % len(COLOURS)]
         if isinstance(place, Box):
             _frame(canvas, place, colour, thick)
-            corner = (place.left, place.top)
+            corner = (place.left - thick - 4, place.top - thick)
         else:
             _ring(canvas, place, colour, thick)
             corner = (place.x + 6 * thick, place.y - 6 * thick)
@@ -38,10 +38,10 @@ def draw_places(image: Image.Image, places: Iterable[Box | Point], *, image_inde
 
 
 def _frame(canvas: ImageDraw.ImageDraw, box: Box, colour: tuple[int, int, int], thick: int) -> None:
-    edges = (box.left, box.top, box.right, box.bottom)
-    for grown, ink, width in ((thick + 1, "white", thick + 3), (thick, "black", thick + 2), (thick - 1, colour, thick)):
-        left, top, right, bottom = edges[0] - grown, edges[1] - grown, edges[2] + grown, edges[3] + grown
-        canvas.rectangle((left, top, right, bottom), outline=ink, width=width)
+    """Outside the box, so that it covers nothing of what it frames: from the outside white, black, colour, black, white."""
+    for grown, ink, width in ((thick + 4, "white", thick + 4), (thick + 3, "black", thick + 2), (thick + 2, colour, thick)):
+        around = (box.left - grown, box.top - grown, box.right + grown, box.bottom + grown)
+        canvas.rectangle(around, outline=ink, width=width)
 
 
 def _ring(canvas: ImageDraw.ImageDraw, point: Point, colour: tuple[int, int, int], thick: int) -> None:
