@@ -21,7 +21,18 @@ from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import cudnn
 from kimi_vl.ops.quantised import Quantised
 from kimi_vl.ops.registry import IMPLEMENTATIONS, Operations
-from kimi_vl.ops.triton import averages, expand_latents, fp8, gated_mlp, grouping, routed_experts, swiglu_products
+from kimi_vl.ops.triton import (
+    averages,
+    expand_latents,
+    expert_sums,
+    expert_tiles,
+    expert_vectors,
+    fp8,
+    gated_mlp,
+    grouping,
+    routed_experts,
+    swiglu_products,
+)
 from tests.configs import TINY
 
 CONFIG = KimiVLConfig.from_dict(TINY)
@@ -91,7 +102,7 @@ class NoKernel:
 @pytest.fixture
 def official(monkeypatch):
     """The first three layers of the official decoder on no device, with the implementations of a GPU."""
-    for module in (averages, expand_latents, fp8, gated_mlp, grouping, routed_experts, swiglu_products):
+    for module in (averages, expand_latents, expert_sums, expert_tiles, expert_vectors, fp8, gated_mlp, grouping, swiglu_products):
         for name in [name for name in vars(module) if name.endswith("_kernel")]:
             monkeypatch.setattr(module, name, NoKernel())
     for module in (gated_mlp, routed_experts):
