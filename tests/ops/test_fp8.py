@@ -232,7 +232,7 @@ MUTANTS = (
     ("one scale for all of a pair", expert_tiles, check_tiles, "scale_X = next_X", "scale_X = scale_X"),
     (
         "inner values without a scale",
-        routed_experts,
+        expert_tiles,
         check_tiles,
         "inner_FX /= scale_X[None]",
         "inner_FX /= 1.01 * scale_X[None]",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from kimi_vl.ops.registry import IMPLEMENTATIONS
 from tests import interpreter
 from tests.ops.test_implementations import CASES, check
 
@@ -162,7 +163,8 @@ def mutated(mutant, folder, monkeypatch):
         for name in vars(user).keys() & vars(loaded).keys():
             if getattr(vars(user)[name], "__module__", "") == module.__name__:  # what it takes from the module with the mistake
                 monkeypatch.setattr(user, name, getattr(loaded, name))
-    return getattr(importlib.import_module(f"kimi_vl.ops.triton.{mutant.operation}"), wanted)
+    [home] = {i.function.__module__ for i in IMPLEMENTATIONS if (i.operation, i.name) == (mutant.operation, "triton")}
+    return getattr(sys.modules[home], wanted)
 
 
 @pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal()))

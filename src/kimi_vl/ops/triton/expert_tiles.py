@@ -17,7 +17,7 @@ from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 
 @jit
-def _members(members, counts, indices, expert, first, num_tokens, E, TOP_K: tl.constexpr, BLOCK_X: tl.constexpr, LISTED: tl.constexpr):
+def members_of(members, counts, indices, expert, first, num_tokens, E, TOP_K: tl.constexpr, BLOCK_X: tl.constexpr, LISTED: tl.constexpr):
     """(token, place among its pairs, whether there is one) of the pairs first .. first + BLOCK_X - 1 of an expert.
 
     Shared experts, those from E on, have every token. Where no list was made, place i is token i, chosen or not.
@@ -39,7 +39,7 @@ def _members(members, counts, indices, expert, first, num_tokens, E, TOP_K: tl.c
 
 
 @jit
-def _num_places(counts, indices, expert, num_tokens, E, TOP_K: tl.constexpr, BLOCK_P: tl.constexpr, LISTED: tl.constexpr):
+def num_places(counts, indices, expert, num_tokens, E, TOP_K: tl.constexpr, BLOCK_P: tl.constexpr, LISTED: tl.constexpr):
     """How many places of an expert to go through."""
     if expert >= E:
         count = num_tokens
@@ -101,8 +101,8 @@ def _gate_up_kernel(
             if HAS_SCALES:
                 gate_scales = shared_gate_scales + (expert - E) * F
                 up_scales = shared_up_scales + (expert - E) * F
-    for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
-        token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
+    for first in range(0, num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
+        token_X, k_X, is_pair_X = members_of(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         gate_FX = tl.zeros([BLOCK_F, BLOCK_X], tl.float32)
         up_FX = tl.zeros([BLOCK_F, BLOCK_X], tl.float32)
         for start in range(0, D, BLOCK_D):
@@ -168,8 +168,8 @@ def _down_kernel(
             row, stride = shared_down + (expert - E) * F, SHARED * F
             if HAS_SCALES:
                 scales = shared_down_scales + (expert - E) * 0
-    for first in range(0, _num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
-        token_X, k_X, is_pair_X = _members(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
+    for first in range(0, num_places(counts, indices, expert, num_tokens, E, TOP_K, BLOCK_P, LISTED), BLOCK_X):
+        token_X, k_X, is_pair_X = members_of(members, counts, indices, expert, first, num_tokens, E, TOP_K, BLOCK_X, LISTED)
         pair_X = token_X * (TOP_K + SHARED) + k_X
         y_DX = tl.zeros([BLOCK_D, BLOCK_X], tl.float32)
         if IS_ROUNDED:

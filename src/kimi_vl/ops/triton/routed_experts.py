@@ -5,10 +5,13 @@ Letters: T tokens, D decoder width, E experts, K experts per token, F inner widt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from kimi_vl.ops.experts import Shared, has_grouped_mm
-from kimi_vl.ops.quantised import Quantised, Weight, parts
+from kimi_vl.ops.quantised import ExpertWeight, Packed, Quantised, Weight, of_parts, parts
+from kimi_vl.ops.triton import packed_experts
 from kimi_vl.ops.triton.expert_groups import by_groups
 from kimi_vl.ops.triton.expert_tiles import by_tiles
 from kimi_vl.ops.triton.expert_vectors import by_vectors
@@ -23,7 +26,7 @@ TOGETHER_TOKENS = 32
 
 
 def routed_experts_triton(
-    x_TD: torch.Tensor, gate_up_EGD: Weight, down_EDF: Weight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
+    x_TD: torch.Tensor, gate_up_EGD: ExpertWeight, down_EDF: ExpertWeight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
 ) -> torch.Tensor:
     """`routed_experts` in two to six kernels. Contract of the loop, but nothing asks the host; the weights are contiguous.
 
@@ -36,8 +39,8 @@ def routed_experts_triton(
 def mixture_triton(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,
-    gate_up_EGD: Weight,
-    down_EDF: Weight,
+    gate_up_EGD: ExpertWeight,
+    down_EDF: ExpertWeight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,
@@ -45,7 +48,7 @@ def mixture_triton(
     routed_experts: object = None,
 ) -> torch.Tensor:
     """`mixture` as the above, which adds shared experts and residual to its sum: in fp32, rounded once. `routed_experts` is not called.
-    Weights are quantised all or none."""
+    Weights are quantised all or none; the shared experts in eight bits."""
     given = [parts(weight) for weight in (gate_up_EGD, down_EDF, *(shared or ()))]
     scales = [scales for _, scales in given if scales is not None]
     return _mixture(x_TD, residual_TD, [values for values, _ in given], scales, indices_TK, weights_TK)
@@ -65,7 +68,13 @@ def _mixture(
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
 ) -> torch.Tensor:
-    gate_up_EGD, down_EDF, *others = [Quantised(*pair) for pair in zip(values, scales, strict=True)] if scales else values
+    gate_up_EGD: ExpertWeight = values[0]
+    down_EDF: ExpertWeight = values[1]
+    others: Sequence[Weight] = values[2:]
+    if scales:
+        gate_up_EGD = of_parts(values[0], scales[0], x_TD.shape[1])
+        down_EDF = of_parts(values[1], scales[1], values[0].shape[1] // 2)
+        others = [Quantised(*pair) for pair in zip(values[2:], scales[2:], strict=True)]
     x_TD = x_TD if x_TD.stride(-1) == 1 else x_TD.contiguous()
     residual_TD = None if residual_TD is None else residual_TD.contiguous()
     shared = (others[0], others[1], others[2]) if others else None
@@ -80,22 +89,30 @@ def _(x_TD, residual_TD, values, scales, indices_TK, weights_TK):
 def mixture(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,
-    gate_up_EGD: Weight,
-    down_EDF: Weight,
+    gate_up_EGD: ExpertWeight,
+    down_EDF: ExpertWeight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,
 ) -> torch.Tensor:
     """The same for callers that want no operator; everything is contiguous, but for the rows of x."""
-    num_tokens, arguments, beside_TD = x_TD.shape[0], (x_TD, gate_up_EGD, down_EDF, indices_TK, weights_TK), None
+    num_tokens, chosen, beside_TD = x_TD.shape[0], (indices_TK, weights_TK), None
     if not num_tokens:
         return torch.empty_like(x_TD)
     with torch.cuda.device_of(x_TD):  # Triton launches on the current GPU, wherever the tensors are
         if shared is not None and num_tokens > TOGETHER_TOKENS:
             # Added below: torch.addmm would copy the residual first.
             beside_TD, shared = gated_mlp(x_TD, *shared), None
+        if num_tokens > TILE_TOKENS and has_grouped_mm(x_TD.device, x_TD.dtype):
+            return by_groups(x_TD, gate_up_EGD, down_EDF, *chosen, beside_TD=beside_TD, residual_TD=residual_TD)
+        if isinstance(gate_up_EGD, Packed):
+            assert isinstance(down_EDF, Packed)
+            if num_tokens <= VECTOR_TOKENS:
+                return packed_experts.by_vectors(x_TD, gate_up_EGD, down_EDF, *chosen, shared=shared, residual_TD=residual_TD)
+            return packed_experts.by_tiles(
+                x_TD, gate_up_EGD, down_EDF, *chosen, shared=shared, beside_TD=beside_TD, residual_TD=residual_TD
+            )
+        assert not isinstance(down_EDF, Packed)
         if num_tokens <= VECTOR_TOKENS:
-            return by_vectors(*arguments, shared=shared, residual_TD=residual_TD)
-        if num_tokens <= TILE_TOKENS or not has_grouped_mm(x_TD.device, x_TD.dtype):
-            return by_tiles(*arguments, shared=shared, beside_TD=beside_TD, residual_TD=residual_TD)
-        return by_groups(*arguments, beside_TD=beside_TD, residual_TD=residual_TD)
+            return by_vectors(x_TD, gate_up_EGD, down_EDF, *chosen, shared=shared, residual_TD=residual_TD)
+        return by_tiles(x_TD, gate_up_EGD, down_EDF, *chosen, shared=shared, beside_TD=beside_TD, residual_TD=residual_TD)
