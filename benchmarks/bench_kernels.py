@@ -33,6 +33,10 @@ from kimi_vl.ops.triton import (
     batched_latent_attention,
     draw_rows,
     expand_latents,
+    expert_groups,
+    expert_launches,
+    expert_tiles,
+    expert_vectors,
     few_rows,
     fp8,
     gated_mlp,
@@ -322,15 +326,15 @@ def expert_cuts(tokens: int) -> dict[str, Callable]:
     cuts: dict[str, Callable] = {}
     if tokens <= 4:
         for rows, warps in [(2, 4), (4, 4), (4, 8), (8, 4), (8, 8)]:
-            launch = routed_experts.Launch(rows=rows, width=2048, num_warps=warps)
-            cuts[f"gate_up rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, gate_up_launch=launch)
-            cuts[f"down rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, down_launch=launch)
+            launch = expert_launches.Launch(rows=rows, width=2048, num_warps=warps)
+            cuts[f"gate_up rows {rows} warps {warps}"] = partial(expert_vectors.by_vectors, gate_up_launch=launch)
+            cuts[f"down rows {rows} warps {warps}"] = partial(expert_vectors.by_vectors, down_launch=launch)
     if 1 < tokens <= 1024:
         for rows, width, warps, stages in [(64, 64, 4, 3), (64, 64, 4, 5), (64, 128, 4, 3), (64, 128, 4, 4), (128, 64, 8, 4)]:
-            for pairs in {routed_experts.tile(tokens).pairs, 16 if tokens <= 128 else 32 if tokens <= 512 else 128}:
-                launch = routed_experts.Launch(rows=rows, width=width, pairs=pairs, num_warps=warps, num_stages=stages)
+            for pairs in {expert_launches.tile(tokens).pairs, 16 if tokens <= 128 else 32 if tokens <= 512 else 128}:
+                launch = expert_launches.Launch(rows=rows, width=width, pairs=pairs, num_warps=warps, num_stages=stages)
                 name = f"tiles {rows}x{width}x{pairs} warps {warps} stages {stages}"
-                cuts[name] = partial(routed_experts.by_tiles, launches=(launch, launch))
+                cuts[name] = partial(expert_tiles.by_tiles, launches=(launch, launch))
     return cuts
 
 
@@ -344,7 +348,7 @@ def fp8_expert_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[P
         if sweep:
             ways |= fp8_expert_cuts(tokens)
         if tokens >= 64 and fp8.taken(like, gate_up, down):
-            ways["groups"] = routed_experts.by_groups
+            ways["groups"] = expert_groups.by_groups
         yield Problem(
             "routed_experts fp8",
             {"tokens": tokens},
@@ -359,28 +363,28 @@ def fp8_expert_problems(z: Sizes, like: torch.Tensor, sweep: bool) -> Iterator[P
 
 def fp8_expert_cuts(tokens: int) -> dict[str, Callable]:
     """Each product's launch with the other's as it is, for inner values rounded by 64 and by 128."""
-    launch, cuts = routed_experts.Launch, dict[str, Callable]()
+    launch, cuts = expert_launches.Launch, dict[str, Callable]()
     if tokens <= 2:
         for rows, warps in [(2, 4), (4, 4), (8, 4), (8, 8), (16, 8)]:
             cut = launch(rows=rows, width=2048, num_warps=warps)
-            cuts[f"gate_up rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, gate_up_launch=cut)
+            cuts[f"gate_up rows {rows} warps {warps}"] = partial(expert_vectors.by_vectors, gate_up_launch=cut)
         for rows, warps in [(1, 4), (2, 4), (4, 4), (4, 8)]:
             cut = launch(rows=rows, width=2048, num_warps=warps)
-            cuts[f"down rows {rows} warps {warps}"] = partial(routed_experts.by_vectors, down_launch=cut)
+            cuts[f"down rows {rows} warps {warps}"] = partial(expert_vectors.by_vectors, down_launch=cut)
     if not 1 < tokens <= 1024:
         return cuts
-    of_tokens, second = routed_experts.tile(tokens).pairs, 16 if tokens <= 64 else 32 if tokens <= 256 else 128
+    of_tokens, second = expert_launches.tile(tokens).pairs, 16 if tokens <= 64 else 32 if tokens <= 256 else 128
     firsts = [(64, 128, 4, 3), (64, 128, 4, 4), (64, 256, 4, 3), (128, 128, 4, 3), (128, 128, 8, 3), (128, 128, 8, 4), (128, 64, 4, 4)]
     seconds = {64: [(64, 4, 4), (64, 4, 6), (64, 4, 8), (128, 4, 4)], 128: [(64, 4, 3), (64, 4, 4), (128, 4, 3), (128, 8, 4)]}
     for pairs in sorted({of_tokens, second}):
         for rows, width, warps, stages in firsts:
             a = launch(rows, width, pairs, warps, stages)
             b = launch(64, rows, pairs, 4, 6 if rows == 64 else 4)
-            cuts[f"gate_up {rows}x{width}x{pairs} warps {warps} stages {stages}"] = partial(routed_experts.by_tiles, launches=(a, b))
+            cuts[f"gate_up {rows}x{width}x{pairs} warps {warps} stages {stages}"] = partial(expert_tiles.by_tiles, launches=(a, b))
         for step, launches in seconds.items():
             for rows, warps, stages in launches:
                 a, b = launch(step, 128, pairs, 4 if step == 64 else 8, 4), launch(rows, step, pairs, warps, stages)
-                cuts[f"down {rows}x{step}x{pairs} warps {warps} stages {stages}"] = partial(routed_experts.by_tiles, launches=(a, b))
+                cuts[f"down {rows}x{step}x{pairs} warps {warps} stages {stages}"] = partial(expert_tiles.by_tiles, launches=(a, b))
     return cuts
 
 

@@ -2,15 +2,16 @@
 
     python benchmarks/bench_precision.py --output benchmarks/results/precision.json
 
-On a CPU; 12 GB for the first layers of the official decoder (one dense, two of experts) and its vocabulary. Activations are bf16; only the
-weights of the decoder differ, but for the last row, where tokens and inner values are rounded to fp8 before they are multiplied, as prompts
-are on an H100: each with a scale of its own. The exact weights are bf16 numbers, as a checkpoint's are. The error of a token is the norm of
-the difference of its logits over that of the logits. A choice of experts that turns changes a token altogether, so medians are given beside
-means.
+On a CPU; 12 GB for the first layers of the official decoder (one dense, two of experts) and its vocabulary. Activations are bf16; only
+the weights of the decoder differ (in int4 the routed experts are in four bits and all else is in int8), but for the last row, where
+tokens and inner values are rounded to fp8 before they are multiplied, as prompts are on an H100: each with a scale of its own. The exact
+weights are bf16 numbers, as a checkpoint's are; nano is measured so as well, over the beginning of ARCHITECTURE.md. The error of a token
+is the norm of the difference of its logits over that of the logits. A choice of experts that turns changes a token altogether, so medians
+are given beside means.
 
-The latent cache is rounded in fp32, here and in nano, whose latents are trained (over the beginning of ARCHITECTURE.md): every token reads
-rounded rows, its own among them, and attention's error is that of the same queries over rows as they were. "scaled" are ways that the
-engine does not have: a scale for the latent of each row and one for its rotated key.
+The latent cache is rounded in fp32, here and in nano, whose latents are trained: every token reads rounded rows, its own among them, and
+attention's error is that of the same queries over rows as they were. "scaled" are ways that the engine does not have: a scale for the
+latent of each row and one for its rotated key.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from kimi_vl.model.quantise import quantise
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import experts
 from kimi_vl.ops.latent import kept
-from kimi_vl.ops.quantised import DTYPES, Kind, Weight, dequantised, one_of, quantised
+from kimi_vl.ops.quantised import DTYPES, EightBits, ExpertWeight, Kind, Weight, dequantised, one_of, quantised
 
 LAYERS = 3
 NANO_TOKENS = 2000
@@ -44,6 +45,7 @@ NANO_TOKENS = 2000
 PRECISIONS: dict[str, tuple[Kind | None, bool]] = {
     "bf16": (None, False),
     "int8": ("int8", False),
+    "int4": ("int4", False),
     "fp8": ("fp8", False),
     "fp8, activations too": ("fp8", True),
 }
@@ -57,7 +59,7 @@ def key_as_it_is(rows_TZ: torch.Tensor, rank: int) -> torch.Tensor:
     return torch.cat((fp8(rows_TZ[:, :rank], rank), rows_TZ[:, rank:].bfloat16().to(rows_TZ.dtype)), dim=1)
 
 
-def scaled(rows_TZ: torch.Tensor, rank: int, *, kind: Kind) -> torch.Tensor:
+def scaled(rows_TZ: torch.Tensor, rank: int, *, kind: EightBits) -> torch.Tensor:
     parts = rows_TZ.tensor_split([rank], dim=1)
     return torch.cat([dequantised(quantised(part, kind), rows_TZ.dtype) for part in parts], dim=1)
 
@@ -111,6 +113,26 @@ def over_caches(model: KimiVLForConditionalGeneration, ids: torch.Tensor) -> lis
     return rows
 
 
+def over_weights(exact: KimiVLForConditionalGeneration, ids: torch.Tensor) -> list[dict[str, Any]]:
+    """Every precision of the weights, against the same in bf16 with everything else in fp32."""
+    for parameter in exact.parameters():
+        parameter.copy_(parameter.bfloat16())  # as a checkpoint has them
+    expected_TW, rows = exact(ids), list[dict[str, Any]]()
+    for precision, (kind, rounds_tokens) in PRECISIONS.items():
+        model = KimiVLForConditionalGeneration(exact.config, device="cpu", dtype=torch.bfloat16).requires_grad_(False)
+        model.load_state_dict(exact.state_dict())
+        model.choose_implementations()
+        if kind is not None:
+            quantise(model.language_model, kind)
+        if rounds_tokens:
+            round_tokens(model)
+        rows.append({"weights": precision, **compare(expected_TW, model(ids))})
+        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        del model
+        gc.collect()
+    return rows
+
+
 def first_layers(layers: int) -> KimiVLConfig:
     config = official_config()
     text = dataclasses.replace(config.text_config, num_hidden_layers=layers)
@@ -133,8 +155,8 @@ def rounded_mlp(x_TD: torch.Tensor, gate_FD: Weight, up_FD: Weight, down_DF: Wei
 def rounded_mixture(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor,
-    gate_up_EGD: Weight,
-    down_EDF: Weight,
+    gate_up_EGD: ExpertWeight,
+    down_EDF: ExpertWeight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: experts.Shared,
@@ -145,7 +167,7 @@ def rounded_mixture(
     for expert in indices_TK.unique().tolist():
         token, slot = (indices_TK == expert).nonzero(as_tuple=True)
         gate_FD, up_FD = dequantised(one_of(gate_up_EGD, expert), x_TD.dtype).chunk(2)
-        y = rounded_mlp(x_TD[token], gate_FD, up_FD, one_of(down_EDF, expert))
+        y = rounded_mlp(x_TD[token], gate_FD, up_FD, dequantised(one_of(down_EDF, expert), x_TD.dtype))
         out_TD.index_add_(0, token, y.float() * weights_TK[token, slot, None])
     return out_TD.to(x_TD.dtype)
 
@@ -189,25 +211,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.manual_seed(0)
     config = first_layers(options.layers)
     exact = random_model(config, torch.device("cpu"), torch.float32)
-    for parameter in exact.parameters():
-        parameter.copy_(parameter.bfloat16())  # as a checkpoint has them
     ids = torch.randint(10, config.text_config.vocab_size * 97 // 100, (options.tokens,))
-    expected_TW = exact(ids)
     caches = [{"model": "random", **row} for row in over_caches(exact, ids)]
     caches += [{"model": "nano", **row} for row in over_caches(*nano())]
-    rows: list[dict[str, Any]] = []
-    for precision, (kind, rounds_tokens) in PRECISIONS.items():
-        model = KimiVLForConditionalGeneration(config, device="cpu", dtype=torch.bfloat16).requires_grad_(False)
-        model.load_state_dict(exact.state_dict())
-        model.choose_implementations()
-        if kind is not None:
-            quantise(model.language_model, kind)
-        if rounds_tokens:
-            round_tokens(model)
-        rows.append({"weights": precision, **compare(expected_TW, model(ids))})
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
-        del model
-        gc.collect()
+    rows = [{"model": "random", **row} for row in over_weights(exact, ids)]
+    del exact
+    rows += [{"model": "nano", **row} for row in over_weights(*nano())]
     report = {"tokens": options.tokens, "layers": options.layers, "torch": torch.__version__, "results": rows, "caches": caches}
     text = json.dumps(report, indent=1)
     print(text)

@@ -276,7 +276,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, help="where the checkpoint is written, and stays; default: a temporary folder")
     parser.add_argument("--config", type=Path, help="a config.json; default: the official sizes")
-    parser.add_argument("--quantize", choices=("int8", "fp8"))
+    parser.add_argument("--quantize", choices=("int8", "fp8", "int4"))
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--start", type=Path, help=argparse.SUPPRESS)

@@ -237,13 +237,13 @@ def capped(num_bytes):
         torch.cuda.set_per_process_memory_fraction(1.0)
 
 
-@pytest.mark.parametrize(("kind", "cache"), [(None, None), ("int8", "fp8")])
+@pytest.mark.parametrize(("kind", "cache"), [(None, None), ("int8", "fp8"), ("int4", "fp8")])
 def test_an_engine_keeps_to_its_plan(kind, cache):
     """With three layers of the official sizes, where a step's work is a large part of the whole. What recorded steps hold is not in use
     while they do not run; and what torch holds between tensors it gives back when there is no more."""
     text = dataclasses.replace(official_config().text_config, num_hidden_layers=3)
     config, context = dataclasses.replace(official_config(), text_config=text), 40_000
-    weights = estimate_bytes(config, torch.bfloat16, quantised=kind is not None)
+    weights = estimate_bytes(config, torch.bfloat16, quantised=kind)
     found = plan(config, budget=9 * 10**9, weights=weights, context=context, kind=kind, cache=cache)
     with capped(1.05 * found.total):
         before = torch.cuda.memory_allocated()

@@ -235,8 +235,9 @@ class KimiVL:
         """Load the embedded nano (None), a folder in the official layout, or a hub id.
 
         device "auto" is the first GPU where there is one; dtype "auto" suits weights and device (see `checkpoint.load_model`); quantize
-        "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time. On a
-        GPU "fp8" rounds tokens to fp8 as well before these multiply them, unless it is given but one; elsewhere they stay as they are;
+        "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time; "int4"
+        is int8 with the routed experts in four bits, less than a third of bf16. On a GPU "fp8" rounds tokens to fp8 as well before
+        these multiply them, unless it is given but one; elsewhere they stay as they are;
         `progress(done, total)` counts bytes. Raises: CheckpointError, ConfigError, CapacityError, InputError.
         """
         quantise = None if quantize is None else quantiser(quantize)

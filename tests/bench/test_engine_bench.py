@@ -83,7 +83,7 @@ def test_a_plan_that_cannot_be_is_one_line(arguments, message, capsys, tmp_path)
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize("kind", ["int8", "fp8"])
+@pytest.mark.parametrize("kind", ["int8", "fp8", "int4"])
 def test_weights_made_quantised_are_those_quantised_afterwards(kind):
     torch.manual_seed(1)
     found = random_model(CONFIG, torch.device("cpu"), torch.float32, kind)

@@ -79,7 +79,15 @@ def test_a_model_that_fits_only_in_eight_bits_is_pointed_there(monkeypatch):
     monkeypatch.setattr(memory, "available_memory", lambda device: 24_000_000_000)
     with pytest.raises(CapacityError, match=r"24 GB are free; dtype='bfloat16' with quantize='int8' needs 19\.7 GB and would fit"):
         check_memory(OFFICIAL_CONFIG, torch.bfloat16)
-    check_memory(OFFICIAL_CONFIG, torch.bfloat16, quantised=True)
+    check_memory(OFFICIAL_CONFIG, torch.bfloat16, quantised="int8")
+
+
+def test_a_model_that_fits_only_with_experts_in_four_bits_is_pointed_there(monkeypatch):
+    monkeypatch.setattr(memory, "available_memory", lambda device: 16_000_000_000)
+    for kind in (None, "int8", "fp8"):
+        with pytest.raises(CapacityError, match=r"16 GB are free; dtype='bfloat16' with quantize='int4' needs 12\.7 GB and would fit"):
+            check_memory(OFFICIAL_CONFIG, torch.bfloat16, quantised=kind)
+    check_memory(OFFICIAL_CONFIG, torch.bfloat16, quantised="int4")
 
 
 def test_a_model_that_fits_in_no_format_is_pointed_to_nano(monkeypatch):

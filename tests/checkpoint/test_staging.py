@@ -92,7 +92,7 @@ def test_progress_counts_in_the_models_order(tmp_path, staged):
 
 
 @pytest.mark.parametrize("ahead", [0, 100_000, 1 << 30])
-@pytest.mark.parametrize("kind", ["int8", "fp8"])
+@pytest.mark.parametrize("kind", ["int8", "fp8", "int4"])
 def test_modules_are_quantised_when_all_of_their_weights_are_there(tmp_path, staged, monkeypatch, kind, ahead):
     monkeypatch.setattr(load, "AHEAD_BYTES", ahead)
     found = values(loaded(write(tmp_path), device=staged, dtype=torch.bfloat16, quantise=quantiser(kind)))

@@ -118,7 +118,7 @@ def test_the_question_can_come_from_standard_input(terminal, picture):
         (["?", "--schema", "notes.cfg"], "notes.cfg: the schema is no JSON"),
         (["?", "--schema", "typo.json"], "typo.json: the schema has 'requried' at #, which is not supported; did you mean 'required'"),
         (["?", "--schema", "huge.json"], "huge.json: the schema has 131,073 characters; at most 131,072 bytes"),
-        (["?", "--quantize", "int4"], "quantize is 'int4'; it must be 'int8' or 'fp8'"),
+        (["?", "--quantize", "int3"], "quantize is 'int3'; it must be 'int8', 'fp8' or 'int4'"),
         (["?", "--temperature", "nan"], "temperature is nan; it must be a number from 0 to 2"),
         (["?", "--top-p", "0"], "top_p is 0, which leaves no token"),
         (["?", "--max-tokens", "0"], "max_tokens is 0; it must be a whole number from 1"),

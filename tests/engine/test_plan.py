@@ -21,18 +21,30 @@ from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import cudnn
 from kimi_vl.ops.quantised import Quantised
 from kimi_vl.ops.registry import IMPLEMENTATIONS, Operations
-from kimi_vl.ops.triton import averages, expand_latents, fp8, gated_mlp, grouping, routed_experts, swiglu_products
+from kimi_vl.ops.triton import (
+    averages,
+    expand_latents,
+    expert_sums,
+    expert_tiles,
+    expert_vectors,
+    fp8,
+    gated_mlp,
+    grouping,
+    packed,
+    routed_experts,
+    swiglu_products,
+)
 from tests.configs import TINY
 
 CONFIG = KimiVLConfig.from_dict(TINY)
 CPU, META = torch.device("cpu"), torch.device("meta")
 
 
-@pytest.mark.parametrize("kind", [None, "int8", "fp8"])
+@pytest.mark.parametrize("kind", [None, "int8", "fp8", "int4"])
 @pytest.mark.parametrize("cache", [None, "fp8"])
 def test_weights_and_pages_are_planned_to_the_byte(kind, cache):
     model = random_model(CONFIG, CPU, torch.bfloat16, kind)
-    weights = estimate_bytes(CONFIG, torch.bfloat16, quantised=kind is not None)
+    weights = estimate_bytes(CONFIG, torch.bfloat16, quantised=kind)
     assert sum(x.nbytes for x in (*model.parameters(), *model.buffers())) == weights
     found = plan(CONFIG, budget=10**9, weights=weights, context=300, max_running=3, kind=kind, cache=cache)
     engine = Engine(model, found.limits, rows=True)
@@ -52,6 +64,17 @@ def test_steps_are_as_large_as_the_budget_lets_them_be():
     more = workspace_bytes(config, larger.step_tokens, 1, context=131_072, kind="int8") - found[24].workspace
     assert found[24].total + more > 24 * 0.98e9
     assert plan(config, budget=80 * 10**9, **common).cache == 2 * found[80].cache
+
+
+@pytest.mark.parametrize(("cache", "context"), [("fp8", 131_072), (None, 120_000)])
+def test_16_gb_hold_the_longest_context_with_experts_in_int4_and_rows_in_fp8(cache, context):
+    config, common = official_config(), {"budget": 16 * 10**9, "kind": "int4", "max_running": 8}
+    weights = estimate_bytes(config, torch.bfloat16, quantised="int4")
+    assert weights == 10_287_385_824
+    assert plan(config, weights=weights, context=context, cache=cache, **common).total < 0.98 * 16e9
+    if cache is None:
+        with pytest.raises(CapacityError, match=r"131,072 tokens do not fit into 16\.00 GB"):
+            plan(config, weights=weights, context=131_072, **common)
 
 
 def test_what_does_not_fit_is_refused_with_the_bytes_of_every_part():
@@ -91,7 +114,7 @@ class NoKernel:
 @pytest.fixture
 def official(monkeypatch):
     """The first three layers of the official decoder on no device, with the implementations of a GPU."""
-    for module in (averages, expand_latents, fp8, gated_mlp, grouping, routed_experts, swiglu_products):
+    for module in (averages, expand_latents, expert_sums, expert_tiles, expert_vectors, fp8, gated_mlp, grouping, packed, swiglu_products):
         for name in [name for name in vars(module) if name.endswith("_kernel")]:
             monkeypatch.setattr(module, name, NoKernel())
     for module in (gated_mlp, routed_experts):
@@ -150,6 +173,8 @@ def most_bytes(model, tokens, context, cache):
         ("int8", 131_072, 131_072, 0.98),
         ("int8", 16_384, 131_008, 0.98),
         ("int8", 1024, 131_008, 0.98),
+        ("int4", 16_384, 131_008, 0.98),
+        ("int4", 1024, 131_008, 0.98),
         ("fp8", 8192, 131_008, 0.98),
         ("fp8", 1024, 32_000, 0.95),
     ],

@@ -113,11 +113,12 @@ def test_rows_give_the_logits_of_the_modules(lengths, dtype):
         assert_near(also_kept, kept, tolerance)
 
 
+@pytest.mark.parametrize("kind", ["int8", "int4"])
 @pytest.mark.parametrize("lengths", [[9], [13, 6], [7, 0, 21], [*range(40, 0, -1)]], ids=len)
-def test_rows_in_int8_give_the_logits_of_modules_in_int8(lengths):
+def test_quantised_rows_give_the_logits_of_quantised_modules(lengths, kind):
     model = model_with(torch.bfloat16 if GPU else torch.float32)
     before = [parameter.clone() for parameter in model.language_model.parameters()]
-    quantise(model.language_model, "int8")
+    quantise(model.language_model, kind)
     assert len(list(model.language_model.parameters())) < len(before)
     (expected, found), _ = both(model, lengths)
     tolerance = 4 * tolerances.OPERATION_RELATIVE["bfloat16"] if GPU else 1e-5

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kimi_vl.ops.quantised import Quantised, dequantised, quantised
-from kimi_vl.ops.triton import fp8, routed_experts
+from kimi_vl.ops.triton import expert_groups, expert_tiles, fp8, routed_experts
 from kimi_vl.ops.triton.gated_mlp import gated_mlp_triton
 from tests import interpreter
 from tests.ops import formulas
@@ -131,7 +131,7 @@ def test_swiglu_is_rounded_once():
 @pytest.mark.parametrize(("tokens", "lists"), [(2, None), (16, None), (16, True), (41, None)])
 def test_experts_by_tiles_of_fp8(tokens, lists, rows):
     """Also inner values that are no whole number of blocks, experts that nobody chose, and more tokens than a tile holds."""
-    check_tiles(routed_experts, tokens, rows, lists)
+    check_tiles(expert_tiles, tokens, rows, lists)
 
 
 def test_tokens_of_zeros_and_of_outliers_by_tiles():
@@ -190,7 +190,7 @@ def test_gated_mlp(residual, together):
 def test_experts_by_groups():
     """Experts that nobody chose among them."""
     x, residual, gate_up, down, indices, weights, _ = mixture_arguments(300)
-    found = routed_experts.by_groups(x, gate_up, down, indices, weights, residual_TD=residual)
+    found = expert_groups.by_groups(x, gate_up, down, indices, weights, residual_TD=residual)
     exact = [dequantised(weight, torch.float64) for weight in (gate_up, down)]
     expected = residual.double()
     for k in range(indices.shape[1]):
@@ -227,12 +227,12 @@ MUTANTS = (
         "tl.sigmoid(x_D) *",
         "tl.sigmoid(-x_D) *",
     ),
-    ("tokens without their scales", routed_experts, check_tiles, "gate_FX *= scale_X[None]\n", "gate_FX *= 0.01\n"),
-    ("the scale of the turn before", routed_experts, check_tiles, "start // BLOCK_F + 1, is_pair_X", "start // BLOCK_F, is_pair_X"),
-    ("one scale for all of a pair", routed_experts, check_tiles, "scale_X = next_X", "scale_X = scale_X"),
+    ("tokens without their scales", expert_tiles, check_tiles, "gate_FX *= scale_X[None]\n", "gate_FX *= 0.01\n"),
+    ("the scale of the turn before", expert_tiles, check_tiles, "start // BLOCK_F + 1, is_pair_X", "start // BLOCK_F, is_pair_X"),
+    ("one scale for all of a pair", expert_tiles, check_tiles, "scale_X = next_X", "scale_X = scale_X"),
     (
         "inner values without a scale",
-        routed_experts,
+        expert_tiles,
         check_tiles,
         "inner_FX /= scale_X[None]",
         "inner_FX /= 1.01 * scale_X[None]",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from kimi_vl.ops.registry import IMPLEMENTATIONS
 from tests import interpreter
 from tests.ops.test_implementations import CASES, check
 
@@ -21,7 +22,7 @@ class Mutant:
     right: str
     wrong: str
     module: str = ""  # if it is not named after the operation
-    way: str = ""  # the function that computes it so, for whichever case is a prompt, if the operation would not choose it here
+    way: str = ""  # the function of the operation's module that computes it so, for a prompt, if the operation would not choose it here
 
 
 # Each stays inside its tensors: the interpreter reads and writes where it is told.
@@ -39,15 +40,28 @@ MUTANTS = (
         "tl.join(words_SV >> 16, words_SV)",
     ),
     Mutant("a tile ends with its first token's rows", "paged_latent_attention", "tl.minimum(first + TILE, stop)", "first + 1"),
-    Mutant("an expert's last pair reads nothing", "routed_experts", "i < tl.load(counts + expert)", "i < tl.load(counts + expert) - 1"),
-    Mutant("up gates", "routed_experts", "gate_FX * tl.sigmoid(gate_FX) * up_FX", "up_FX * tl.sigmoid(up_FX) * gate_FX"),
-    Mutant("pairs of another token", "routed_experts", "token_X * x_stride)[None]", "k_X * x_stride)[None]"),
-    Mutant("all experts weigh alike", "routed_experts", "tl.load(weights + t * TOP_K + k) * y_D", "tl.load(weights + t * TOP_K) * y_D"),
+    Mutant(
+        "an expert's last pair reads nothing",
+        "routed_experts",
+        "i < tl.load(counts + expert)",
+        "i < tl.load(counts + expert) - 1",
+        "expert_tiles",
+    ),
+    Mutant("up gates", "routed_experts", "gate_FX * tl.sigmoid(gate_FX) * up_FX", "up_FX * tl.sigmoid(up_FX) * gate_FX", "expert_tiles"),
+    Mutant("pairs of another token", "routed_experts", "token_X * x_stride)[None]", "k_X * x_stride)[None]", "expert_tiles"),
+    Mutant(
+        "all experts weigh alike",
+        "routed_experts",
+        "tl.load(weights + t * TOP_K + k) * y_D",
+        "tl.load(weights + t * TOP_K) * y_D",
+        "expert_sums",
+    ),
     Mutant(
         "one token's experts weigh alike",
         "routed_experts",
         "weight_D = tl.load(weights + t * TOP_K + k)",
         "weight_D = tl.load(weights + t * TOP_K)",
+        "expert_vectors",
     ),
     Mutant("experts end a row early", "routed_experts", "ends + e, end_E,", "ends + e, tl.maximum(end_E - 1, 0),", "grouping", "by_groups"),
     Mutant(
@@ -71,14 +85,14 @@ MUTANTS = (
         "mixture",
         "tl.load(beside + t * D + d, mask=d < D",
         "tl.load(beside + t * D + d, mask=d < 0",
-        "routed_experts",
+        "expert_sums",
     ),
     Mutant(
         "the residual added only beside shared experts",
         "mixture",
         "(beside + t * D + d, mask=d < D, other=0.0).to(tl.float32)\n    if",
         "(beside + t * D + d, mask=d < D, other=0.0).to(tl.float32)\n    if HAS_BESIDE and",
-        "routed_experts",
+        "expert_sums",
     ),
     Mutant("the last value left out", "rms_norm", "tl.load(x + t * D + d, mask=d < D", "tl.load(x + t * D + d, mask=d < D - 1"),
     Mutant(
@@ -142,13 +156,15 @@ def mutated(mutant, folder, monkeypatch):
     loaded = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "mutant", loaded)  # dataclasses look their module up
     spec.loader.exec_module(loaded)
-    if not mutant.way:
-        return getattr(loaded, f"{mutant.operation}_triton")
-    home = importlib.import_module(f"kimi_vl.ops.triton.{mutant.operation}")
-    for name in vars(home).keys() & vars(loaded).keys() - {"__name__"}:
-        if getattr(vars(home)[name], "__module__", "") == module.__name__:  # what the way takes from the module with the mistake
-            monkeypatch.setattr(home, name, getattr(loaded, name))
-    return getattr(home, mutant.way)
+    wanted = mutant.way or f"{mutant.operation}_triton"
+    if not mutant.way and hasattr(loaded, wanted):
+        return getattr(loaded, wanted)
+    for user in [user for name, user in sys.modules.items() if name.startswith("kimi_vl.ops.triton.")]:
+        for name in vars(user).keys() & vars(loaded).keys():
+            if getattr(vars(user)[name], "__module__", "") == module.__name__:  # what it takes from the module with the mistake
+                monkeypatch.setattr(user, name, getattr(loaded, name))
+    [home] = {i.function.__module__ for i in IMPLEMENTATIONS if (i.operation, i.name) == (mutant.operation, "triton")}
+    return getattr(sys.modules[home], wanted)
 
 
 @pytest.mark.skipif(interpreter.refusal() is not None, reason=str(interpreter.refusal()))

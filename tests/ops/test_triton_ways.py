@@ -9,11 +9,14 @@ from kimi_vl.ops.experts import group_by_expert
 from kimi_vl.ops.triton import (
     averages,
     draw_rows,
+    expert_groups,
+    expert_launches,
+    expert_tiles,
+    expert_vectors,
     grouping,
     paged_latent_attention,
     rms_norm,
     route,
-    routed_experts,
     swiglu_products,
     weigh_rows,
 )
@@ -46,16 +49,16 @@ def test_parts_of_a_sequence_join_to_the_whole(launch, num_splits, kind, kept):
     assert_near(out, formulas.paged_latent_attention(*args, **options), limit(kind))
 
 
-GROUPED = [pytest.param(routed_experts.by_groups, id="groups")] if hasattr(torch.nn.functional, "grouped_mm") else []
+GROUPED = [pytest.param(expert_groups.by_groups, id="groups")] if hasattr(torch.nn.functional, "grouped_mm") else []
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "way",
     [
-        pytest.param(routed_experts.by_vectors, id="vectors"),
+        pytest.param(expert_vectors.by_vectors, id="vectors"),
         *(
-            pytest.param(partial(routed_experts.by_tiles, launches=(routed_experts.tile(tokens),) * 2), id=f"tiles for {tokens}")
+            pytest.param(partial(expert_tiles.by_tiles, launches=(expert_launches.tile(tokens),) * 2), id=f"tiles for {tokens}")
             for tokens in (8, 128, 512)
         ),
         *GROUPED,
@@ -125,7 +128,7 @@ def test_parts_are_averaged_by_their_masses(count, kind):
 def test_experts_of_a_token_do_not_depend_on_the_tokens_beside_it():
     args, _ = routed(12, dtype=torch.float16)
     x, gate_up, down, indices, weights = on_device(args)
-    way = partial(routed_experts.by_tiles, launches=(routed_experts.tile(12),) * 2)
+    way = partial(expert_tiles.by_tiles, launches=(expert_launches.tile(12),) * 2)
     together = way(x, gate_up, down, indices, weights)
     fewer = way(x[5:], gate_up, down, indices[5:], weights[5:])
     assert torch.equal(together[5:], fewer)

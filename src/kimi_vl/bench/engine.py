@@ -245,9 +245,10 @@ class EngineBench:
         return Measurement(what, value, unit, limit, limit and limit / value, *self._anchor(what))
 
     def _bytes(self, batch: int, context: int) -> float:
-        """What a step must read; what is in eight bits is one byte each."""
-        kept = 1.0 if self.engine.limits.cache else 2.0
-        return decode_bytes(self.config, batch, context, value_bytes=1.0 if self.kind else 2.0, kept_bytes=kept)
+        """What a step must read; what is in eight bits is one byte each, without its scales."""
+        value, kept = 1.0 if self.kind else 2.0, 1.0 if self.engine.limits.cache else 2.0
+        routed = 0.5 if self.kind == "int4" else value
+        return decode_bytes(self.config, batch, context, value_bytes=value, routed_bytes=routed, kept_bytes=kept)
 
     def _anchor(self, what: str) -> tuple[float | None, float | None]:
         found = self.anchors.get(f"{self.kind} {what}" if self.kind else what, {})

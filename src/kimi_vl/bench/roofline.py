@@ -43,20 +43,28 @@ def expert_values(config: TextConfig) -> int:
     return 3 * config.hidden_size * config.moe_intermediate_size
 
 
+def routed_values_read(config: TextConfig, tokens: int) -> float:
+    """Weights of routed experts that a step of so many tokens reads."""
+    sparse = config.num_hidden_layers - config.first_k_dense_replace
+    return sparse * expected_experts(config, tokens) * expert_values(config)
+
+
 def values_read(config: TextConfig, tokens: int) -> float:
-    """Weights that a step of so many tokens reads, the output matrix included."""
+    """Weights that such a step reads, the output matrix included."""
     dense, sparse = config.first_k_dense_replace, config.num_hidden_layers - config.first_k_dense_replace
     fixed = config.num_hidden_layers * attention_values(config) + dense * 3 * config.hidden_size * config.intermediate_size
     shared = sparse * (config.n_shared_experts * expert_values(config) + config.hidden_size * config.n_routed_experts)
-    routed = sparse * expected_experts(config, tokens) * expert_values(config)
-    return fixed + shared + routed + config.vocab_size * config.hidden_size
+    return fixed + shared + routed_values_read(config, tokens) + config.vocab_size * config.hidden_size
 
 
-def decode_bytes(config: KimiVLConfig, batch: int, context: int, *, value_bytes: float = 2.0, kept_bytes: float = 2.0) -> float:
-    """Bytes of one step in which `batch` requests of `context` tokens each say one more, by those of a weight and a value of the cache."""
+def decode_bytes(
+    config: KimiVLConfig, batch: int, context: int, *, value_bytes: float = 2.0, routed_bytes: float = 2.0, kept_bytes: float = 2.0
+) -> float:
+    """Bytes of one step in which `batch` requests of `context` tokens each say one more, by those of a weight, of one of a routed expert,
+    and of a value of the cache."""
     text = config.text_config
     latents = batch * context * text.num_hidden_layers * text.latent_dim * kept_bytes
-    return values_read(text, batch) * value_bytes + latents
+    return values_read(text, batch) * value_bytes + routed_values_read(text, batch) * (routed_bytes - value_bytes) + latents
 
 
 def prefill_flops(config: KimiVLConfig, tokens: int) -> float:

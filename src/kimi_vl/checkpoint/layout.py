@@ -48,11 +48,25 @@ class TensorSpec:
     def numel(self) -> int:
         return math.prod(self.shape)
 
+    @property
+    def is_expert(self) -> bool:
+        """Whether it is a matrix of a routed expert: those alone are parts of a parameter."""
+        return bool(self.index)
+
 
 def runs_quantised(name: str, spec: TensorSpec) -> bool:
-    """Whether a tensor is one of those that `quantize` puts into eight bits while a model is loaded: the decoder's matrices, but for the
+    """Whether a tensor is one of those that `quantize` puts into fewer bits while a model is loaded: the decoder's matrices, but for the
     embeddings, which are read row by row, and the latents' map, which is small."""
     return spec.quantisable and name.startswith(LANGUAGE) and not name.endswith(("embed_tokens.weight", "kv_b_proj.weight"))
+
+
+def quantised_bytes(spec: TensorSpec, kind: str) -> int:
+    """What such a tensor takes: a byte for each value and a scale in float32 for each row; of routed experts in int4 half a byte, and a
+    scale in two bytes for each 128 columns, of which the last may be fewer (`ops.quantised`)."""
+    rows, width = spec.shape
+    if kind == "int4" and spec.is_expert:
+        return rows * -(-width // 128) * (64 + 2)
+    return rows * (width + 4)
 
 
 def neighbour_of(parameter: str) -> str | None:

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,6 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import CheckpointError, InputError, ShapeError
 
 Progress = Callable[[int, int], None]
-Filled = Callable[[nn.Module, str], None]  # is told the model and the name of a module whose weights are there
 Model = TypeVar("Model", bound=nn.Module)
 
 # Official files carry a decoder table per layer that every loader computes for itself (MODEL_SPEC §2).
@@ -39,6 +38,16 @@ PROBLEMS_SHOWN = 20
 STAGED = {"cuda"}  # devices that are filled by threads
 # Of a model that is quantised while it is loaded, so much may be on its way as it was: its small matrices together, its experts alone.
 AHEAD_BYTES = 256 << 20
+
+
+class Filled(Protocol):
+    """Quantises modules as soon as their weights are there."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def __call__(self, model: nn.Module, name: str, /) -> None: ...
+
 
 StoredSpec = tuple[tuple[int, ...], tuple[torch.dtype, ...]]
 
@@ -56,7 +65,7 @@ def load_model(
     """Build `model_class(config, device="meta", dtype=dtype)` from a folder's config.json and fill it with the folder's weights.
 
     dtype is a torch dtype or the name of one; "auto" takes float32 for files in float32, bfloat16 for files in bfloat16 or float16,
-    and for int8 files float32 on the CPU, bfloat16 elsewhere. `quantise` may put a module's weights into eight bits as soon as they are
+    and for int8 files float32 on the CPU, bfloat16 elsewhere. `quantise` may put a module's weights into fewer bits as soon as they are
     there (`layout.runs_quantised` says which). The model comes back in eval mode with no parameter requiring a gradient.
     Raises: ConfigError, CheckpointError, CapacityError before anything is allocated, InputError for a dtype that is no float.
     """
@@ -65,7 +74,7 @@ def load_model(
     with CheckpointReader(folder) as reader:
         check_tensors(config, reader)
         dtype = resolve_dtype(dtype, config, reader, device)
-        check_memory(config, dtype, device, quantised=quantise is not None)
+        check_memory(config, dtype, device, quantised=None if quantise is None else quantise.kind)
         model = model_class(config, device="meta", dtype=dtype)
         _fill(model, config, reader, dtype, torch.device(device), progress, allow_nonfinite, quantise)
     return model.eval(), config

@@ -8,25 +8,25 @@ from pathlib import Path
 
 import torch
 
-from kimi_vl.checkpoint.layout import TensorSpec, checkpoint_layout, runs_quantised
+from kimi_vl.checkpoint.layout import TensorSpec, checkpoint_layout, quantised_bytes, runs_quantised
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import CapacityError
 
 
-def estimate_bytes(config: KimiVLConfig, dtype: torch.dtype, *, quantised: bool = False) -> int:
-    """Bytes the loaded weights take: `dtype` throughout, float32 for the router; eight bits and a scale for each row where `quantised`."""
+def estimate_bytes(config: KimiVLConfig, dtype: torch.dtype, *, quantised: str | None = None) -> int:
+    """Bytes the loaded weights take: `dtype` throughout, float32 for the router; what is `quantised` in that kind as it is kept."""
 
     def of(name: str, spec: TensorSpec) -> int:
         if quantised and runs_quantised(name, spec):
-            return spec.numel + 4 * spec.shape[0]
+            return quantised_bytes(spec, quantised)
         return spec.numel * (4 if spec.keep_fp32 else dtype.itemsize)
 
     return sum(of(name, spec) for name, spec in checkpoint_layout(config).items())
 
 
-def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device | str = "cpu", *, quantised: bool = False) -> None:
+def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device | str = "cpu", *, quantised: str | None = None) -> None:
     """Refuse a model that cannot be loaded: its weights plus two copies of the largest tensor, the most that loading adds; where it is
-    quantised on the way, plus its largest module as it was.
+    quantised on the way, to that kind, plus its largest module as it was.
 
     Raises: CapacityError with what is needed, what there is, and what would fit. Passes when the free memory is unknown.
     """
@@ -34,17 +34,20 @@ def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device 
     needed = _loading_peak(config, dtype, quantised)
     if available is None or needed <= available:
         return
-    half, eighth = _loading_peak(config, torch.bfloat16, quantised), _loading_peak(config, torch.bfloat16, True)
-    if half < needed and half <= available:
-        remedy = f"dtype='bfloat16' needs {human_bytes(half)} and would fit"
-    elif eighth < needed and eighth <= available:
-        remedy = f"dtype='bfloat16' with quantize='int8' needs {human_bytes(eighth)} and would fit"
-    else:
-        remedy = "use the embedded checkpoint nano, or a machine with more memory"
     raise CapacityError(
         f"loading these weights in {str(dtype).removeprefix('torch.')} needs {human_bytes(needed)} on {device} "
-        f"and {human_bytes(available)} are free; {remedy}"
+        f"and {human_bytes(available)} are free; {_remedy(config, quantised, needed, available)}"
     )
+
+
+def _remedy(config: KimiVLConfig, quantised: str | None, needed: int, available: int) -> str:
+    """The most exact format that would fit."""
+    for kind in (quantised, "int8", "int4"):
+        peak = _loading_peak(config, torch.bfloat16, kind)
+        if peak < needed and peak <= available:
+            how = f" with quantize={kind!r}" if kind != quantised else ""
+            return f"dtype='bfloat16'{how} needs {human_bytes(peak)} and would fit"
+    return "use the embedded checkpoint nano, or a machine with more memory"
 
 
 def available_memory(device: torch.device | str = "cpu", root: Path = Path("/")) -> int | None:
@@ -66,7 +69,7 @@ def human_bytes(count: int) -> str:
     return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
-def _loading_peak(config: KimiVLConfig, dtype: torch.dtype, quantised: bool) -> int:
+def _loading_peak(config: KimiVLConfig, dtype: torch.dtype, quantised: str | None) -> int:
     layout = checkpoint_layout(config)
     peak = estimate_bytes(config, dtype, quantised=quantised) + 2 * max(spec.numel for spec in layout.values()) * dtype.itemsize
     if quantised:

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", choices=("engine",), help="random weights; decode, first token, throughput and images")
     parser.add_argument("--config", type=Path, metavar="FILE", help="a config.json; default: the official sizes, 16.4 billion parameters")
     parser.add_argument("--quick", action="store_true", help="small shapes, to see that it works")
-    parser.add_argument("--quantize", choices=("int8", "fp8"), help="quantise the decoder; default: bf16, on a CPU fp32")
+    parser.add_argument("--quantize", choices=("int8", "fp8", "int4"), help="quantise the decoder; default: bf16, on a CPU fp32")
     parser.add_argument("--cache", choices=("fp8",), help="round the latent cache; default: as the model computes")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N; default: cuda where there is one")
     parser.add_argument("--max-running", type=int, metavar="N", help="requests that compute at once; default: 256, with --memory 8")
@@ -137,7 +137,7 @@ def _planned(args: argparse.Namespace, config: KimiVLConfig, device: torch.devic
     return plan(
         config,
         budget=args.memory,
-        weights=estimate_bytes(config, dtype, quantised=args.quantize is not None),
+        weights=estimate_bytes(config, dtype, quantised=args.quantize),
         context=context,
         max_running=args.max_running or 8,
         kind=args.quantize,

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     who.add_argument("--checkpoint", metavar="FOLDER", help="default: the embedded nano")
     who.add_argument("--device", default="auto", help="cpu, cuda or cuda:N; default: cuda where there is one")
     who.add_argument("--dtype", default="auto", help="float32 or bfloat16; default: what suits weights and device")
-    who.add_argument("--quantize", metavar="SCHEME", help="int8 or fp8: the decoder's weights in eight bits")
+    who.add_argument("--quantize", metavar="SCHEME", help="int8, fp8 or int4: the decoder's weights in eight bits, or its experts in four")
     who.add_argument("--threads", type=int, default=0, metavar="N", help="CPU threads of the model; default: all")
     who.add_argument("--workers", type=int, metavar="N", help="processes that draw; default: none on a CPU, one per core beside a GPU")
     who.add_argument("--peers", action="store_true", help="tesseract and RapidOCR on the same pictures as well")

@@ -29,7 +29,9 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--model", metavar="NAME", help=f"a folder, or a hub id such as {OFFICIAL}; default: the embedded nano")
     group.add_argument("--device", default="auto", help="cpu, cuda or cuda:N; default: cuda where there is one")
     group.add_argument("--dtype", default="auto", help="float32, bfloat16 or float16; default: what suits weights and device")
-    group.add_argument("--quantize", metavar="SCHEME", help="int8 or fp8: the decoder's weights in eight bits; saves memory")
+    group.add_argument(
+        "--quantize", metavar="SCHEME", help="int8, fp8 or int4: the decoder's weights in eight bits, or its experts in four; saves memory"
+    )
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:

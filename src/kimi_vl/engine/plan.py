@@ -17,7 +17,7 @@ from kimi_vl.engine.scheduler import Limits
 from kimi_vl.errors import CapacityError
 from kimi_vl.model.decoder import MIXED_TOKENS
 from kimi_vl.ops.cudnn import CUDNN_TOKENS, FLASH_ROWS, GRAIN, LONG_TOKENS, PIECES, SQUARE
-from kimi_vl.ops.quantised import Kind
+from kimi_vl.ops.quantised import Kind, beside_experts
 
 VALUE = 2  # bytes, in half precision
 LEAST_STEP = 1024  # tokens; a prompt in smaller steps would read all weights for little
@@ -206,7 +206,8 @@ def _continued(text: TextConfig, tokens: int, context: int) -> int:
 def _mixed(text: TextConfig, tokens: int, kind: Kind | None) -> int:
     """Bytes while experts run: the residual stream around them, what the parts before gave, and the rows of the pairs of one part.
 
-    In int8 the experts are written out; in fp8, as an H100 has it, nothing is, but tokens and inner values are rounded to half the bytes.
+    In int8 and int4 the experts are written out, gate and up first, and down when these are gone; in fp8, as an H100 has it, nothing is,
+    but tokens and inner values are rounded to half the bytes.
     """
     width, inner, part = text.hidden_size, text.moe_intermediate_size, min(tokens, MIXED_TOKENS)
     stream = tokens * (_throughout(text) + 4 * width) + (tokens - part) * width
@@ -216,14 +217,18 @@ def _mixed(text: TextConfig, tokens: int, kind: Kind | None) -> int:
         mlp = width // 2 + 2 * text.intermediate_size + text.intermediate_size // 2
     else:
         pairs = text.num_experts_per_tok * (width + inner) + places
-        mlp = 3 * text.intermediate_size if kind == "int8" else text.intermediate_size + width
+        mlp = text.intermediate_size + width if kind is None else 3 * text.intermediate_size
     first = tokens * width if text.first_k_dense_replace == 1 else 0  # the only dense layer's input is the embedding, counted already
-    written = 3 * text.n_routed_experts * width * inner if kind == "int8" else 0
-    return VALUE * (stream + max(part * (width + pairs) + written, part * mlp - first))
+    mixed = part * (width + pairs)
+    if kind is not None and beside_experts(kind) == "int8":
+        written = text.n_routed_experts * width * inner
+        mixed = max(mixed + written, part * (width + pairs - text.num_experts_per_tok * width) + 2 * written)
+        first -= 3 * text.intermediate_size * width  # a dense layer's matrices, written out together
+    return VALUE * (stream + max(mixed, part * mlp - first))
 
 
 def _logits(text: TextConfig, tokens: int, max_running: int, kind: Kind | None) -> int:
     """Bytes behind the last layer: the output matrix where it is written out, and logits in half precision, twice in fp32, and two numbers
     more for rows with penalties: how often a token was said, and its logit then."""
-    matrix = text.vocab_size * text.hidden_size if kind == "int8" else 0
+    matrix = text.vocab_size * text.hidden_size if kind is not None and beside_experts(kind) == "int8" else 0
     return VALUE * (tokens * (_throughout(text) + 3 * text.hidden_size) + matrix) + 18 * max_running * text.vocab_size

@@ -8,7 +8,7 @@ from torch import nn
 from kimi_vl.config import TextConfig
 from kimi_vl.model.layers import GatedMLP
 from kimi_vl.ops import Operations
-from kimi_vl.ops.quantised import Quantised, Weight
+from kimi_vl.ops.quantised import ExpertWeight, Packed, Quantised, columns, of_parts
 
 
 class Router(nn.Module):
@@ -41,27 +41,29 @@ class RoutedExperts(nn.Module):
         self.down_proj = nn.Parameter(torch.empty(experts, width, inner, **factory))
 
     @property
-    def weights(self) -> tuple[Weight, Weight]:
+    def weights(self) -> tuple[ExpertWeight, ExpertWeight]:
         return self.gate_up_proj, self.down_proj
 
 
 class QuantisedExperts(nn.Module):
-    """In place of the above: the same weights in eight bits."""
+    """In place of the above: the same weights in eight or four bits."""
 
     gate_up_values: torch.Tensor
     gate_up_scales: torch.Tensor
     down_values: torch.Tensor
     down_scales: torch.Tensor
 
-    def __init__(self, gate_up: Quantised, down: Quantised) -> None:
+    def __init__(self, gate_up: Quantised | Packed, down: Quantised | Packed) -> None:
         super().__init__()
+        self._widths = columns(gate_up), columns(down)
         for name, weight in (("gate_up", gate_up), ("down", down)):
             self.register_buffer(f"{name}_values", weight.values)
             self.register_buffer(f"{name}_scales", weight.scales)
 
     @property
-    def weights(self) -> tuple[Weight, Weight]:
-        return Quantised(self.gate_up_values, self.gate_up_scales), Quantised(self.down_values, self.down_scales)
+    def weights(self) -> tuple[ExpertWeight, ExpertWeight]:
+        width, inner = self._widths
+        return of_parts(self.gate_up_values, self.gate_up_scales, width), of_parts(self.down_values, self.down_scales, inner)
 
 
 class MixtureOfExperts(nn.Module):

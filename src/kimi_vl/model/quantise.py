@@ -1,8 +1,8 @@
-"""A decoder's weights put into eight bits, in place."""
+"""A decoder's weights put into eight or four bits, in place."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -11,22 +11,29 @@ from kimi_vl.checkpoint.layout import LANGUAGE
 from kimi_vl.errors import InputError
 from kimi_vl.model.experts import QuantisedExperts, RoutedExperts
 from kimi_vl.model.layers import QuantisedLinear
-from kimi_vl.ops.quantised import LARGEST, Kind, Quantised, quantised
+from kimi_vl.ops.quantised import KINDS, Kind, beside_experts, quantised, quantised_experts
 
 # Read through its heads, by two maps, and 4 MB a layer.
 KEPT = "kv_b_proj"
 
 
-def quantiser(kind: str) -> Callable[[nn.Module, str], None]:
-    """What `checkpoint.load_model` calls for each module of a whole model that has its weights. Raises: InputError."""
-    if kind not in LARGEST:
-        raise InputError(f"quantize is {kind!r}; it must be 'int8' or 'fp8'")
+@dataclass(frozen=True)
+class Quantiser:
+    """What `checkpoint.load_model` calls for each module of a whole model that has its weights."""
 
-    def filled(model: nn.Module, name: str) -> None:
+    kind: Kind
+
+    def __call__(self, model: nn.Module, name: str) -> None:
         if name.startswith(LANGUAGE):
-            quantise_module(model, name, kind)
+            quantise_module(model, name, self.kind)
 
-    return filled
+
+def quantiser(kind: str) -> Quantiser:
+    """Raises: InputError."""
+    for known in KINDS:
+        if kind == known:
+            return Quantiser(known)
+    raise InputError(f"quantize is {kind!r}; it must be {', '.join(map(repr, KINDS[:-1]))} or {KINDS[-1]!r}")
 
 
 def quantise(model: nn.Module, kind: Kind) -> None:
@@ -45,12 +52,7 @@ def quantise_module(model: nn.Module, name: str, kind: Kind) -> None:
     parent_name, _, leaf = name.rpartition(".")
     module = model.get_submodule(name)
     if isinstance(module, nn.Linear) and leaf != KEPT:
-        setattr(model.get_submodule(parent_name), leaf, QuantisedLinear(quantised(module.weight.data, kind)))
+        setattr(model.get_submodule(parent_name), leaf, QuantisedLinear(quantised(module.weight.data, beside_experts(kind))))
     elif isinstance(module, RoutedExperts):
-        experts = QuantisedExperts(_of_many(module.gate_up_proj.data, kind), _of_many(module.down_proj.data, kind))
+        experts = QuantisedExperts(*(quantised_experts(many.data, kind) for many in (module.gate_up_proj, module.down_proj)))
         setattr(model.get_submodule(parent_name), leaf, experts)
-
-
-def _of_many(weights_ERD: torch.Tensor, kind: Kind) -> Quantised:
-    found = [quantised(weight_RD, kind) for weight_RD in weights_ERD]
-    return Quantised(torch.stack([weight.values for weight in found]), torch.stack([weight.scales for weight in found]))

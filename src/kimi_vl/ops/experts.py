@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
-from kimi_vl.ops.quantised import Weight, dequantised, one_of
+from kimi_vl.ops.quantised import ExpertWeight, Weight, dequantised, one_of
 
 # gate [S F, D], up [S F, D] and down [D, S F] of the S shared experts, which every token runs: as the checkpoint has them.
 Shared = tuple[Weight, Weight, Weight]
@@ -38,7 +38,7 @@ def route(
 
 
 def routed_experts_loop(
-    x_TD: torch.Tensor, gate_up_EGD: Weight, down_EDF: Weight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
+    x_TD: torch.Tensor, gate_up_EGD: ExpertWeight, down_EDF: ExpertWeight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
 ) -> torch.Tensor:
     """Weighted sum over the chosen experts of down(silu(gate(x)) · up(x)); the reference, and the CPU path.
 
@@ -55,7 +55,7 @@ def routed_experts_loop(
 
 
 def routed_experts_dense(
-    x_TD: torch.Tensor, gate_up_EGD: Weight, down_EDF: Weight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
+    x_TD: torch.Tensor, gate_up_EGD: ExpertWeight, down_EDF: ExpertWeight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
 ) -> torch.Tensor:
     """The same by running every expert on every token and weighting the unchosen ones with zero.
 
@@ -89,7 +89,7 @@ def group_by_expert(indices_TK: torch.Tensor, num_experts: int) -> tuple[torch.T
 
 
 def routed_experts_grouped(
-    x_TD: torch.Tensor, gate_up_EGD: Weight, down_EDF: Weight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
+    x_TD: torch.Tensor, gate_up_EGD: ExpertWeight, down_EDF: ExpertWeight, indices_TK: torch.Tensor, weights_TK: torch.Tensor
 ) -> torch.Tensor:
     """The same in two products of torch over tokens sorted by expert, without host synchronisation on the GPUs that `has_grouped_mm` names.
 
@@ -115,8 +115,8 @@ def gated_mlp(x_TD: torch.Tensor, gate_FD: Weight, up_FD: Weight, down_DF: Weigh
 def mixture(
     x_TD: torch.Tensor,
     residual_TD: torch.Tensor | None,
-    gate_up_EGD: Weight,
-    down_EDF: Weight,
+    gate_up_EGD: ExpertWeight,
+    down_EDF: ExpertWeight,
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,

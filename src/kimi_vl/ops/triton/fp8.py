@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.matrices import adjacent
-from kimi_vl.ops.quantised import DTYPES, Quantised, Weight
+from kimi_vl.ops.quantised import DTYPES, ExpertWeight, Quantised
 from kimi_vl.ops.triton import few_rows
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 from kimi_vl.ops.triton.operators import operator
@@ -61,7 +61,7 @@ def _rounded(x_XD: torch.Tensor, up_XD: torch.Tensor | None) -> Quantised:
     return Quantised(values_XD, scales_X)
 
 
-def taken(x_XD: torch.Tensor, *weights: Weight) -> list[Quantised]:
+def taken(x_XD: torch.Tensor, *weights: ExpertWeight) -> list[Quantised]:
     """These matrices [..., R, D] if `linear` and `grouped` take all of them for such tokens (torch 2.11 on an H100), and none if not."""
     if not x_XD.is_cuda or x_XD.dtype != torch.bfloat16 or torch.cuda.get_device_capability(x_XD.device)[0] != 9:
         return []

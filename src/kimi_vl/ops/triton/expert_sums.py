@@ -1,0 +1,74 @@
+"""What the ways to compute routed experts have in common: shared experts as experts, and the sum of a token's pairs.
+
+Letters: T tokens, D decoder width, E experts, K experts per token, F inner width of one expert, X pairs (token, one of its experts), T x K.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from kimi_vl.ops.experts import Shared
+from kimi_vl.ops.quantised import parts
+from kimi_vl.ops.triton.gated_mlp import ROW_BLOCK
+from kimi_vl.ops.triton.language import begin, jit, overlap, tl
+
+
+@jit
+def _sum_kernel(
+    y,
+    places,
+    weights,
+    beside,
+    residual,
+    out,
+    D,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    HAS_BESIDE: tl.constexpr,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    IS_SORTED: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_D values of one token's output, the rows of its pairs weighted and summed; sorted rows lie at `places`."""
+    begin(OVERLAPS)
+    t = tl.program_id(0).to(tl.int64)
+    d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
+    sum_D = tl.zeros([BLOCK_D], tl.float32)
+    for k in tl.static_range(TOP_K + SHARED):
+        row = tl.load(places + t * TOP_K + k).to(tl.int64) if IS_SORTED else t * (TOP_K + SHARED) + k
+        y_D = tl.load(y + row * D + d, mask=d < D, other=0.0).to(tl.float32)
+        sum_D += tl.load(weights + t * TOP_K + k) * y_D if k < TOP_K else y_D
+    if HAS_BESIDE:
+        sum_D += tl.load(beside + t * D + d, mask=d < D, other=0.0).to(tl.float32)
+    if HAS_RESIDUAL:
+        sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
+    tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
+
+
+def shared_parts(shared: Shared | None, inner: int) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None], int]:
+    """Values and scales of the shared experts' gate, up and down, and how many experts of the routed ones' width they are."""
+    if shared is None:
+        return [None] * 3, [None] * 3, 0
+    given = [parts(weight) for weight in shared]
+    rows = given[0][0].shape[0]
+    assert rows % inner == 0, f"shared experts of {rows} inner values are no whole number of {inner}"
+    return [values for values, _ in given], [scales for _, scales in given], rows // inner
+
+
+def weighted_sum(
+    y_XD: torch.Tensor,
+    places_X: torch.Tensor | None,
+    weights_TK: torch.Tensor,
+    num_shared: int,
+    beside_TD: torch.Tensor | None,
+    residual_TD: torch.Tensor | None,
+) -> torch.Tensor:
+    """The rows of each token's pairs times their weights, and what is to be added, summed in fp32 and rounded once; sorted rows lie at
+    `places`."""
+    (num_tokens, top_k), width = weights_TK.shape, y_XD.shape[1]
+    out_TD = y_XD.new_empty(num_tokens, width)
+    options = {"TOP_K": top_k, "SHARED": num_shared, "BLOCK_D": ROW_BLOCK, "IS_SORTED": places_X is not None}
+    options |= {"HAS_BESIDE": beside_TD is not None, "HAS_RESIDUAL": residual_TD is not None} | overlap(y_XD.device)
+    _sum_kernel[num_tokens, -(-width // ROW_BLOCK)](y_XD, places_X, weights_TK, beside_TD, residual_TD, out_TD, width, **options)
+    return out_TD

@@ -1,0 +1,149 @@
+"""Routed experts for one token, as Triton kernels: every pair reads its expert's rows by itself.
+
+Letters: T tokens, D decoder width, E experts, K experts per token, F inner width of one expert, X pairs (token, one of its experts), T x K.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from kimi_vl.ops.experts import Shared
+from kimi_vl.ops.quantised import Weight, parts
+from kimi_vl.ops.triton.expert_launches import VECTOR_DOWN, VECTOR_GATE_UP, Launch
+from kimi_vl.ops.triton.expert_sums import shared_parts
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+
+
+@jit
+def _gate_up_vector_kernel(
+    x,
+    gate_up,
+    shared_gate,
+    shared_up,
+    gate_up_scales,
+    shared_gate_scales,
+    shared_up_scales,
+    indices,
+    inner,
+    x_stride,
+    D,
+    F,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_F inner values of one pair, silu(gate) · up. A token's pairs are its chosen experts, then the shared ones."""
+    begin(OVERLAPS)
+    pair = tl.program_id(1)
+    t, k = (pair // (TOP_K + SHARED)).to(tl.int64), pair % (TOP_K + SHARED)
+    expert = tl.load(indices + t * TOP_K + k, mask=k < TOP_K, other=0)
+    gate = gate_up + expert * (2 * D * F)
+    up = gate + D * F
+    if SHARED > 0:
+        if k >= TOP_K:
+            gate = shared_gate + (k - TOP_K).to(tl.int64) * F * D
+            up = shared_up + (k - TOP_K).to(tl.int64) * F * D
+    f = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F)
+    gate_F, up_F = tl.zeros([BLOCK_F], tl.float32), tl.zeros([BLOCK_F], tl.float32)
+    for start in range(0, D, BLOCK_D):
+        d = start + tl.arange(0, BLOCK_D)
+        mask = (f < F)[:, None] & (d < D)[None]
+        gate_FD = tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0)
+        up_FD = tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0)
+        x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0).to(tl.float32)
+        gate_F += tl.sum(gate_FD.to(tl.float32) * x_D[None], 1)
+        up_F += tl.sum(up_FD.to(tl.float32) * x_D[None], 1)
+    if HAS_SCALES:
+        gate_scales = gate_up_scales + expert * (2 * F)
+        up_scales = gate_scales + F
+        if SHARED > 0:
+            if k >= TOP_K:
+                gate_scales = shared_gate_scales + (k - TOP_K).to(tl.int64) * F
+                up_scales = shared_up_scales + (k - TOP_K).to(tl.int64) * F
+        gate_F *= tl.load(gate_scales + f, mask=f < F, other=0.0)
+        up_F *= tl.load(up_scales + f, mask=f < F, other=0.0)
+    inner_F = gate_F * tl.sigmoid(gate_F) * up_F
+    tl.store(inner + pair.to(tl.int64) * F + f, inner_F.to(inner.dtype.element_ty), mask=f < F)
+
+
+@jit
+def _down_vector_kernel(
+    inner,
+    down,
+    shared_down,
+    down_scales,
+    shared_down_scales,
+    indices,
+    weights,
+    residual,
+    out,
+    D,
+    F,
+    TOP_K: tl.constexpr,
+    SHARED: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_F: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_D values of one token's output, its experts weighted and summed in the order of its pairs."""
+    begin(OVERLAPS)
+    t = tl.program_id(1).to(tl.int64)
+    d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
+    sum_D = tl.zeros([BLOCK_D], tl.float32)
+    for k in tl.static_range(TOP_K + SHARED):
+        if k < TOP_K:
+            expert = tl.load(indices + t * TOP_K + k)
+            row = down + expert * (D * F) + d[:, None] * F
+            weight_D = tl.load(weights + t * TOP_K + k) + tl.zeros([BLOCK_D], tl.float32)
+            if HAS_SCALES:
+                weight_D *= tl.load(down_scales + expert * D + d, mask=d < D, other=0.0)
+        else:
+            row = shared_down + d[:, None] * (SHARED * F) + (k - TOP_K) * F
+            weight_D = tl.full([BLOCK_D], 1.0, tl.float32)
+            if HAS_SCALES:
+                weight_D *= tl.load(shared_down_scales + d, mask=d < D, other=0.0)
+        for start in range(0, F, BLOCK_F):
+            f = start + tl.arange(0, BLOCK_F)
+            down_DF = tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
+            inner_F = tl.load(inner + (t * (TOP_K + SHARED) + k) * F + f, mask=f < F, other=0.0).to(tl.float32)
+            sum_D += weight_D * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
+    if HAS_RESIDUAL:
+        sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
+    tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
+
+
+def by_vectors(
+    x_TD: torch.Tensor,
+    gate_up_EGD: Weight,
+    down_EDF: Weight,
+    indices_TK: torch.Tensor,
+    weights_TK: torch.Tensor,
+    *,
+    shared: Shared | None = None,
+    residual_TD: torch.Tensor | None = None,
+    gate_up_launch: Launch = VECTOR_GATE_UP,
+    down_launch: Launch = VECTOR_DOWN,
+) -> torch.Tensor:
+    """Every pair reads its expert by itself; two kernels."""
+    (gate_up, gate_up_scales), (down, down_scales) = parts(gate_up_EGD), parts(down_EDF)
+    (num_tokens, top_k), (_, width, inner) = indices_TK.shape, down.shape
+    values, scales, num_shared = shared_parts(shared, inner)
+    inner_XF = x_TD.new_empty(num_tokens * (top_k + num_shared), inner)
+    out_TD = x_TD.new_empty(num_tokens, width)
+    a, b = gate_up_launch, down_launch
+    common = {"TOP_K": top_k, "SHARED": num_shared, "HAS_SCALES": gate_up_scales is not None} | overlap(x_TD.device)
+    options = {"BLOCK_F": a.rows, "BLOCK_D": min(a.width, next_power_of_2(width)), "num_warps": a.num_warps} | common
+    grid = -(-inner // a.rows), inner_XF.shape[0]
+    weights = (gate_up, *values[:2], gate_up_scales, *scales[:2])
+    _gate_up_vector_kernel[grid](x_TD, *weights, indices_TK, inner_XF, x_TD.stride(0), width, inner, **options)
+    options = {"BLOCK_D": b.rows, "BLOCK_F": min(b.width, next_power_of_2(inner)), "num_warps": b.num_warps} | common
+    options["HAS_RESIDUAL"] = residual_TD is not None
+    grid = -(-width // b.rows), num_tokens
+    weights = (down, values[2], down_scales, scales[2])
+    _down_vector_kernel[grid](inner_XF, *weights, indices_TK, weights_TK, residual_TD, out_TD, width, inner, **options)
+    return out_TD
