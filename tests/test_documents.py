@@ -254,5 +254,5 @@ def test_nano_keeps_to_a_schema(nano, options):
 
 
 def test_nano_answers_in_a_document_with_what_the_receipt_says(nano):
-    answer = nano.ask("What is the total?", RECEIPT, schema=PRICE)
+    answer = nano.ask("How much was paid?", RECEIPT, schema=PRICE)
     assert (answer.text, answer.thinking) == ('{"total": "15.72"}', "TOTAL 15.72")
