@@ -74,6 +74,19 @@ def test_pixels_cross_over_bit_by_bit_whether_they_fit_the_shared_memory_or_not(
     assert np.array_equal(part.pixels_HWC, expected.pixels_HWC)
 
 
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (7, 3), (2048, 2048), (2049, 2048), (3, 4_194_304), (4097, 1025), (1, 4_194_305), (1, 12_000_000)]
+)
+def test_images_cross_over_as_they_are_row_by_row(height, width):
+    (part,) = read("image", {"height": height, "width": width}, replace(QUICK, part_pixels=64_000_000))
+    (expected,) = toy_readers.gradient(None, "", {"height": height, "width": width})
+    assert part.size == expected.size == (width, height)
+    assert part.pixel_bytes == expected.pixel_bytes == expected.pixels_HWC.nbytes
+    assert (part.image is not None) == (width <= 4_194_304)
+    assert part.as_image().mode == "RGB"
+    assert np.array_equal(part.as_pixels(), expected.pixels_HWC)
+
+
 def test_every_protection_holds_on_linux():
     held = set(sandbox.protections())
     assert held <= set(PROTECTIONS)

@@ -27,7 +27,7 @@ def read_with(pool: Pool, reader: str, file: BinaryIO, name: str, request: dict[
     pixel_bytes = 0
     try:
         for part in _parts(worker, file, name, request, limits):
-            pixel_bytes += 0 if part.pixels_HWC is None else part.pixels_HWC.nbytes
+            pixel_bytes += part.pixel_bytes
             with pool.paused():
                 yield part
         is_finished = pixel_bytes < LARGE_JOB_BYTES
@@ -56,7 +56,7 @@ def _parts(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], l
         if tag != Tag.PART:
             raise _refusal(name, tag, part.facts, limits)
         num_parts += 1
-        pixel_bytes += 0 if part.pixels_HWC is None else part.pixels_HWC.nbytes
+        pixel_bytes += part.pixel_bytes
         if num_parts > limits.parts or pixel_bytes > limits.pixel_bytes:
             raise MediaError(
                 f"{name} decodes to over {limits.parts:,} pictures or {limits.pixel_bytes // MiB:,} MiB of pixels, the limit; {SMALLER}",
