@@ -2,9 +2,9 @@
 
     python tools/fuzz_media.py --count 5000 [--kind pictures|videos|documents] [--seed 0] [--minutes 10]
 
-Samples of every picture format, of five containers and six codecs, and of PDFs are cut, flipped, spliced and given lying numbers. Every file
-must end as parts or a MediaError, this process must live, and at the end its descriptors and child processes must be as many as at the
-start (RELIABILITY G4). Exit code 1 where that is not so.
+Samples of every picture format, of five containers and six codecs, and of PDFs are cut, flipped, spliced and given lying numbers. Every
+file must end as parts or a MediaError, this process must live, and at the end its descriptors and child processes must be as many as at
+the start (RELIABILITY G4). Exit code 1 where that is not so.
 """
 
 from __future__ import annotations

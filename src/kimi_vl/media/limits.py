@@ -18,7 +18,7 @@ class ImageLimits:
     def check(self, width: int, height: int, name: str) -> None:
         """Raises: MediaError for a picture that is empty, too wide, too high or too large."""
         if width < 1 or height < 1:
-            raise MediaError(f"{name} is {width}×{height} pixels: there is nothing in it")
+            raise MediaError(f"{name} is {width}×{height} pixels: there is nothing in it", "invalid_image")
         if max(width, height) > self.max_side or width * height > self.max_pixels:
             raise MediaError(
                 f"{name} is {width:,}×{height:,} pixels; at most {self.max_pixels:,} pixels and {self.max_side:,} on a side are read. "

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # both are imported where pixels arrive: the command line sta
 HEAD = struct.Struct("!4sBIIIQ")  # mark, tag, bytes of JSON, height, width, bytes of pixels
 MARK = b"KVM1"
 STEP = b"\1"  # "a piece lies in the slab", and back: "it is taken"
-BAD_REQUEST = "invalid_value"  # the code of a refusal whose fault is in what the caller asked for, not in the file
+BAD_REQUEST = "request"  # instead of a code: the reader has raised InputError, for what the caller asked
 ARRAY_PIXEL, IMAGE_PIXEL = 3, 4  # bytes: RGB, and Pillow's RGB, which has a fourth byte that means nothing
 CACHED_BYTES = 1 << 18  # copied twice while they lie in the processor's cache
 MAX_JSON_BYTES = 1 << 20  # a page's text layer fits in this; a million letters are more than the model's context
