@@ -1,4 +1,4 @@
-"""What the sandbox costs: python benchmarks/bench_media.py [--images 60] [--out FILE]. Prints JSON, times in milliseconds.
+"""What the sandbox costs: python benchmarks/bench_media.py [--images 60] [--output FILE]. Prints JSON, times in milliseconds.
 
 The same picture is decoded by the same reader in this process and inside, in turns, so that a busy machine slows both; `overhead` is the
 difference of the medians, and of the least. Pillow alone is the peer. Seconds of the processor, of this process and of the workers
@@ -135,7 +135,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=60)
-    parser.add_argument("--out", type=Path)
+    parser.add_argument("--output", type=Path)
     args = parser.parse_args()
     report = {
         "command": f"python benchmarks/bench_media.py --images {args.images}",
@@ -148,8 +148,8 @@ def main() -> None:
     }
     text = json.dumps(report, indent=2)
     print(text)
-    if args.out:
-        args.out.write_text(text + "\n", encoding="utf-8")
+    if args.output:
+        args.output.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
