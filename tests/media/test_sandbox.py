@@ -177,6 +177,23 @@ def test_parts_flow_and_the_callers_time_is_not_counted():
     assert seen == [(k, k % 256) for k in range(300)]
 
 
+@pytest.mark.parametrize("side", [8, 1500, 2500])  # the last crosses over in two pieces
+def test_images_flow_one_after_another_and_job_after_job(side):
+    for _ in range(3):
+        parts = list(read("images", {"count": 4, "side": side}, replace(QUICK, seconds=5)))
+        assert [part.facts["number"] for part in parts] == [0, 1, 2, 3]
+        assert [part.image.getextrema() for part in parts] == [((k, k),) * 3 for k in range(4)]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])  # after which the next message lies there before it is asked for
+def test_pictures_and_facts_follow_one_another_in_any_order(pause):
+    seen = []
+    for part in read("mixed", {}, replace(QUICK, seconds=5)):
+        seen.append((part.facts["number"], part.size))
+        time.sleep(pause)
+    assert seen == [(0, (50, 50)), (1, None), (2, (50, 50)), (3, None), (4, (50, 50))]
+
+
 def test_a_long_film_takes_bounded_memory_on_both_sides():
     limits = replace(QUICK, parts=100_000, pixel_bytes=1 << 40, memory_bytes=64 << 20)
     for part in read("frames", {"count": 100, "side": 1000}, limits):  # 300 MB in all

@@ -31,6 +31,22 @@ def gradient(file, name, request):
     yield Part({}, (rows * 2654435761 >> 24).astype(np.uint8).reshape(request["height"], request["width"], 3))
 
 
+def images(file, name, request):
+    """`count` of Pillow's pictures of `side` pixels, each of its own colour."""
+    for part in frames(file, name, request):
+        yield Part(part.facts, image=part.as_image())
+
+
+def mixed(file, name, request):
+    """A picture, facts alone, pixels, facts alone, a picture."""
+    many = list(frames(file, name, {"count": 5, "side": 50}))
+    yield Part({"number": 0}, image=many[0].as_image())
+    yield Part({"number": 1})
+    yield many[2]
+    yield Part({"number": 3})
+    yield Part({"number": 4}, image=many[4].as_image())
+
+
 def image(file, name, request):
     """The same as Pillow's."""
     (part,) = gradient(file, name, request)
