@@ -1,8 +1,10 @@
-"""Throws damaged files at the sandbox and counts how each ends: python tools/fuzz_media.py --count 5000 [--seed 0] [--minutes 10]
+"""Throws damaged files at the sandbox and counts how each ends:
 
-Samples of every picture format are cut, flipped, spliced and given lying numbers. Every file must end as a picture or a MediaError, this
-process must live, and at the end its descriptors and child processes must be as many as at the start (RELIABILITY G4). Exit code 1 where
-that is not so.
+    python tools/fuzz_media.py --count 5000 [--kind pictures|videos|documents] [--seed 0] [--minutes 10]
+
+Samples of every picture format, of five containers and six codecs, and of PDFs are cut, flipped, spliced and given lying numbers. Every
+file must end as parts or a MediaError, this process must live, and at the end its descriptors and child processes must be as many as at
+the start (RELIABILITY G4). Exit code 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -15,14 +17,18 @@ import random
 import re
 import sys
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
+from fractions import Fraction
 from io import BytesIO
 
+import av
 import numpy as np
 from PIL import Image
 
 from kimi_vl.errors import MediaError
 from kimi_vl.media import load_frames, load_pages, sandbox
+from kimi_vl.media.sources import open_source
 
 NUMBERS = (
     b"\x00",
@@ -38,7 +44,7 @@ NUMBERS = (
 )
 
 
-def samples() -> dict[str, bytes]:
+def pictures() -> dict[str, bytes]:
     """One file of every kind that is read, small enough to be decoded in a few milliseconds."""
     generator = np.random.default_rng(0)
     picture = Image.fromarray(np.kron(generator.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8))
@@ -74,6 +80,77 @@ def samples() -> dict[str, bytes]:
     return made
 
 
+CLIPS = {
+    # name: (muxer, encoder, its options)
+    "mp4 h264": ("mp4", "libx264", {"preset": "ultrafast", "threads": "1", "bf": "2"}),
+    "mp4 mpeg4": ("mp4", "mpeg4", {}),
+    "mkv h264": ("matroska", "libx264", {"preset": "ultrafast", "threads": "1"}),
+    "webm vp9": ("webm", "libvpx-vp9", {"deadline": "realtime", "cpu-used": "8", "threads": "1"}),
+    "webm vp8": ("webm", "libvpx", {"deadline": "realtime", "cpu-used": "8", "threads": "1"}),
+    "avi mpeg4": ("avi", "mpeg4", {}),
+    "avi mjpeg": ("avi", "mjpeg", {}),
+    "ts h264": ("mpegts", "libx264", {"preset": "ultrafast", "threads": "1"}),
+}
+
+
+def videos() -> dict[str, bytes]:
+    """A second of 64×48 in each container."""
+    return {name: clip(*how) for name, how in CLIPS.items()}
+
+
+def clip(muxer: str, encoder: str, options: dict[str, str]) -> bytes:
+    generator = np.random.default_rng(0)
+    buffer = BytesIO()
+    with av.open(buffer, "w", format=muxer) as out:
+        stream = out.add_stream(encoder, rate=8, options=options)
+        stream.width, stream.height = 64, 48
+        stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        for number in range(8):
+            pixels = np.kron(generator.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=stream.pix_fmt)
+            frame.pts, frame.time_base = number, Fraction(1, 8)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def documents() -> dict[str, bytes]:
+    """PDFs as Pillow makes them, and by hand: text, forms in forms, packed streams, JPEG, and tables of objects of both kinds."""
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (24, 32, 3)).astype(np.uint8))
+    made = {}
+    for name, image in (("jpeg", picture), ("fax", picture.convert("1")), ("palette", picture.convert("P"))):
+        buffer = BytesIO()
+        image.save(buffer, "PDF", save_all=True, append_images=[image], title="A title")
+        made[f"pdf of a {name}"] = buffer.getvalue()
+    words = b"BT /F1 20 Tf 50 200 Td (Total due: 12.50) Tj ET q 1 0 0 rg 10 10 90 40 re f Q /N Do /Sh sh"
+    made["pdf of text"] = pdf(words, b"")
+    made["pdf packed"] = pdf(zlib.compress(words), b"/Filter /FlateDecode")
+    return made
+
+
+def pdf(content: bytes, entries: bytes) -> bytes:
+    form = b"0 0 1 rg 0 0 50 50 re f"
+    bodies = (
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 8 0 R >>",
+        b"<< /Type /Pages /Kids [3 0 R 3 0 R] /Count 2 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 300] /Rotate 90 /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> "
+        b"/XObject << /N 6 0 R >> /Shading << /Sh 7 0 R >> >> >>",
+        b"<< /Length %d %s >>\nstream\n%s\nendstream" % (len(content), entries, content),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        b"<< /Type /XObject /Subtype /Form /BBox [0 0 50 50] /Length %d >>\nstream\n%s\nendstream" % (len(form), form),
+        b"<< /ShadingType 2 /ColorSpace /DeviceRGB /Coords [0 0 99 99] /Function << /FunctionType 2 /Domain [0 1] /N 1 /C0 [1 0 0] "
+        b"/C1 [0 0 1] >> >>",
+        b"<< /Title (A title) >>",
+    )
+    data, places = bytearray(b"%PDF-1.7\n"), []
+    for number, body in enumerate(bodies, 1):
+        places.append(len(data))
+        data += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    start = len(data)
+    data += b"xref\n0 %d\n0000000000 65535 f \n" % (len(bodies) + 1) + b"".join(b"%010d 00000 n \n" % place for place in places)
+    return bytes(data) + b"trailer\n<< /Size %d /Root 1 0 R /Info 8 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(bodies) + 1, start)
+
+
 def mutated(data: bytes, other: bytes, generator: random.Random) -> bytes:
     """`data` with one to four wounds, more often near its beginning, where the headers are."""
     wounded = bytearray(data)
@@ -100,24 +177,51 @@ def mutated(data: bytes, other: bytes, generator: random.Random) -> bytes:
     return bytes(wounded)
 
 
-def attacks(seed: int) -> Iterator[tuple[str, bytes]]:
+def attacks(seed: int, made: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """(sample, damaged file) without end; the same for the same seed."""
     generator = random.Random(seed)
-    made = samples()
     names = list(made)
     while True:
         name = generator.choice(names)
         yield name, mutated(made[name], made[generator.choice(names)], generator)
 
 
-def outcome(name: str, data: bytes) -> tuple[str, str]:
+def read_as_picture(name: str, data: bytes) -> None:
+    if name.startswith("tiff"):
+        for _ in load_pages(data):
+            pass
+    else:
+        load_frames(data)
+
+
+def read_as(data: bytes, **requests: dict[str, object]) -> None:
+    """By each of these readers; the first error ends it."""
+    with open_source(data) as source:
+        for reader, request in requests.items():
+            for part in sandbox.read(reader, source.file, "the file", request):
+                if error := part.facts.get("error"):
+                    raise MediaError(error, "one page of several")
+
+
+def read_as_video(name: str, data: bytes) -> None:
+    read_as(data, video_info={}, video_frames={"per_second": 4, "most_side": 64, "max_frames": 16})
+
+
+def read_as_document(name: str, data: bytes) -> None:
+    read_as(data, document_info={}, document_text={"pages": [1]}, document_pages={"pages": [1], "max_pixels": 60_000})
+
+
+KINDS: dict[str, tuple[Callable[[], dict[str, bytes]], Callable[[str, bytes], None]]] = {
+    "pictures": (pictures, read_as_picture),
+    "videos": (videos, read_as_video),
+    "documents": (documents, read_as_document),
+}
+
+
+def outcome(read: Callable[[str, bytes], None], name: str, data: bytes) -> tuple[str, str]:
     """What became of a file: "ok" or an error's code, and its words without numbers."""
     try:
-        if name.startswith("tiff"):
-            for _ in load_pages(data):
-                pass
-        else:
-            load_frames(data)
+        read(name, data)
     except MediaError as error:
         return error.code, re.sub(r"[0-9][0-9,]*", "#", str(error))[:100]
     return "ok", ""
@@ -140,26 +244,35 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, default="pictures")
     args = parser.parse_args()
-    outcome("png", samples()["png"])
+    samples, read = KINDS[args.kind]
+    made = samples()
+    for name, data in made.items():
+        if (whole := outcome(read, name, data)) != ("ok", ""):
+            raise SystemExit(f"the sample {name} is not read whole: {whole}")
     before, began = held(), time.monotonic()
     codes: collections.Counter[str] = collections.Counter()
     words: collections.Counter[str] = collections.Counter()
+    formats: collections.Counter[str] = collections.Counter()
     slowest, done = (0.0, ""), 0
-    for number, (name, data) in enumerate(attacks(args.seed)):
+    for number, (name, data) in enumerate(attacks(args.seed, made)):
         if number >= args.count or time.monotonic() - began > 60 * args.minutes:
             break
         start = time.monotonic()
-        code, text = outcome(name, data)
+        code, text = outcome(read, name, data)
         took = time.monotonic() - start
         slowest = max(slowest, (took, f"{name}, number {number}"))
         codes[code] += 1
+        formats[name] += 1
         words[text] += code in ("media_decoder_crashed", "media_timeout", "media_too_complex", "invalid_media")
         done += 1
     after = held()
     report = {
+        "kind": args.kind,
         "seed": args.seed,
         "files": done,
+        "by_sample": dict(sorted(formats.items())),
         "seconds": round(time.monotonic() - began, 1),
         "outcomes": dict(codes.most_common()),
         "worth_a_look": {text: count for text, count in words.most_common(20) if count},

@@ -2,13 +2,8 @@
 
 import contextlib
 import json
-import resource
-import subprocess
-import sys
 import time
-import zlib
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,7 +22,6 @@ from kimi_vl.media.documents import (
 from kimi_vl.media.words import PageText, words_of
 from tests.media.pdfs import FONTS, assembled, block, locked, page, pdf, stream, text
 
-ROOT = Path(__file__).parents[2]
 TURNS = (0, 90, 180, 270)
 
 
@@ -342,63 +336,11 @@ def test_i3_pages_of_any_claimed_size(side, unit):
     assert time.monotonic() - began < 5
 
 
-def nested_forms(depth):
-    """Each form draws the next ten times: ten to the power of `depth` drawings out of a few bytes."""
-    forms = {}
-    for k in range(depth):
-        inner = b"" if k == depth - 1 else b"/X << /N %d 0 R >>" % (101 + k)
-        draw = b"0 0 9 9 re f" if k == depth - 1 else b" ".join([b"/N Do"] * 10)
-        forms[100 + k] = stream(
-            draw, b"/Type /XObject /Subtype /Form /BBox [0 0 400 300] /Resources << " + inner.replace(b"/X", b"/XObject") + b" >>"
-        )
-    return forms
-
-
-BOMBS = {
-    "flate": lambda: pdf((page()[0], stream(zlib.compress(b"0 0 1 1 re f " * 2_000_000, 9), b"/Filter /FlateDecode"))),
-    "forms": lambda: assembled(
-        {
-            1: b"<< /Type /Catalog /Pages 2 0 R >>",
-            2: b"<< /Type /Pages /Kids [10 0 R] /Count 1 >>",
-            10: b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 300] /Resources << /XObject << /N 100 0 R >> >> /Contents 11 0 R >>",
-            11: stream(b"/N Do"),
-            **nested_forms(9),
-        }
-    ),
-}
-
-
-@pytest.mark.parametrize("name", BOMBS)
-def test_i4_bombs_end_within_the_limits_of_a_child(name, tmp_path):
-    """However it ends, it is soon and within 1.5 GiB: refused by the reader, or killed by the limits under which it is run."""
-    (tmp_path / "bomb.pdf").write_bytes(BOMBS[name]())
-    script = (
-        "import resource, sys\n"
-        "from kimi_vl.media.documents import read_document_pages\n"
-        "resource.setrlimit(resource.RLIMIT_AS, (3 << 29, 3 << 29))\n"
-        "resource.setrlimit(resource.RLIMIT_CPU, (3, 3))\n"
-        "for part in read_document_pages(open(sys.argv[1], 'rb'), 'bomb.pdf', {}):\n"
-        "    print(part.facts.get('error', 'drawn'))\n"
-    )
-    began = time.monotonic()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    run = subprocess.run(
-        [sys.executable, "-c", script, str(tmp_path / "bomb.pdf")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-    )
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 5
-    assert run.returncode != 0 or "cannot be read" in run.stdout, (run.stdout, run.stderr, time.monotonic() - began)
-
-
 def test_i4_a_page_of_too_many_objects_is_not_drawn(monkeypatch):
     monkeypatch.setattr(documents, "MAX_OBJECTS", 3)
     data = pdf(page(*(block(k, 0, 1, 1) for k in range(4))), page(block(0, 0, 1, 1)))
     first, second = read_document_pages(BytesIO(data), "a.pdf", {})
-    assert first.facts == {"page": 1, "error": "page 1 cannot be read: it has 4 objects; at most 3 are drawn"}
+    assert first.facts == {"page": 1, "error": "page 1 cannot be read: it has 4 objects; at most 3 are drawn", "code": "pdf_too_complex"}
     assert second.pixels_HWC is not None
 
 
@@ -406,7 +348,11 @@ def test_i4_a_page_that_takes_too_long_ends_and_the_next_is_drawn(monkeypatch):
     monkeypatch.setattr(documents, "SECONDS_PER_PAGE", 0.0)
     slow = page(*(block(k % 400, k // 400, 30, 30, "1 0 0") for k in range(20_000)))
     parts = read_document_pages(BytesIO(pdf(slow, page())), "a.pdf", {})
-    assert next(parts).facts == {"page": 1, "error": "page 1 cannot be read: drawing it takes more than 0 seconds"}
+    assert next(parts).facts == {
+        "page": 1,
+        "error": "page 1 cannot be read: drawing it takes more than 0 seconds",
+        "code": "pdf_too_complex",
+    }
     monkeypatch.setattr(documents, "SECONDS_PER_PAGE", 5.0)
     assert next(parts).pixels_HWC is not None
 

@@ -510,3 +510,15 @@ def test_a_stream_is_read_to_its_end_or_its_limit():
     assert np.array_equal(pixels(BytesIO(FILES["png"])), np.asarray(BLOCKS))
     with pytest.raises(MediaError, match="standard input is larger than the limit of 100 bytes"):
         load_image(BytesIO(FILES["png"]), limits=ImageLimits(max_bytes=100))
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError, OverflowError, RuntimeError, SyntaxError, EOFError])
+def test_g4_whatever_a_decoder_raises_on_a_damaged_file_is_called_that(error, monkeypatch):
+    def load(self):
+        raise error("its numbers make no sense")
+
+    image = Image.new("L", (4, 4))
+    monkeypatch.setattr(Image.Image, "load", load)
+    with pytest.raises(MediaError, match="damaged or truncated L picture \\(its numbers make no sense\\)") as caught:
+        load_image(image)
+    assert caught.value.code == "invalid_image"

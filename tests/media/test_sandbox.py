@@ -74,6 +74,19 @@ def test_pixels_cross_over_bit_by_bit_whether_they_fit_the_shared_memory_or_not(
     assert np.array_equal(part.pixels_HWC, expected.pixels_HWC)
 
 
+@pytest.mark.parametrize(
+    ("height", "width"), [(1, 1), (7, 3), (2048, 2048), (2049, 2048), (3, 4_194_304), (4097, 1025), (1, 4_194_305), (1, 12_000_000)]
+)
+def test_images_cross_over_as_they_are_row_by_row(height, width):
+    (part,) = read("image", {"height": height, "width": width}, replace(QUICK, part_pixels=64_000_000))
+    (expected,) = toy_readers.gradient(None, "", {"height": height, "width": width})
+    assert part.size == expected.size == (width, height)
+    assert part.pixel_bytes == expected.pixel_bytes == expected.pixels_HWC.nbytes
+    assert (part.image is not None) == (width <= 4_194_304)
+    assert part.as_image().mode == "RGB"
+    assert np.array_equal(part.as_pixels(), expected.pixels_HWC)
+
+
 def test_every_protection_holds_on_linux():
     held = set(sandbox.protections())
     assert held <= set(PROTECTIONS)
@@ -162,6 +175,23 @@ def test_parts_flow_and_the_callers_time_is_not_counted():
             time.sleep(0.8)  # 2.4 s in all
         seen.append((part.facts["number"], int(part.pixels_HWC[0, 0, 0])))
     assert seen == [(k, k % 256) for k in range(300)]
+
+
+@pytest.mark.parametrize("side", [8, 1500, 2500])  # the last crosses over in two pieces
+def test_images_flow_one_after_another_and_job_after_job(side):
+    for _ in range(3):
+        parts = list(read("images", {"count": 4, "side": side}, replace(QUICK, seconds=5)))
+        assert [part.facts["number"] for part in parts] == [0, 1, 2, 3]
+        assert [part.image.getextrema() for part in parts] == [((k, k),) * 3 for k in range(4)]
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.05])  # after which the next message lies there before it is asked for
+def test_pictures_and_facts_follow_one_another_in_any_order(pause):
+    seen = []
+    for part in read("mixed", {}, replace(QUICK, seconds=5)):
+        seen.append((part.facts["number"], part.size))
+        time.sleep(pause)
+    assert seen == [(0, (50, 50)), (1, None), (2, (50, 50)), (3, None), (4, (50, 50))]
 
 
 def test_a_long_film_takes_bounded_memory_on_both_sides():

@@ -31,6 +31,28 @@ def gradient(file, name, request):
     yield Part({}, (rows * 2654435761 >> 24).astype(np.uint8).reshape(request["height"], request["width"], 3))
 
 
+def images(file, name, request):
+    """`count` of Pillow's pictures of `side` pixels, each of its own colour."""
+    for part in frames(file, name, request):
+        yield Part(part.facts, image=part.as_image())
+
+
+def mixed(file, name, request):
+    """A picture, facts alone, pixels, facts alone, a picture."""
+    many = list(frames(file, name, {"count": 5, "side": 50}))
+    yield Part({"number": 0}, image=many[0].as_image())
+    yield Part({"number": 1})
+    yield many[2]
+    yield Part({"number": 3})
+    yield Part({"number": 4}, image=many[4].as_image())
+
+
+def image(file, name, request):
+    """The same as Pillow's."""
+    (part,) = gradient(file, name, request)
+    yield Part({}, image=part.as_image())
+
+
 def _mapping_that_runs():
     mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
 
@@ -147,6 +169,8 @@ LIES = {
     "a gigabyte of facts": HEAD.pack(MARK, Tag.PART, 1 << 30, 0, 0, 0),
     "a picture beyond the limit": HEAD.pack(MARK, Tag.PART, 2, 60_000, 60_000, 60_000 * 60_000 * 3) + b"{}",
     "bytes that do not fit the size": HEAD.pack(MARK, Tag.PART, 2, 10, 10, 1 << 40) + b"{}",
+    "an image whose rows do not fit": HEAD.pack(MARK, Tag.PART, 2, 1, 5_000_000, 20_000_000) + b"{}",
+    "an image without rows": HEAD.pack(MARK, Tag.PART, 2, 0, 0, 4) + b"{}",
     "facts that are no JSON": HEAD.pack(MARK, Tag.PART, 3, 0, 0, 0) + b"{x}",
     "facts that are a list": HEAD.pack(MARK, Tag.PART, 2, 0, 0, 0) + b"[]",
     "facts without end": HEAD.pack(MARK, Tag.PART, 100_000, 0, 0, 0) + b"[" * 100_000,

@@ -5,8 +5,8 @@ bytes in C++, is not thread-safe, and 95 KB can make it want 8 GB (RELIABILITY I
 size of a picture before there is one, the objects of a page before they are drawn, and the seconds of drawing. JavaScript, actions and
 embedded files are never run, fetched or opened; this build of PDFium has neither a JavaScript engine nor XFA.
 
-A page that cannot be read gives a Part with `page` and `error` and no more, and the next page follows: the caller decides whether one bad
-page of fifty ends the request.
+A page that cannot be read gives a Part with `page`, `error` and its `code` and no more, and the next page follows: the caller decides
+whether one bad page of fifty ends the request.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MAX_DRAWN = 64  # pages drawn when none are named (RELIABILITY I5)
 MAX_NAMED = 20_000  # pages that one request may name
 MAX_OBJECTS = 500_000  # on a page: a dense map has some 100,000 paths
 MAX_CHARACTERS = 100_000  # read of one page; a dense page of a dictionary has 10,000
-SECONDS_PER_PAGE = 5.0  # of drawing
+SECONDS_PER_PAGE = 4.0  # of drawing; one second less than a page may take in all (sandbox/limits.py, RELIABILITY I4)
 DEFAULT_DPI = 150.0
 SIZES_TOLD = 64  # pages whose sizes `read_document_info` tells
 SAMPLED = 8  # pages looked at for a text layer
@@ -117,7 +117,7 @@ def read_document_text(document: BinaryIO, name: str, request: Mapping[str, Any]
 
     Request: `pages` (numbers from 1; all where it is left out), `password`, `boxes`: where that is false a page has `text` instead of
     `words`, which is all that a search needs and takes a ninth of the time. At most 100,000 characters of a page are read; `cut` tells.
-    A page that cannot be read gives `page` and `error`. Raises: as `read_document_info`, and MediaError for pages beyond the last.
+    A page that cannot be read gives `page`, `error` and `code`. Raises: as `read_document_info`, and MediaError for pages beyond the last.
     """
     wanted = DocumentRequest.from_dict(request, "text")
     with _opened(document, name, wanted.password) as pdf:
@@ -136,7 +136,7 @@ def read_document_pages(document: BinaryIO, name: str, request: Mapping[str, Any
     Request: `pages` (numbers from 1; where it is left out, all of a document of at most 64), `password`, and the size: `dpi` (150 where
     neither it nor `size` is given), `size` ([width, height] of a box in pixels into which each page is fitted), `max_pixels`. The smallest
     of what these say counts, and never more than 16 million pixels or 16,384 on a side.
-    A page that cannot be drawn gives `page` and `error`. Raises: as `read_document_text`.
+    A page that cannot be drawn gives `page`, `error` and `code`. Raises: as `read_document_text`.
     """
     wanted = DocumentRequest.from_dict(request, "pages")
     with _opened(document, name, wanted.password) as pdf:
@@ -174,7 +174,8 @@ def _opened(document: BinaryIO, name: str, password: str | None) -> Iterator[pdf
     try:
         pdf = _open(document, name, password)
     except pdfium.PdfiumError as error:
-        raise MediaError(f"{name} {_refusal(error.err_code, password)}") from None
+        why, code = _refusal(error.err_code, password)
+        raise MediaError(f"{name} {why}", code) from None
     with pdf:
         yield pdf
 
@@ -183,19 +184,21 @@ def _open(document: BinaryIO, name: str, password: str | None) -> pdfium.PdfDocu
     document.seek(0)
     head = document.read(HEADER_WITHIN + 4)
     if not head:
-        raise MediaError(f"{name} is empty (0 bytes)")
+        raise MediaError(f"{name} is empty (0 bytes)", "invalid_pdf")
     if b"%PDF-" not in head:
-        raise MediaError(f"{name} is no PDF: none of its first {HEADER_WITHIN:,} bytes begins the mark %PDF-")
+        raise MediaError(f"{name} is no PDF: none of its first {HEADER_WITHIN:,} bytes begins the mark %PDF-", "invalid_pdf")
     document.seek(0)
     return pdfium.PdfDocument(document, password=password)
 
 
-def _refusal(code: int | None, password: str | None) -> str:
+def _refusal(code: int | None, password: str | None) -> tuple[str, str]:
+    """What to say of the file, and its code."""
     if code == pdfium_c.FPDF_ERR_PASSWORD:
-        return "is encrypted and needs a password" if password is None else "is encrypted and this is not its password"
+        why = "is encrypted and needs a password" if password is None else "is encrypted and this is not its password"
+        return why, "pdf_password_required"
     if code == pdfium_c.FPDF_ERR_SECURITY:
-        return "is encrypted in a way that is not supported; save it again without protection"
-    return "is a damaged or truncated PDF, or has no pages; save or download it again"
+        return "is encrypted in a way that is not supported; save it again without protection", "unsupported_media"
+    return "is a damaged or truncated PDF, or has no pages; save or download it again", "invalid_pdf"
 
 
 def _is_locked(document: BinaryIO, name: str) -> bool:
@@ -211,10 +214,12 @@ def _numbers(pdf: pdfium.PdfDocument, name: str, pages: tuple[int, ...] | None, 
     count = len(pdf)
     if pages is None:
         if count > most:
-            raise MediaError(f"{name} has {count:,} pages; at most {most:,} are read at once. Name the pages, such as 1-{most}")
+            raise MediaError(
+                f"{name} has {count:,} pages; at most {most:,} are read at once. Name the pages, such as 1-{most}", "too_many_pages"
+            )
         return range(1, count + 1)
     if max(pages) > count:
-        raise MediaError(f"page {max(pages):,} was asked for and {name} has {count:,} page{'s' * (count > 1)}")
+        raise MediaError(f"page {max(pages):,} was asked for and {name} has {count:,} page{'s' * (count > 1)}", "invalid_value")
     return pages
 
 
@@ -244,7 +249,8 @@ def _has_characters(pdf: pdfium.PdfDocument, index: int) -> bool:
 
 def _failed(number: int, error: BaseException) -> Part:
     reason = str(error) if isinstance(error, MediaError) else "it is damaged, or needs more memory than there is"
-    return Part({"page": number, "error": f"page {number} cannot be read: {reason}"})
+    code = error.code if isinstance(error, MediaError) else "pdf_too_complex" if isinstance(error, MemoryError) else "invalid_pdf"
+    return Part({"page": number, "error": f"page {number} cannot be read: {reason}", "code": code})
 
 
 # One page ------------------------------------------------------------------------------------------------------------------
@@ -260,7 +266,7 @@ def _page(pdf: pdfium.PdfDocument, number: int) -> Iterator[pdfium.PdfPage]:
             page.close()
             page = pdf[number - 1]
         if not all(math.isfinite(side) and side > 0 for side in page.get_size()):
-            raise MediaError("it has no area")
+            raise MediaError("it has no area", "invalid_pdf")
         yield page
     finally:
         page.close()
@@ -269,12 +275,12 @@ def _page(pdf: pdfium.PdfDocument, number: int) -> Iterator[pdfium.PdfPage]:
 def _drawn(page: pdfium.PdfPage, size: tuple[int, int]) -> np.ndarray:
     """uint8 [H, W, 3], RGB on white. Raises: MediaError for a page of too many objects, or one that takes too long."""
     if (objects := pdfium_c.FPDFPage_CountObjects(page)) > MAX_OBJECTS:
-        raise MediaError(f"it has {objects:,} objects; at most {MAX_OBJECTS:,} are drawn")
+        raise MediaError(f"it has {objects:,} objects; at most {MAX_OBJECTS:,} are drawn", "pdf_too_complex")
     width, height = size
     pixels_HWC = np.full((height, width, 3), 255, np.uint8)
     bitmap = pdfium_c.FPDFBitmap_CreateEx(width, height, pdfium_c.FPDFBitmap_BGR, pixels_HWC.ctypes.data, 3 * width)
     if not bitmap:
-        raise MediaError(f"there is no memory for {width:,}×{height:,} pixels")
+        raise MediaError(f"there is no memory for {width:,}×{height:,} pixels", "pdf_too_complex")
     try:
         where = (bitmap, page, 0, 0, width, height, 0, pdfium_c.FPDF_ANNOT | pdfium_c.FPDF_REVERSE_BYTE_ORDER)
         _draw(page, where)
@@ -294,9 +300,9 @@ def _draw(page: pdfium.PdfPage, where: tuple[Any, ...]) -> None:
     status = pdfium_c.FPDF_RenderPageBitmap_Start(*where, ctypes.byref(pause))
     pdfium_c.FPDF_RenderPage_Close(page)
     if status == pdfium_c.FPDF_RENDER_TOBECONTINUED:
-        raise MediaError(f"drawing it takes more than {SECONDS_PER_PAGE:g} seconds")
+        raise MediaError(f"drawing it takes more than {SECONDS_PER_PAGE:g} seconds", "pdf_too_complex")
     if status != pdfium_c.FPDF_RENDER_DONE:
-        raise MediaError("it is damaged")
+        raise MediaError("it is damaged", "invalid_pdf")
 
 
 def _page_text(page: pdfium.PdfPage, number: int) -> PageText:

@@ -126,7 +126,7 @@ def _shown(picture: Source, limits: ImageLimits, request: dict[str, object]) -> 
     request = {**request, "format": picture.identity.format, "limits": asdict(limits)}
     for part in sandbox.read("picture", picture.file, picture.name, request, allowed):
         facts = part.facts
-        if part.pixels_HWC is None:
+        if part.size is None:
             raise MediaError(f"{picture.name} gave no picture", "media_decoder_crashed")
         width, height = facts["size_before"]
-        yield Frame(Image.fromarray(part.pixels_HWC), picture.name, Kind.PICTURE, facts.get("page"), facts.get("seconds"), (width, height))
+        yield Frame(part.as_image(), picture.name, Kind.PICTURE, facts.get("page"), facts.get("seconds"), (width, height))

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from io import BytesIO
 from typing import Any, BinaryIO
 
-import numpy as np
 from PIL import Image
 
 from kimi_vl.errors import MediaError
@@ -68,7 +67,7 @@ def _stored_size(image: Image.Image) -> tuple[int, int]:
 
 
 def _part(size_before: tuple[int, int], rgb: Image.Image, **facts: Any) -> Part:
-    return Part({"size_before": list(size_before), **facts}, np.asarray(rgb))
+    return Part({"size_before": list(size_before), **facts}, image=rgb)
 
 
 def _check_compression(image: Image.Image, name: str) -> None:

@@ -15,8 +15,19 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 from kimi_vl.errors import MediaError
 from kimi_vl.media.limits import ImageLimits
 
-# What Pillow's readers raise on damaged files, that of AVIF RuntimeError.
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, OverflowError, RuntimeError, struct.error, zlib.error)
+# What Pillow's readers raise on damaged files, that of AVIF RuntimeError. Divisions by zero are two of 55,866 damaged files.
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    ArithmeticError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+)
 
 ORIENTATIONS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.parts import Part
-from kimi_vl.media.sandbox.limits import READERS, Limits, MiB
+from kimi_vl.media.sandbox.limits import READERS, Limits, MiB, Reader
 from kimi_vl.media.sandbox.pool import Pool, Worker
 from kimi_vl.media.sandbox.wire import BAD_REQUEST, ProtocolError, Tag
 
@@ -26,8 +26,8 @@ def read_with(pool: Pool, reader: str, file: BinaryIO, name: str, request: dict[
     is_finished = False
     pixel_bytes = 0
     try:
-        for part in _parts(worker, file, name, request, limits):
-            pixel_bytes += 0 if part.pixels_HWC is None else part.pixels_HWC.nbytes
+        for part in _parts(worker, READERS[reader], file, name, request, limits):
+            pixel_bytes += part.pixel_bytes
             with pool.paused():
                 yield part
         is_finished = pixel_bytes < LARGE_JOB_BYTES
@@ -35,7 +35,7 @@ def read_with(pool: Pool, reader: str, file: BinaryIO, name: str, request: dict[
         pool.give_back(worker, reusable=is_finished)
 
 
-def _parts(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], limits: Limits) -> Iterator[Part]:
+def _parts(worker: Worker, reader: Reader, file: BinaryIO, name: str, request: dict[str, Any], limits: Limits) -> Iterator[Part]:
     """What the worker says until it is done, within limits."""
     left_s, num_parts, pixel_bytes = limits.seconds, 0, 0
     while True:
@@ -43,20 +43,20 @@ def _parts(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], l
         try:
             if not num_parts:
                 _begin(worker, file, name, request, limits)
-            tag, part = worker.channel.receive(deadline=began + left_s, most_pixels=limits.part_pixels)
+            tag, part = worker.channel.receive(deadline=began + min(left_s, limits.part_seconds), most_pixels=limits.part_pixels)
         except TimeoutError:
-            raise _too_slow(name, f"{limits.seconds:g} s") from None
+            raise _too_slow(name, f"{min(limits.seconds, limits.part_seconds):g} s", reader) from None
         except ProtocolError:
             raise MediaError(f"{name} made its decoder answer nonsense, and it was stopped; save the file again", CRASHED) from None
         except (EOFError, OSError):
-            raise _obituary(name, worker, limits) from None
+            raise _obituary(name, worker, reader, limits) from None
         left_s -= time.monotonic() - began
         if tag == Tag.END:
             return
         if tag != Tag.PART:
-            raise _refusal(name, tag, part.facts, limits)
+            raise _refusal(name, tag, part.facts, reader, limits)
         num_parts += 1
-        pixel_bytes += 0 if part.pixels_HWC is None else part.pixels_HWC.nbytes
+        pixel_bytes += part.pixel_bytes
         if num_parts > limits.parts or pixel_bytes > limits.pixel_bytes:
             raise MediaError(
                 f"{name} decodes to over {limits.parts:,} pictures or {limits.pixel_bytes // MiB:,} MiB of pixels, the limit; {SMALLER}",
@@ -72,18 +72,18 @@ def _begin(worker: Worker, file: BinaryIO, name: str, request: dict[str, Any], l
     worker.channel.send(Tag.JOB, job, fds=(file.fileno(),))
 
 
-def _too_slow(name: str, spent: str) -> MediaError:
-    return MediaError(f"{name} took more than {spent} to decode, the limit; {SMALLER}", "media_timeout")
+def _too_slow(name: str, spent: str, reader: Reader) -> MediaError:
+    return MediaError(f"{name} took more than {spent} to decode, the limit; {SMALLER}", reader.too_slow)
 
 
-def _too_large(name: str, limits: Limits) -> MediaError:
-    return MediaError(f"{name} needs more than {limits.memory_bytes / MiB:,.0f} MiB to decode, the limit; {SMALLER}", "media_too_complex")
+def _too_large(name: str, reader: Reader, limits: Limits) -> MediaError:
+    return MediaError(f"{name} needs more than {limits.memory_bytes / MiB:,.0f} MiB to decode, the limit; {SMALLER}", reader.too_large)
 
 
-def _refusal(name: str, tag: Tag, facts: dict[str, Any], limits: Limits) -> InputError:
+def _refusal(name: str, tag: Tag, facts: dict[str, Any], reader: Reader, limits: Limits) -> InputError:
     """What the worker says went wrong, in words that may be shown: it may be lying, but not with control characters or at length."""
     if tag == Tag.MEMORY:
-        return _too_large(name, limits)
+        return _too_large(name, reader, limits)
     if tag == Tag.REFUSED:
         code = str(facts.get("code", ""))
         if code == BAD_REQUEST:
@@ -93,13 +93,13 @@ def _refusal(name: str, tag: Tag, facts: dict[str, Any], limits: Limits) -> Inpu
     return MediaError(f"{name} is damaged, or of a kind that its decoder does not know ({reason}); save or convert it again")
 
 
-def _obituary(name: str, worker: Worker, limits: Limits) -> MediaError:
+def _obituary(name: str, worker: Worker, reader: Reader, limits: Limits) -> MediaError:
     """Why a worker has hung up without a word."""
     death = worker.end()
     if death.signal == signal.SIGXCPU:
-        return _too_slow(name, f"{limits.cpu_seconds} s of processor time")
+        return _too_slow(name, f"{limits.cpu_seconds} s of processor time", reader)
     if death.max_rss_bytes > limits.memory_bytes * 3 // 4:  # PDFium and others end themselves where there is no memory left
-        return _too_large(name, limits)
+        return _too_large(name, reader, limits)
     how = signal.Signals(death.signal).name if death.signal in signal.valid_signals() else f"exit code {death.exit_code}"
     return MediaError(f"{name} has crashed its decoder ({how}); nothing else was harmed. Save the file again, or convert it", CRASHED)
 

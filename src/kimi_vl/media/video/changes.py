@@ -41,7 +41,9 @@ def read_video_changes(file: BinaryIO, name: str, request: object) -> Iterator[P
                 yield _part(rows)
                 rows = []
         if not given:
-            raise MediaError(f"no picture of {name} can be decoded ({pictures.damage.get('reason', 'there is none in that stretch')})")
+            raise MediaError(
+                f"no picture of {name} can be decoded ({pictures.damage.get('reason', 'there is none in that stretch')})", "invalid_video"
+            )
         if rows:
             yield _part(rows)
         yield Part({"end": True, "frames": given, "damaged_at": None, **pictures.damage})

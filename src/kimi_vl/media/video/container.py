@@ -6,6 +6,7 @@ Here it sees no name, four families of containers, the decoders listed below and
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class Effort:
         self.packets += 1
         if self.packets > MAX_PACKETS:
             raise MediaError(
-                f"{self.name} holds more than {MAX_PACKETS:,} packets of pictures before the last one asked for; cut it into parts"
+                f"{self.name} holds more than {MAX_PACKETS:,} packets of pictures before the last one asked for; cut it into parts",
+                "media_too_complex",
             )
 
     def picture(self, pixels: int) -> None:
@@ -66,7 +68,8 @@ class Effort:
         self.pixels += pixels
         if self.pixels > MAX_DECODED_PIXELS:
             raise MediaError(
-                f"{self.name} takes more than {MAX_DECODED_PIXELS:,} decoded pixels to reach the last picture asked for; cut it into parts"
+                f"{self.name} takes more than {MAX_DECODED_PIXELS:,} decoded pixels to reach the last picture asked for; cut it into parts",
+                "media_too_complex",
             )
 
 
@@ -82,7 +85,10 @@ class _Nameless:
         data = self._file.read(size)
         self._left -= len(data)
         if self._left < 0:
-            raise MediaError(f"{self._name} is read more than {MAX_READS} times over without an end: its index is damaged; save it again")
+            raise MediaError(
+                f"{self._name} is read more than {MAX_READS} times over without an end: its index is damaged; save it again",
+                "invalid_video",
+            )
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
@@ -144,7 +150,7 @@ def open_container(file: BinaryIO, name: str) -> InputContainer:
     """`file` as one of the containers that are read. Raises: MediaError for anything else, and for an empty or unreadable file."""
     shown: Any = _Nameless(file, name)
     if not file.read(1):
-        raise MediaError(f"{name} is empty (0 bytes)")
+        raise MediaError(f"{name} is empty (0 bytes)", "invalid_video")
     file.seek(0)
     refuse: Callable[..., Any] = _refuse
     try:
@@ -152,7 +158,8 @@ def open_container(file: BinaryIO, name: str) -> InputContainer:
     except (FFmpegError, OSError, ValueError) as error:
         raise MediaError(
             f"{name} is not a video that can be read ({reason(error)}). Supported: MP4, MOV, MKV, WebM, AVI, MPEG-TS and FLV "
-            f"with {', '.join(VIDEO_CODECS)}; {_CONVERT}"
+            f"with {', '.join(VIDEO_CODECS)}; {_CONVERT}",
+            "unsupported_media" if isinstance(error, ArgumentError) else "invalid_video",
         ) from None
 
 
@@ -163,7 +170,9 @@ def open_video(file: BinaryIO, name: str) -> Video:
         stream = _pictures(container, name)
         tick = stream.time_base
         if not tick or tick <= 0:
-            raise MediaError(f"{name} has a damaged header (its clock ticks every {tick} seconds); save or download it again")
+            raise MediaError(
+                f"{name} has a damaged header (its clock ticks every {tick} seconds); save or download it again", "invalid_video"
+            )
         return Video(name, container, stream, _zero(container, stream, tick), tick)
     except MediaError:
         container.close()
@@ -171,7 +180,12 @@ def open_video(file: BinaryIO, name: str) -> Video:
 
 
 def reason(error: BaseException) -> str:
-    """FFmpeg's words for what went wrong, without its numbers and without addresses."""
+    """FFmpeg's words for what went wrong, without its numbers and without addresses.
+
+    Raises: MemoryError where memory is what was missing, which is no fault of the file's format.
+    """
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.EAGAIN:  # the latter where a thread cannot be started
+        raise MemoryError from error
     if isinstance(error, ArgumentError):  # how a demuxer or decoder that is not on the list is refused
         return "of a format or codec that is not supported"
     return (getattr(error, "strerror", None) or type(error).__name__)[:120].lower()
@@ -182,16 +196,17 @@ def _pictures(container: InputContainer, name: str) -> VideoStream:
     candidates = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not candidates:
         what = "a cover picture and sound" if container.streams.video else "sound" if container.streams.audio else "no pictures"
-        raise MediaError(f"{name} holds {what}; a video has pictures that follow one another")
+        raise MediaError(f"{name} holds {what}; a video has pictures that follow one another", "unsupported_media")
     best = container.streams.best("video")
     stream = next((s for s in candidates if s is best), candidates[0])
     context = stream.codec_context
     codec = context.codec.canonical_name if context is not None else "an unknown codec"
     if codec not in VIDEO_CODECS:
-        raise MediaError(f"{name} is encoded as {codec}; read are {', '.join(VIDEO_CODECS)}: {_CONVERT}")
+        raise MediaError(f"{name} is encoded as {codec}; read are {', '.join(VIDEO_CODECS)}: {_CONVERT}", "unsupported_media")
     if context.width * context.height > MAX_PIXELS:
         raise MediaError(
-            f"{name} has pictures of {context.width:,}×{context.height:,} pixels; at most {MAX_PIXELS:,} pixels are read. Scale it down"
+            f"{name} has pictures of {context.width:,}×{context.height:,} pixels; at most {MAX_PIXELS:,} pixels are read. Scale it down",
+            "image_too_large",
         )
     context.options = {"max_pixels": str(MAX_PIXELS)}
     context.thread_type = "AUTO"

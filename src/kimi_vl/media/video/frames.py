@@ -43,7 +43,7 @@ def read_video_frames(file: BinaryIO, name: str, request: object) -> Iterator[Pa
             yield Part(facts, pixels)
         if not given:
             why = pictures.damage.get("reason", "there is none in that stretch")
-            raise MediaError(f"no picture of {name} can be given ({why})")
+            raise MediaError(f"no picture of {name} can be given ({why})", "invalid_video")
         yield Part({"end": True, "frames": given, "damaged_at": None, **pictures.damage})
 
 
@@ -67,7 +67,7 @@ def stretch(file: BinaryIO, video: Video, start: float, end: float | None, per_s
     if end is None:
         end = length(file, video).seconds
         if start > 0 and start >= end:
-            raise MediaError(f"{video.name} is {end:.1f} seconds long; there is nothing from {start:.1f} seconds on")
+            raise MediaError(f"{video.name} is {end:.1f} seconds long; there is nothing from {start:.1f} seconds on", "invalid_value")
     return at_rate(start, max(end, start + 1e-3), per_second, most)
 
 

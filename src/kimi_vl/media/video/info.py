@@ -34,7 +34,7 @@ def read_video_info(file: BinaryIO, name: str, request: object) -> Iterator[Part
         stream = video.stream
         first = next(iter(Pictures(file, video, [0.0])), None)
         if first is None:
-            raise MediaError(f"not one picture of {name} can be decoded; it is damaged: save or download it again")
+            raise MediaError(f"not one picture of {name} can be decoded; it is damaged: save or download it again", "invalid_video")
         size = shown_size(first.frame, stream.sample_aspect_ratio)
         total = length(file, video)
         yield Part(

@@ -10,6 +10,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from kimi_vl.errors import MediaError
+from kimi_vl.media.video.container import reason
 
 Size = tuple[int, int]  # width, height in pixels
 
@@ -69,7 +70,8 @@ class Painter:
             )
         except (FFmpegError, ValueError) as error:
             raise MediaError(
-                f"pictures of the format {frame.format.name} cannot be converted to RGB ({error}); convert the video"
+                f"pictures of the format {frame.format.name} cannot be converted to RGB ({reason(error)}); convert the video",
+                "unsupported_media",
             ) from None
         pixels = drawn.to_ndarray()
         return np.ascontiguousarray(np.rot90(on_white(pixels) if transparent else pixels, turns))

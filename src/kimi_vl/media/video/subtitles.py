@@ -61,11 +61,11 @@ def clean(text: str) -> str:
 def _track(container: InputContainer, name: str, asked: int | None) -> tuple[int, SubtitleStream]:
     tracks = {k: s for k, s in enumerate(container.streams.subtitles) if codec_name(s) in SUBTITLE_CODECS}
     if not tracks:
-        raise MediaError(f"{name} has no subtitles that are text")
+        raise MediaError(f"{name} has no subtitles that are text", "invalid_value")
     if asked is None:
         asked = next((k for k, s in tracks.items() if s.disposition & Disposition.default), min(tracks))
     if asked not in tracks:
-        raise MediaError(f"{name} has no track {asked} of subtitles that are text; it has {', '.join(map(str, tracks))}")
+        raise MediaError(f"{name} has no track {asked} of subtitles that are text; it has {', '.join(map(str, tracks))}", "invalid_value")
     return asked, tracks[asked]
 
 

@@ -110,7 +110,7 @@ class Walk:
         if not packet.size:  # the picture before goes on; to a decoder it would mean the end
             return True
         if packet.has_sidedata("encryption_info") or packet.has_sidedata("encryption_init_info"):
-            raise MediaError(f"{self.video.name} is encrypted (DRM); only videos without it can be read")
+            raise MediaError(f"{self.video.name} is encrypted (DRM); only videos without it can be read", "encrypted_media")
         if self.by_order:
             packet.pts = packet.dts
         self.queue.append(packet)
@@ -209,7 +209,9 @@ class Walk:
         """Raises: MediaError after MAX_ERRORS of them."""
         self.errors += 1
         if self.errors > MAX_ERRORS:
-            raise MediaError(f"{self.video.name} is damaged throughout ({why}, {self.errors} times); save or download it again")
+            raise MediaError(
+                f"{self.video.name} is damaged throughout ({why}, {self.errors} times); save or download it again", "invalid_video"
+            )
         if not self.damage:
             known = pts if pts is not None else self.newest
             self.damage = {"damaged_at": None if known is None else max(0.0, self.video.seconds(known)), "reason": why}

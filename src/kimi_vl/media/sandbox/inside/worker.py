@@ -33,7 +33,7 @@ def _answer(channel: Channel, reader: ReaderFunction, file: BinaryIO, job: dict[
     try:
         file.seek(0)
         for part in reader(file, job["name"], job["request"]):
-            channel.send(Tag.PART, part.facts, part.pixels_HWC)
+            channel.send_part(part)
     except MediaError as error:
         channel.send(Tag.REFUSED, {"message": str(error), "code": error.code})
     except InputError as error:

@@ -29,6 +29,7 @@ from PIL import Image
 from kimi_vl.training.synth.pack import FORMAT, ICON_INDEX, SPLITS, DataPack, contents_digest, page_index, text_file
 from kimi_vl.training.synth.sources import fonts, icons, lists, prose, web, web_grammars
 from kimi_vl.training.synth.sources.browser import browser_page, screenshot
+from kimi_vl.training.synth.sources.offence import inoffensive
 
 WORD_PACKAGE = "wamerican-huge"
 MAX_PROSE_BYTES = 4_000_000  # of one package, so that no single book sets the tone
@@ -225,15 +226,16 @@ def write_text(staging: Path, unpacked: dict[str, Path]) -> None:
     paragraphs = collect_prose(unpacked)
     frequency = Counter(word for paragraph in paragraphs["train"] for word in re.findall(r"[A-Za-z]+", paragraph))
     listed = (unpacked[WORD_PACKAGE] / "usr/share/dict/american-english-huge").read_text(encoding="utf-8").split()
-    words = sorted({word for word in listed if _WORD.fullmatch(word)}, key=lambda word: (-frequency[word], word))
     known = set(listed)
+    listed = list(inoffensive(listed))
+    words = sorted({word for word in listed if _WORD.fullmatch(word)}, key=lambda word: (-frequency[word], word))
     surnames = sorted({word for word in listed if _SURNAME.fullmatch(word) and word.lower() not in known})
     for split in SPLITS:
         # A word, its capitalised form and its possessive go together.
         write_lines(staging, "words", split, (word for word in words if _text_split(word.lower().split("'")[0]) == split))
         write_lines(staging, "prose", split, paragraphs[split])
-        write_lines(staging, "names", split, lists.names(split, _text_split, surnames, {"train": 20_000}.get(split, 3_000)))
-        write_lines(staging, "products", split, lists.products(split, _text_split, {"train": 12_000}.get(split, 1_500)))
+        write_lines(staging, "names", split, inoffensive(lists.names(split, _text_split, surnames, {"train": 20_000}.get(split, 3_000))))
+        write_lines(staging, "products", split, inoffensive(lists.products(split, _text_split, {"train": 12_000}.get(split, 1_500))))
 
 
 def collect_prose(unpacked: dict[str, Path]) -> dict[str, list[str]]:
