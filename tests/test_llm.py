@@ -18,6 +18,7 @@ from kimi_vl.errors import CheckpointError, ConfigError, InputError, MediaError,
 from kimi_vl.llm import Answer, KimiVL, Usage, recommended_params, resolve_device
 from kimi_vl.media import load_frames
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN
+from kimi_vl.processor.views import Looked
 from tests.tiny_checkpoint import byte_tokens, processor, scripted_llm, tokens_of, write_tiny_checkpoint
 
 
@@ -372,11 +373,16 @@ def test_an_animation_is_asked_about_as_frames_behind_their_times(tiny_llm, tmp_
         parts += [{"type": "text", "text": label}, {"type": "image", "image": picture}]
     written_out = [{"role": "user", "content": [*parts, {"type": "text", "text": "What comes?"}]}]
     asked = tiny_llm.ask("What comes?", media=path, max_tokens=4, temperature=0.0)
-    assert asked == tiny_llm.chat(written_out, max_tokens=4, temperature=0.0)
+    assert asked.looked_at == (Looked(str(path), "animation", seconds=(0.0, 0.5, 1.0)),)
+    assert unlooked(asked) == tiny_llm.chat(written_out, max_tokens=4, temperature=0.0)
     assert asked.usage.image_tokens == 6
     frames = load_frames(path)
     for media in (frames, [frames], [path]):
-        assert tiny_llm.ask("What comes?", media=media, max_tokens=4, temperature=0.0) == asked
+        assert unlooked(tiny_llm.ask("What comes?", media=media, max_tokens=4, temperature=0.0)) == unlooked(asked)
+
+
+def unlooked(answer):
+    return dataclasses.replace(answer, looked_at=())
 
 
 def test_more_pictures_than_a_prompt_takes_are_refused_before_any_is_opened(tiny_llm):

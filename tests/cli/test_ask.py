@@ -47,6 +47,10 @@ def test_json_is_one_document_and_nothing_else(terminal):
             "completion_tokens": answer.usage.completion_tokens,
         },
         "model": "scripted",
+        "looked_at": [],
+        "citations": [],
+        "boxes": [],
+        "points": [],
     }
 
 
@@ -271,4 +275,5 @@ def test_the_flags_are_the_documented_ones():
     assert flags == {
         *("-h", "--help", "--json", "--model", "--device", "--dtype", "--quantize", "--schema", "--thinking", "--max-thinking-tokens"),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
+        *("--clip", "--pages", "--frames", "--fps", "--media-tokens", "--pdf-password", "--dry-run", "--draw"),
     }

@@ -41,6 +41,8 @@ READERS = {
         "kimi_vl.media.video:read_video_frames",
         Limits(seconds=60, cpu_seconds=240, parts=100_000, part_pixels=17_000_000, pixel_bytes=64 << 30),
     ),
+    "video_changes": Reader("kimi_vl.media.video:read_video_changes", Limits(seconds=60, cpu_seconds=240)),
+    "video_subtitles": Reader("kimi_vl.media.video:read_video_subtitles", Limits(seconds=60, cpu_seconds=60)),
     "document_info": Reader("kimi_vl.media.documents:read_document_info", Limits(cpu_seconds=5)),
     "document_text": Reader("kimi_vl.media.documents:read_document_text", Limits(seconds=60, cpu_seconds=60, parts=10_000)),
     "document_pages": Reader(
