@@ -128,9 +128,14 @@ def open_files(paths: list[str], args: argparse.Namespace, options: dict[str, An
     from kimi_vl.processor.views import Choice
 
     media = open_media([sys.stdin.buffer if path == "-" else path for path in paths], args.pdf_password)
-    Choice(**options).check(media)
-    if args.pdf_password and not any(isinstance(medium, Document) for medium in media):
-        raise InputError("pdf-password applies to none of the files: it is for PDFs, and there is none")
+    try:
+        Choice(**options).check(media)
+        if args.pdf_password and not any(isinstance(medium, Document) for medium in media):
+            raise InputError("pdf-password applies to none of the files: it is for PDFs, and there is none")
+    except InputError:
+        for medium in media:
+            medium.close()
+        raise
     return media
 
 

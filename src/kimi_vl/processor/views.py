@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median_low
+from typing import Self
 
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.clip import Clip, parse_clip
@@ -163,6 +164,12 @@ class Sight:
             return next(iter(list(medium.frames([view.seconds]))))
         assert isinstance(medium, (Animation, Reel))
         return min(medium.frames(), key=lambda frame: abs((frame.seconds or 0.0) - (view.seconds or 0.0)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the media."""
@@ -337,10 +344,9 @@ def _page_tokens(document: Document, dpi: float, rules: _Rules) -> int:
     tokens = []
     for page in range(1, min(document.count, len(document.facts["sizes"])) + 1):
         try:
-            width, height = document.size(page)
+            tokens.append(rules.tokens_of(*fit_page(*document.size(page), EVERYTHING, rules.tokens_of, max_dpi=dpi)))
         except MediaError:
             continue
-        tokens.append(rules.tokens_of(*fit_page(width, height, EVERYTHING, rules.tokens_of, max_dpi=dpi)))
     if not tokens:
         raise MediaError(f"{document.name}: not one of its first pages can be read")
     return median_low(tokens) + rules.frugality.label_tokens
@@ -370,15 +376,17 @@ def _document(document: Document, budget: int, rules: _Rules) -> _Plan:
         notes.append(f"pages made smaller, to {tokens:,} tokens each, so that {len(pages)} of them fit {budget:,}")
     if tokens < least:
         notes.append("small print may not be legible at that size; name fewer pages (pages), or allow more tokens (media_tokens)")
-    sizes = [_page_size(document, page, tokens, rules) for page in pages]
-    whole = len(pages) * tokens
-    return _Plan(lambda: document.frames(pages, sizes), whole, tuple(notes), labels=document.count > 1, details=tuple(details))
-
-
-def _page_size(document: Document, page: int, tokens: int, rules: _Rules) -> Size:
-    """Pixels of a page that take so many tokens with its label. One that cannot be read gets any size, and is left out when it is drawn."""
-    try:
-        width, height = document.size(page)
-    except MediaError:
-        return (1, 1)
-    return fit_page(width, height, tokens - rules.frugality.label_tokens, rules.tokens_of, max_dpi=rules.legibility.most)
+    sizes: dict[int, Size] = {}
+    for page in pages:
+        try:
+            width, height = document.size(page)
+            sizes[page] = fit_page(width, height, tokens - rules.frugality.label_tokens, rules.tokens_of, max_dpi=rules.legibility.most)
+        except MediaError as error:
+            document.broken.setdefault(page, f"page {page} cannot be seen: {error}")
+    return _Plan(
+        lambda: document.frames(list(sizes), list(sizes.values())),
+        len(pages) * tokens,
+        tuple(notes),
+        labels=document.count > 1,
+        details=tuple(details),
+    )
