@@ -16,8 +16,11 @@ from kimi_vl.checkpoint.layout import checkpoint_layout, runs_quantised
 from kimi_vl.engine import SamplingParams
 from kimi_vl.errors import CheckpointError, ConfigError, InputError, MediaError, PromptTooLong
 from kimi_vl.llm import Answer, KimiVL, Usage, recommended_params, resolve_device
-from kimi_vl.media import load_frames
+from kimi_vl.media import load_frames, open_medium
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN
+from kimi_vl.processor.views import Looked
+from tests.media.clips import clip as video
+from tests.media.pdfs import page, pdf, text
 from tests.tiny_checkpoint import byte_tokens, processor, scripted_llm, tokens_of, write_tiny_checkpoint
 
 
@@ -372,11 +375,64 @@ def test_an_animation_is_asked_about_as_frames_behind_their_times(tiny_llm, tmp_
         parts += [{"type": "text", "text": label}, {"type": "image", "image": picture}]
     written_out = [{"role": "user", "content": [*parts, {"type": "text", "text": "What comes?"}]}]
     asked = tiny_llm.ask("What comes?", media=path, max_tokens=4, temperature=0.0)
-    assert asked == tiny_llm.chat(written_out, max_tokens=4, temperature=0.0)
+    assert asked.looked_at == (Looked(str(path), "animation", seconds=(0.0, 0.5, 1.0)),)
+    assert unlooked(asked) == tiny_llm.chat(written_out, max_tokens=4, temperature=0.0)
     assert asked.usage.image_tokens == 6
     frames = load_frames(path)
     for media in (frames, [frames], [path]):
-        assert tiny_llm.ask("What comes?", media=media, max_tokens=4, temperature=0.0) == asked
+        assert unlooked(tiny_llm.ask("What comes?", media=media, max_tokens=4, temperature=0.0)) == unlooked(asked)
+
+
+def test_a_question_about_a_document_shows_its_page_and_says_where_the_answer_stands(tmp_path):
+    llm = scripted_llm(tokens_of("Bridge Street"), context=3000)
+    data = pdf(*(page(text(words, 20, 75, 10), size=(200, 150)) for words in ("Harbour Street", "Bridge Street")))
+    answer = llm.ask("Which street is on page 2?", data, pages=[2])
+    picture = {"type": "image", "image": Image.new("RGB", (333, 250))}
+    content = [{"type": "text", "text": "[page 2]"}, picture, {"type": "text", "text": "Which street is on page 2?"}]
+    assert llm.model.steps[0] == processor().prompt([{"role": "user", "content": content}]).input_ids
+    (citation,) = answer.citations
+    assert (citation.page, citation.text, citation.verified) == (2, "Bridge Street", True)
+    assert answer.looked_at == (Looked("the file", "PDF", pages=(2,), of=2, notes=("looked at page 2 of 2: those that were named",)),)
+
+
+def test_boxes_and_points_of_an_answer_are_in_pixels_of_the_picture():
+    picture = Image.new("RGB", (200, 100))
+    answer = scripted_llm(tokens_of("(0.25, 0.5) [0, 0, 0.5, 1]")).ask("Where?", picture)
+    assert [(point.x, point.y, point.image_index) for point in answer.points] == [(50, 50, 0)]
+    assert [(box.left, box.top, box.right, box.bottom) for box in answer.boxes] == [(0, 0, 100, 100)]
+
+
+def test_what_is_opened_for_a_question_is_closed_after_it_and_what_the_caller_opened_is_not(tmp_path):
+    path = tmp_path / "film.mp4"
+    path.write_bytes(video([k / 10 for k in range(20)], rate=10))
+    llm = scripted_llm(tokens_of("a b c"))
+    for finish in (list, lambda stream: stream.close()):
+        stream = llm.stream("When?", path)
+        assert not stream.sight.media[0].source.file.closed
+        finish(stream)
+        assert stream.sight.media[0].source.file.closed
+    medium = open_medium(path)
+    assert llm.ask("When?", medium).text == "a b c"
+    assert not medium.source.file.closed
+    medium.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"clips": "1-2"}, "no option 'clips'; did you mean 'clip'"),
+        ({"pages": "1"}, "pages applies to none of the files"),
+        ({"clip": "1"}, "'1' is no clip"),
+    ],
+)
+def test_what_is_said_about_media_is_checked_with_and_without_them(options, message):
+    for media in ((), Image.new("RGB", (30, 30))):
+        with pytest.raises(InputError, match=message):
+            scripted_llm(tokens_of("fine")).stream("?", media, **options)
+
+
+def unlooked(answer):
+    return dataclasses.replace(answer, looked_at=())
 
 
 def test_more_pictures_than_a_prompt_takes_are_refused_before_any_is_opened(tiny_llm):

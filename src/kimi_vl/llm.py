@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack, cast
+from typing import Any, BinaryIO, Literal, Self, TypedDict, Unpack, cast
 
 import torch
 from PIL import Image
@@ -18,21 +18,25 @@ from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Constraint, Desk, Engine, FinishReason, Generation, Pieces, Reaction, SamplingParams
 from kimi_vl.engine.memory import free_bytes, memory_limit
 from kimi_vl.engine.plan import limits_of_one
-from kimi_vl.errors import CapacityError, ConfigError, InputError
-from kimi_vl.media import Frames, load_frames
+from kimi_vl.errors import CapacityError, ConfigError, InputError, MediaError
+from kimi_vl.media import Frames, Medium, open_medium
+from kimi_vl.media.fetch import Fetcher, RequestFetcher
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.kimi_vl import GridHWs
 from kimi_vl.model.quantise import quantiser
 from kimi_vl.ops.quantised import Kind
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN, Processor
-from kimi_vl.processor.chat import MAX_IMAGES
+from kimi_vl.processor.chat import MAX_IMAGES, Message
+from kimi_vl.processor.citations import Citation
+from kimi_vl.processor.findings import Findings, find
 from kimi_vl.processor.grammar import Grammar
-from kimi_vl.processor.labels import time_label
+from kimi_vl.processor.grounding import Box, Point
 from kimi_vl.processor.reply import Piece, Reply
+from kimi_vl.processor.views import Choice, Looked, Sight, look
 
 Thinking = Literal["auto", "on", "off"]
-Media = str | Path | bytes | Image.Image | Frames
-Message = Mapping[str, Any]
+Media = str | Path | bytes | BinaryIO | Image.Image | Frames | Medium
+Messages = Sequence[Mapping[str, Any] | Message]
 
 
 class Options(TypedDict, total=False):
@@ -49,6 +53,19 @@ class Options(TypedDict, total=False):
     stop: str | Sequence[str] | None
     schema: object
 
+
+class Sighted(Options, total=False):
+    """The same, and what is looked at of the media; see `processor.views.Choice`. `password` opens PDFs that want one."""
+
+    clip: str | None
+    pages: str | Sequence[int] | None
+    frames: int | None
+    fps: float | None
+    media_tokens: int | None
+    password: str | None
+
+
+LOOKING = tuple(field.name for field in fields(Choice))
 
 # What the answer begins with, as part of the prompt. For "off" it is a thought already finished, the way the official evaluation code
 # skips thinking (MODEL_SPEC §5.5); a checkpoint that never thinks answers the same with it.
@@ -85,6 +102,9 @@ class Answer:
 
     `finish_reason` is "stop" (the model ended, or a stop string) or "length" (max_tokens or the context is used up). An answer cut
     inside its thinking has an empty `text`.
+
+    Of a question about media: `looked_at` says what was seen of each; `boxes` and `points` lie in picture number `image_index` of the
+    prompt, in pixels of the file's own picture, of a PDF's page in shares of it; `citations` say where in a PDF the answer stands.
     """
 
     text: str
@@ -92,6 +112,19 @@ class Answer:
     finish_reason: FinishReason
     usage: Usage
     model: str
+    looked_at: tuple[Looked, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    boxes: tuple[Box, ...] = ()
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The question that a stream answers, what is seen for it, and the media that are the stream's to close."""
+
+    question: str
+    sight: Sight
+    opened: tuple[Medium, ...]
 
 
 class ReplyReader:
@@ -137,18 +170,32 @@ class PlainPieces(Iterator[Piece]):
 class AnswerStream(Iterator[Piece]):
     """The pieces of an answer while it is written; `answer` is the whole of it once the pieces have ended.
 
-    What an unfinished answer holds is free when the stream is closed, or nobody has it any more.
+    What an unfinished answer holds is free when the stream is closed, or nobody has it any more. `sight` is what is seen for it of media.
     """
 
-    def __init__(self, source: PlainPieces | Pieces[Piece], reply: Reply, model: str, prompt_tokens: int, image_tokens: int) -> None:
+    def __init__(
+        self,
+        source: PlainPieces | Pieces[Piece],
+        reply: Reply,
+        model: str,
+        prompt_tokens: int,
+        image_tokens: int,
+        asked: Asked | None = None,
+    ) -> None:
         self._source, self._reply = source, reply
         self._model, self._prompt_tokens, self._image_tokens = model, prompt_tokens, image_tokens
+        self._asked = asked
         self._parts: dict[str, list[str]] = {"thinking": [], "text": []}
         self._pieces = self._run()
         self._answer: Answer | None = None
 
     def __next__(self) -> Piece:
         return next(self._pieces)
+
+    @property
+    def sight(self) -> Sight | None:
+        """What the question sees of its media."""
+        return self._asked.sight if self._asked else None
 
     @property
     def answer(self) -> Answer:
@@ -161,6 +208,11 @@ class AnswerStream(Iterator[Piece]):
         """Stop here: nothing more is computed of the answer. After its end this changes nothing."""
         self._pieces.close()
         self._source.close()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        for medium in self._asked.opened if self._asked else ():
+            medium.close()
 
     def _run(self) -> Generator[Piece]:
         try:
@@ -170,11 +222,21 @@ class AnswerStream(Iterator[Piece]):
         except CapacityError as error:  # an engine's advice is for whoever made the engine
             raise CapacityError(OUT_OF_MEMORY) from error
         self._answer = self._finished()
+        self._let_go()
+
+    def _findings(self, text: str) -> Findings:
+        """An answer is not lost over a file in which it cannot be looked up any more."""
+        try:
+            return find(self._asked.sight, self._asked.question, text) if self._asked else Findings()
+        except MediaError:
+            return Findings()
 
     def _finished(self) -> Answer:
+        text = "".join(self._parts["text"])
+        found = self._findings(text)
         total, thinking = self._source.num_tokens, self._reply.thinking_tokens
         return Answer(
-            text="".join(self._parts["text"]),
+            text=text,
             thinking="".join(self._parts["thinking"]),
             finish_reason="stop" if self._reply.stopped else self._source.finish_reason or "stop",
             usage=Usage(
@@ -185,6 +247,10 @@ class AnswerStream(Iterator[Piece]):
                 completion_tokens=total,
             ),
             model=self._model,
+            looked_at=self._asked.sight.looked if self._asked else (),
+            citations=found.citations,
+            boxes=found.boxes,
+            points=found.points,
         )
 
 
@@ -251,30 +317,56 @@ class KimiVL:
             model.choose_implementations()
         return cls(model, processor, name=str(name or NANO), defaults=defaults, kind=cast("Kind | None", quantize))
 
-    def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> Answer:
-        """Answer one question about any number of pictures: paths, file bytes, data URLs, PIL images, or what `media.load_frames` returned.
+    def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Sighted]) -> Answer:
+        """Answer one question about any number of pictures, animations, videos and PDFs: paths, file bytes, binary streams, data URLs, web
+        addresses, PIL images, or what `media.load_frames` and `media.open_medium` returned.
 
-        An animated GIF, WEBP or PNG is asked about as a clip: two frames a second, at most 32, each behind its time (`media.load_frames`).
+        What is looked at of clips and documents follows `processor/views.py`, and what is said by `clip` ("00:10-00:40"), `pages`
+        ("3-7,9"), `frames`, `fps`, `media_tokens`; `Answer.looked_at` says what it was. Web addresses are fetched by the rules of
+        `media/fetch.py`: public hosts only.
         """
         return _drain(self.stream(question, media, **options))
 
-    def stream(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Options]) -> AnswerStream:
+    def stream(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Sighted]) -> AnswerStream:
         """As `ask`, piece by piece. The prompt is checked here, the model runs as the pieces are taken."""
-        if not isinstance(question, str) or not question.strip():
-            raise InputError(f"question is {ascii(question)[:40]}; it must be a text")
+        _check_question(question)
+        seeing, saying = divided(options)
         items = one_or_several(media)
-        if len(items) > MAX_IMAGES:
-            raise InputError(f"media holds {len(items)} pictures; at most {MAX_IMAGES} are taken")
-        pictures = [item if isinstance(item, list) else load_frames(item) for item in items]
-        content = [*(part for frames in pictures for part in content_parts(frames)), {"type": "text", "text": question}]
-        return self.stream_chat([{"role": "user", "content": content}], **options)
+        if not items:
+            Choice(**_chosen(seeing)).check(())
+            return self.stream_chat([{"role": "user", "content": question}], **saying)
+        sight = self.look(question, items, thinking=saying.get("thinking", "auto"), **seeing)
+        opened = tuple(medium for given, medium in zip(items, sight.media, strict=True) if given is not medium)
+        try:
+            return self._answer([sight.message(question)], saying, Asked(question, sight, opened))
+        except BaseException:
+            for medium in opened:
+                medium.close()
+            raise
 
-    def chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> Answer:
+    def look(
+        self,
+        question: str,
+        media: Media | Sequence[Media],
+        *,
+        before: Messages = (),
+        thinking: Thinking = "auto",
+        password: str | None = None,
+        **choice: Any,
+    ) -> Sight:
+        """What a question behind the messages `before` would see of its media; `choice` as in `ask`. Close it when it is done with."""
+        context = self.model.config.text_config.max_position_embeddings
+        return look_at(self.processor, context, question, media, before=before, thinking=thinking, password=password, **choice)
+
+    def chat(self, messages: Messages, **options: Unpack[Options]) -> Answer:
         """Continue a conversation of OpenAI-style messages."""
         return _drain(self.stream_chat(messages, **options))
 
-    def stream_chat(self, messages: Sequence[Message], **options: Unpack[Options]) -> AnswerStream:
+    def stream_chat(self, messages: Messages, **options: Unpack[Options]) -> AnswerStream:
         """As `chat`, piece by piece."""
+        return self._answer(messages, options)
+
+    def _answer(self, messages: Messages, options: Options, asked: Asked | None = None) -> AnswerStream:
         thinking, params, grammar = resolve_options(self.defaults, **options)
         prompt = self.processor.prompt(messages, PREFIXES[thinking])
         tokenizer = self.processor.tokenizer
@@ -293,7 +385,7 @@ class KimiVL:
             max_thinking_tokens=0 if thinking == "off" else params.max_thinking_tokens,
         )
         source = self._source(ReplyReader(reply, tokenizer.end_ids), prompt.input_ids, params, images, constraint)
-        return AnswerStream(source, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens)
+        return AnswerStream(source, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens, asked)
 
     def _source(
         self,
@@ -320,19 +412,68 @@ class KimiVL:
 
 def one_or_several(media: Media | Sequence[Media]) -> list[Media]:
     """What was passed as media, as a list; the frames of one clip are one medium."""
-    if isinstance(media, (str, Path, bytes, Image.Image)):
-        return [media]
-    items = list(media)
+    if isinstance(media, (str, Path, bytes, Image.Image, Medium)) or hasattr(media, "read"):
+        return [cast("Media", media)]
+    items = list(cast("Sequence[Media]", media))
     return cast("list[Media]", [items] if items and isinstance(items[0], tuple) else items)
 
 
-def content_parts(frames: Frames) -> list[dict[str, Any]]:
-    """A picture as one part of a message, a clip as its frames behind their times."""
-    if len(frames) == 1:
-        return [{"type": "image", "image": frames[0][1]}]
-    return [
-        part for seconds, picture in frames for part in ({"type": "text", "text": time_label(seconds)}, {"type": "image", "image": picture})
-    ]
+def open_media(media: Media | Sequence[Media], password: str | None = None) -> list[Medium]:
+    """All of them open, or none. Raises: MediaError, InputError."""
+    items = one_or_several(media)
+    if len(items) > MAX_IMAGES:
+        raise InputError(f"media holds {len(items)} pictures; at most {MAX_IMAGES} are taken")
+    fetcher = RequestFetcher(Fetcher())
+    opened: list[Medium] = []
+    try:
+        for item in items:
+            opened.append(open_medium(item, password=password, fetcher=fetcher))
+    except BaseException:
+        for medium in opened:
+            medium.close()
+        raise
+    return opened
+
+
+def look_at(
+    processor: Processor,
+    context: int,
+    question: str,
+    media: Media | Sequence[Media],
+    *,
+    before: Messages = (),
+    thinking: Thinking = "auto",
+    password: str | None = None,
+    **choice: Any,
+) -> Sight:
+    """As `KimiVL.look`, of a checkpoint's processor and its context (tokens) alone, without weights."""
+    _check_question(question)
+    chosen = Choice(**_chosen(choice))
+    used = processor.length([*before, {"role": "user", "content": question}], PREFIXES.get(thinking, ""))
+    items = one_or_several(media)
+    opened = open_media(items, password)
+    try:
+        return look(question, opened, processor, context=context, used=used, choice=chosen)
+    except BaseException:
+        for given, medium in zip(items, opened, strict=True):
+            if given is not medium:
+                medium.close()
+        raise
+
+
+def divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
+    """What is said about seeing, and about the answer."""
+    seeing = {name: value for name, value in options.items() if name in (*LOOKING, "password")}
+    return seeing, cast("Options", {name: value for name, value in options.items() if name not in seeing})
+
+
+def _chosen(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "password"}
+
+
+def _check_question(question: object) -> None:
+    if not isinstance(question, str) or not question.strip():
+        raise InputError(f"question is {ascii(question)[:40]}; it must be a text")
 
 
 def resolve_options(
@@ -349,7 +490,7 @@ def resolve_options(
     known = [field.name for field in fields(SamplingParams)]
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, [*known, "thinking", "schema"], n=1)
+            near = difflib.get_close_matches(name, [*known, *LOOKING, "thinking", "schema"], n=1)
             raise InputError(
                 f"there is no option {name!r}" + (f"; did you mean {near[0]!r}?" if near else f"; there are {', '.join(known)}")
             )

@@ -1,15 +1,21 @@
 """`kimi-vl ask`, from the command line to the last character."""
 
+import base64
 import json
 import shutil
+from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from kimi_vl.checkpoint import memory
 from kimi_vl.cli import ask
 from kimi_vl.cli.main import Parser
 from kimi_vl.cli.options import NOTICE
+from kimi_vl.llm import KimiVL
 from tests.cli.terminal import printed
+from tests.media.clips import clip as video
+from tests.media.pdfs import locked, page, pdf, text
 from tests.tiny_checkpoint import processor, scripted_llm, tokens_of
 
 THOUGHT = ["◁think▷", "4 + 3 = 7", "◁/think▷", "The total is 7."]
@@ -30,6 +36,155 @@ def test_an_animation_is_asked_about_as_a_clip(terminal, clip, picture):
     assert llm.model.features_seen == 1
 
 
+@pytest.fixture
+def film(tmp_path):
+    """Two seconds of 96x64 pixels, 8 tokens a frame."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(video([k / 10 for k in range(20)], rate=10))
+    return str(path)
+
+
+@pytest.fixture
+def letter(tmp_path):
+    """Two pages of 200x150 points, 12x9 tokens each."""
+    path = tmp_path / "letter.pdf"
+    path.write_bytes(pdf(*(page(text(f"The total is {n}{n}{n} pounds", 20, 75, 10), size=(200, 150)) for n in (1, 2))))
+    return str(path)
+
+
+def prompt_of(*parts):
+    """What the model gets: pictures as (width, height), texts as they are."""
+    content = [
+        {"type": "text", "text": part} if isinstance(part, str) else {"type": "image", "image": Image.new("RGB", part)} for part in parts
+    ]
+    return processor().prompt([{"role": "user", "content": content}]).input_ids
+
+
+def test_a_video_is_asked_about_frame_by_frame(terminal, film):
+    llm = terminal.use(scripted_llm(tokens_of("At 0:01.0.")))
+    result = terminal.run("ask", film, "When?")
+    assert (result.code, result.out, result.err) == (0, "At 0:01.0.\n", "")
+    frames = [piece for label in ("[0:00.0]", "[0:00.5]", "[0:01.0]", "[0:01.5]") for piece in (label, (96, 64))]
+    assert llm.model.steps[0] == prompt_of(*frames, "When?")
+    terminal.run("ask", film, "When?", "--clip", "0:01-", "--fps", "1")
+    assert llm.model.steps[0] == prompt_of((96, 64), "When?")
+    terminal.run("ask", film, "When?", "--frames", "2")
+    assert llm.model.steps[0] == prompt_of("[0:00.0]", (96, 64), "[0:01.0]", (96, 64), "When?")
+
+
+def test_a_document_is_asked_about_page_by_page_and_the_answer_is_found_in_it(terminal, letter):
+    llm = terminal.use(scripted_llm(tokens_of("222 pounds")))
+    result = terminal.run("ask", letter, "What is the total?")
+    assert (result.code, result.out, result.err) == (0, "222 pounds\n", '[page 2: "222 pounds"]\n')
+    assert llm.model.steps[0] == prompt_of("[page 1]", (333, 250), "[page 2]", (333, 250), "What is the total?")
+    result = terminal.run("ask", letter, "What is the total?", "--pages", "1")
+    assert llm.model.steps[0] == prompt_of("[page 1]", (333, 250), "What is the total?")
+    looked, cited = result.err.splitlines()
+    assert looked == f"{letter}: looked at page 1 of 2: those that were named"
+    assert cited == '[no page: "222"] not verified: not found in the text of the pages looked at'
+
+
+def test_media_of_all_kinds_go_together_from_files_urls_and_standard_input(terminal, film, letter, picture, monkeypatch):
+    llm = terminal.use(scripted_llm(tokens_of("fine"), context=4000))
+    with open(letter, "rb") as file:
+        url = "data:image/png;base64," + base64.b64encode(file.read()).decode()
+    with open(film, "rb") as stream:
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
+        assert terminal.run("ask", picture, "-", url, "What?", "--frames", "1", "--pages", "2").code == 0
+    assert llm.model.steps[0] == prompt_of((90, 60), (96, 64), "[page 2]", (333, 250), "What?")
+
+
+def test_json_says_what_was_looked_at_and_where_the_answer_stands(terminal, letter):
+    terminal.use(scripted_llm(tokens_of("222 pounds")))
+    document = json.loads(terminal.run("ask", letter, "What is the total?", "--json", "--pages", "2").out)
+    (citation,) = document["citations"]
+    assert (citation["page"], citation["text"], citation["verified"]) == (2, "222 pounds", True)
+    assert document["looked_at"][0]["pages"] == [2]
+    assert document["looked_at"][0]["notes"] == ["looked at page 2 of 2: those that were named"]
+
+
+def test_a_dry_run_counts_what_the_prompt_has_and_loads_no_weights(terminal, film, letter, picture, monkeypatch):
+    llm = terminal.use(scripted_llm(tokens_of("fine"), context=16_384))
+    files = (picture, film, letter, "What?", "--media-tokens", "250")
+    assert terminal.run("ask", *files).code == 0
+    real = llm.model.steps[0]
+    monkeypatch.setattr(KimiVL, "load", lambda *args, **options: pytest.fail("the model was loaded"))
+    seen = json.loads(terminal.run("ask", *files, "--dry-run", "--json").out)
+    assert seen["prompt_tokens"] == len(real)
+    assert seen["image_tokens"] == real.count(processor().tokenizer.special("<|media_pad|>")) == sum(v["tokens"] for v in seen["views"])
+    assert seen["context"] == 16_384
+    assert [view["label"] for view in seen["views"]] == ["", "[0:00.0]", "[0:00.5]", "[0:01.0]", "[0:01.5]", "[page 1]", "[page 2]"]
+    assert [view["size_before"] for view in seen["views"]] == [[90, 60], *[[96, 64]] * 4, *[[200, 150]] * 2]
+    table = terminal.run("ask", *files, "--dry-run").out
+    shown = seen["views"][-1]["size"]
+    assert f"page 2                      200×150 pt  {shown[0]}×{shown[1]}" in table
+    assert "4 frames, 0:00.0 to 0:01.5" in table
+    assert "pages made smaller" in table
+    assert f"prompt: {len(real):,} tokens" in table
+
+
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def test_what_an_answer_points_at_is_drawn(terminal, picture, letter, tmp_path):
+    out = tmp_path / "out.png"
+    terminal.use(scripted_llm(tokens_of("[0.2, 0.2, 0.6, 0.8]")))
+    result = terminal.run("ask", picture, "Where?", "--draw", str(out))
+    assert (result.code, result.err) == (0, f"drawn: {out}, {picture}\n")
+    assert size_of(out) == (90, 60)
+    terminal.use(scripted_llm(tokens_of("222 pounds")))
+    result = terminal.run("ask", letter, "Where?", "--draw", str(out))
+    assert f"drawn: {out}, {letter}, page 2" in result.err
+    assert size_of(out) == (333, 250)
+    terminal.use(scripted_llm(tokens_of("I cannot tell.")))
+    result = terminal.run("ask", picture, "Where?", "--draw", str(tmp_path / "no.png"))
+    assert (result.code, result.out) == (2, "I cannot tell.\n")
+    assert "the answer points at nothing, so" in result.err
+    assert not (tmp_path / "no.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["LETTER", "?", "--clip", "1-2"], "clip applies to none of the files: it is for videos, and there is none"),
+        (["FILM", "?", "--pages", "1"], "pages applies to none of the files: it is for PDFs, and there is none"),
+        (["FILM", "?", "--pdf-password", "x"], "pdf-password applies to none of the files"),
+        (["?", "--frames", "3"], "frames applies to none of the files"),
+        (["FILM", "?", "--clip", "9-"], "film.mp4: the clip begins at 9 seconds"),
+        (["FILM", "?", "--clip", "3"], "'3' is no clip; it must read START-END"),
+        (["FILM", "?", "--frames", "0"], "frames is 0; it must be a whole number from 1 to 256"),
+        (["FILM", "?", "--fps", "nan"], "fps is nan"),
+        (["FILM", "?", "--fps", "2", "--frames", "2"], "frames and fps say the same in two ways"),
+        (["LETTER", "?", "--pages", "7"], "letter.pdf: pages is '7': there is no page 7; the document has 2"),
+        (["LETTER", "?", "--pages", "2-1"], "runs backwards; write 1-2"),
+        (["LETTER", "?", "--media-tokens", "0"], "media_tokens is 0"),
+        (["LETTER", "?", "--draw", "out.doc"], "draw is 'out.doc'; it must be the name of a picture, ending in .png"),
+        (["LETTER", "?", "--draw", "nowhere/out.png"], "nowhere is no folder that can be written to"),
+        (["?", "--draw", "out.png"], "draw needs a picture or document"),
+        (["HALF.pdf", "?"], "HALF.pdf is a damaged or truncated PDF"),
+        (["HALF.mp4", "?"], "HALF.mp4 holds no pictures"),
+        (["JUNK.mp4", "?"], "JUNK.mp4 is not a video that can be read"),
+        (["LOCKED.pdf", "?"], "LOCKED.pdf is encrypted and needs a password: --pdf-password"),
+        (["LOCKED.pdf", "?", "--pdf-password", "x"], "LOCKED.pdf is encrypted and this is not its password"),
+    ],
+)
+def test_wrong_media_options_and_hostile_files_are_one_line_before_the_model(
+    arguments, message, terminal, film, letter, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "HALF.pdf").write_bytes(b"%PDF-1.7\n1 0 obj\n<< /Type /Catalog")
+    (tmp_path / "HALF.mp4").write_bytes(video([0, 1])[:900])
+    (tmp_path / "JUNK.mp4").write_bytes(b"\0\0\0 ftypisom" + bytes(range(256)) * 40)
+    (tmp_path / "LOCKED.pdf").write_bytes(locked("secret", "sesame", "owner"))
+    names = {"FILM": film, "LETTER": letter}
+    result = terminal.run("ask", *(names.get(argument, argument) for argument in arguments), "--model", "no such model")
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert result.err.count("\n") == 1
+
+
 def test_json_is_one_document_and_nothing_else(terminal):
     llm = terminal.use(scripted_llm(tokens_of(*THOUGHT)))
     result = terminal.run("ask", "What is the total?", "--json")
@@ -47,6 +202,10 @@ def test_json_is_one_document_and_nothing_else(terminal):
             "completion_tokens": answer.usage.completion_tokens,
         },
         "model": "scripted",
+        "looked_at": [],
+        "citations": [],
+        "boxes": [],
+        "points": [],
     }
 
 
@@ -271,4 +430,5 @@ def test_the_flags_are_the_documented_ones():
     assert flags == {
         *("-h", "--help", "--json", "--model", "--device", "--dtype", "--quantize", "--schema", "--thinking", "--max-thinking-tokens"),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
+        *("--clip", "--pages", "--frames", "--fps", "--media-tokens", "--pdf-password", "--dry-run", "--draw"),
     }

@@ -10,12 +10,15 @@ import sys
 import time
 
 import pytest
+from PIL import Image
 
 from kimi_vl.cli import chat
 from kimi_vl.cli.chat import History, history_path
 from kimi_vl.cli.console import Console
 from kimi_vl.cli.options import NOTICE
 from tests.cli.terminal import FakeTerminal
+from tests.media.clips import clip as video
+from tests.media.pdfs import page, pdf, text
 from tests.tiny_checkpoint import processor, scripted_llm, tokens_of, write_tiny_checkpoint
 
 
@@ -62,6 +65,30 @@ def test_a_clip_goes_into_the_conversation_with_all_its_frames(terminal, clip):
     llm = terminal.use(scripted_llm(tokens_of("fine")))
     assert talk(terminal, "one?", arguments=[clip]).code == 0
     assert llm.model.steps[0].count(processor().tokenizer.special("<|media_pad|>")) == 3 * 2
+
+
+def test_a_document_goes_into_the_conversation_with_the_pages_of_its_question_and_is_looked_up(terminal, tmp_path):
+    llm = terminal.use(scripted_llm(tokens_of("Bridge Street"), context=3000))
+    path = tmp_path / "letter.pdf"
+    path.write_bytes(pdf(*(page(text(words, 20, 75, 10), size=(200, 150)) for words in ("Harbour Street", "Bridge Street"))))
+    result = talk(terminal, "Where?", "And now?", arguments=[str(path), "--pages", "2"])
+    assert (result.code, result.out) == (0, "Bridge Street\nBridge Street\n")
+    assert result.err == f'{path}: looked at page 2 of 2: those that were named\n[page 2: "Bridge Street"]\n'
+    picture = {"type": "image", "image": Image.new("RGB", (333, 250))}
+    seen = {"role": "user", "content": [{"type": "text", "text": "[page 2]"}, picture, {"type": "text", "text": "Where?"}]}
+    turns = [seen, {"role": "assistant", "content": "Bridge Street"}, {"role": "user", "content": "And now?"}]
+    assert llm.model.steps[0] == processor().prompt(turns).input_ids
+    result = talk(terminal, f"/image {path}", "/clear", f"/image {path}", "/quit")
+    assert result.err.startswith(f"{path}, 2 pages, goes with the next question\n")
+
+
+def test_a_video_waits_for_the_next_question_too(terminal, tmp_path):
+    llm = terminal.use(scripted_llm(tokens_of("fine")))
+    path = tmp_path / "film.mp4"
+    path.write_bytes(video([k / 10 for k in range(20)], rate=10))
+    result = talk(terminal, f"/image {path}", "When?", "Why?")
+    assert result.err == f"{path}, 96×64 pixels, 0:02.0 long, goes with the next question\n"
+    assert llm.model.steps[0].count(processor().tokenizer.special("<|media_pad|>")) == 4 * 12
 
 
 def test_help_lists_the_commands_and_quit_leaves_without_reading_on(terminal):

@@ -116,7 +116,7 @@ def test_other_addresses_are_refused_too():
 
 HEAD = b"\0" * 64
 OTHER_FILES = {
-    b"%PDF-1.7\n" + HEAD: "pdftoppm -png",
+    b"%PDF-1.7\n" + HEAD: "a PDF, not a picture; `kimi-vl ask` .* look at its pages",
     b"junk before\n%PDF-1.4": "a PDF",
     b"<svg xmlns='http://www.w3.org/2000/svg'/>": "an SVG drawing",
     b"<?xml version='1.0'?>\n<svg></svg>": "an SVG drawing",
@@ -133,7 +133,7 @@ OTHER_FILES = {
     b"\xd0\xcf\x11\xe0" + HEAD: "an office document",
     b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187) + b"G" + bytes(187): "a video",
     b"\0\0\0\x08wide\0\0\0\0mdat": "a video",
-    b"\0\0\0 ftypisom" + HEAD: "a video; .*ffmpeg",
+    b"\0\0\0 ftypisom" + HEAD: "a video, not a picture; `kimi-vl ask` .* look at its frames",
     b"\0\0\0\x14ftypqt  " + HEAD: "a video",
     b"\x1aE\xdf\xa3" + HEAD: "a video",
     b"RIFF\0\0\0\0AVI LIST": "a video",

@@ -11,22 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 from kimi_vl.cli.console import Console
 from kimi_vl.cli.options import (
+    add_media_arguments,
     add_model_arguments,
     add_sampling_arguments,
-    expect_pictures,
+    expect_files,
     explain_length,
-    load_pictures,
+    media_options,
+    open_files,
     open_model,
     sampling_options,
+    tell_citations,
+    tell_looked,
 )
 from kimi_vl.errors import InputError, KimiVLError, PromptTooLong
 
 if TYPE_CHECKING:
     from kimi_vl.llm import KimiVL
-    from kimi_vl.media import Frames
+    from kimi_vl.media import Medium
+    from kimi_vl.processor.views import Sight
 
 HELP = """\
-/image FILE   show the model a picture along with the next question
+/image FILE   show the model a picture, a clip or a PDF along with the next question
 /clear        forget the conversation and its pictures
 /help         this list
 /quit         leave; so does Ctrl-D. Ctrl-C stops an answer"""
@@ -37,7 +42,8 @@ HISTORY_LINES = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = f"{parser.prog} [FILE ...] [options]"
-    parser.add_argument("files", nargs="*", metavar="FILE", help="pictures that the first question is about")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="pictures, clips and PDFs that the first question is about")
+    add_media_arguments(parser)
     add_sampling_arguments(parser)
     add_model_arguments(parser)
 
@@ -47,10 +53,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     Returns 0; without a terminal, where nobody sees the errors go by, 2 if a turn has failed.
     """
-    expect_pictures(args.files)
-    options = sampling_options(args)
-    pictures = load_pictures(args.files)
-    chat = Chat(open_model(args, console), console, options, pictures)
+    expect_files(args.files)
+    looking, options = media_options(args), sampling_options(args)
+    media = open_files(args.files, args, looking)
+    try:
+        chat = Chat(open_model(args, console), console, options, media, looking, args.pdf_password)
+        return talk(chat, console)
+    finally:
+        for medium in media:
+            medium.close()
+
+
+def talk(chat: Chat, console: Console) -> int:
+    """Take lines until the user leaves, and say how it went, as `run`."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         for line in sys.stdin:
             if not chat.take(line):
@@ -77,13 +92,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 class Chat:
-    """The conversation so far: finished turns, and the pictures that wait for the next question."""
+    """The conversation so far: finished turns, and the media that wait for the next question.
 
-    def __init__(self, llm: KimiVL, console: Console, options: dict[str, Any], pictures: list[Frames]) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.pictures = pictures
+    `looking` says what is looked at of the media of the command line; those of /image come later and go by the rules.
+    """
+
+    def __init__(
+        self,
+        llm: KimiVL,
+        console: Console,
+        options: dict[str, Any],
+        media: list[Medium],
+        looking: dict[str, Any],
+        password: str | None = None,
+    ) -> None:
+        self.messages: list[Any] = []
+        self.media = media
         self.has_failed = False
-        self._llm, self._console, self._options = llm, console, options
+        self._llm, self._console, self._options, self._looking, self._password = llm, console, options, looking, password
 
     def take(self, line: str) -> bool:
         """Do what a line says, a command or a question. False when it was the last one."""
@@ -108,7 +134,8 @@ class Chat:
         if name == "/image":
             self._add_image(argument)
         elif name == "/clear":
-            self.messages, self.pictures = [], []
+            self.messages = []
+            self._forget_media()
             self._console.note("forgotten")
         elif name == "/help":
             self._console.line(HELP)
@@ -121,32 +148,62 @@ class Chat:
         path = argument.strip("'\"")
         if not path:
             raise InputError("/image needs a file name, such as /image receipt.png")
-        [frames] = load_pictures([os.path.expanduser(path)])
-        self.pictures.append(frames)
-        image, count = frames[0][1], f", {len(frames)} frames" if len(frames) > 1 else ""
-        self._console.note(f"{path}, {image.width}×{image.height} pixels{count}, goes with the next question")
+        from kimi_vl.llm import open_media
+
+        [medium] = open_media(os.path.expanduser(path), self._password)
+        self.media.append(medium)
+        self._console.note(f"{path}, {describe(medium)}, goes with the next question")
 
     def _ask(self, question: str) -> None:
         """One turn. It becomes part of the conversation once there is some answer, also one that Ctrl-C cut short."""
-        from kimi_vl.llm import content_parts
-
-        content = [*(part for frames in self.pictures for part in content_parts(frames)), {"type": "text", "text": question}]
-        message = {"role": "user", "content": content}
+        sight, message = self._seen(question)
         answer: list[str] = []
         try:
             stream = self._llm.stream_chat([*self.messages, message], **self._options)
+            tell_looked(sight, self._console)
             for piece in stream:
                 self._console.piece(piece.kind, piece.text)
                 if piece.kind == "text":
                     answer.append(piece.text)
             self._console.end_answer()
             explain_length(stream.answer, self._console)
+            if sight is not None:
+                from kimi_vl.processor.findings import find
+
+                tell_citations(find(sight, question, "".join(answer)).citations, self._console)
         except KeyboardInterrupt:
             self._console.end_answer()
             self._console.note("stopped")
         if answer:
             self.messages += [message, {"role": "assistant", "content": "".join(answer)}]
-            self.pictures = []
+            self._forget_media()
+
+    def _forget_media(self) -> None:
+        for medium in self.media:
+            medium.close()
+        self.media.clear()  # the list of the caller, who closes what is left in the end
+        self._looking = {}
+
+    def _seen(self, question: str) -> tuple[Sight | None, Any]:
+        """What the question sees of the media that wait for it, and the turn that it is."""
+        if not self.media:
+            return None, {"role": "user", "content": question}
+        thinking = self._options.get("thinking", "auto")
+        sight = self._llm.look(question, self.media, before=self.messages, thinking=thinking, **self._looking)
+        return sight, sight.message(question)
+
+
+def describe(medium: Medium) -> str:
+    """What a file is, in a few words."""
+    from kimi_vl.media.medium import Animation, Document, Still, Video
+    from kimi_vl.processor.labels import format_time
+
+    if isinstance(medium, Document):
+        return f"{medium.count:,} pages" if medium.count > 1 else "1 page"
+    width, height = medium.image.size if isinstance(medium, Still) else medium.size if isinstance(medium, (Animation, Video)) else (0, 0)
+    length = f", {len(medium.moments())} frames" if isinstance(medium, Animation) else ""
+    length = f", {format_time(medium.duration)} long" if isinstance(medium, Video) else length
+    return f"{width}×{height} pixels{length}"
 
 
 def history_path() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from kimi_vl.cli.console import Console
@@ -12,8 +13,10 @@ from kimi_vl.errors import InputError
 
 if TYPE_CHECKING:
     from kimi_vl.llm import Answer, KimiVL
-    from kimi_vl.media import Frames
+    from kimi_vl.media import Medium
+    from kimi_vl.processor.citations import Citation
     from kimi_vl.processor.grammar import Grammar
+    from kimi_vl.processor.views import Sight
 
 OFFICIAL = "moonshotai/Kimi-VL-A3B-Thinking-2506"
 NOTICE = f"nano is a small demonstration model for printed English documents; the official model: --model {OFFICIAL}"
@@ -21,6 +24,10 @@ NOTICE = f"nano is a small demonstration model for printed English documents; th
 # The sampling arguments, under the names that KimiVL.ask gives them.
 SAMPLING = ("thinking", "max_thinking_tokens", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "schema")
 
+# What is looked at of the media, under the names that KimiVL.ask gives them.
+LOOKING = ("clip", "pages", "frames", "fps", "media_tokens")
+
+MAX_CITED = 200  # characters shown of a citation
 PROGRESS_AFTER_S = 1.0  # nano is loaded by then, and a line that flashes up helps nobody
 
 
@@ -46,6 +53,26 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same answer")
     group.add_argument("--stop", action="append", metavar="TEXT", help="end the answer before TEXT; can be given four times")
     group.add_argument("--schema", metavar="FILE", help="answer with a JSON document that is valid against the JSON schema in this file")
+
+
+def add_media_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("media", "Where nothing is said, what is looked at of clips and PDFs follows docs/media.md.")
+    group.add_argument("--clip", metavar="START-END", help="of videos only this stretch, such as 00:10-00:40, 1:02:03- or -30")
+    group.add_argument("--pages", metavar="PAGES", help="of PDFs only these pages, such as 3-7,9")
+    group.add_argument("--frames", type=int, metavar="N", help="of videos and animations N frames, evenly spread")
+    group.add_argument("--fps", type=float, metavar="X", help="of videos and animations X frames a second, as far as they fit")
+    group.add_argument("--media-tokens", type=int, metavar="N", help="all media take at most N tokens of the prompt")
+    group.add_argument("--pdf-password", metavar="TEXT", help="opens PDFs that want a password")
+
+
+def media_options(args: argparse.Namespace) -> dict[str, Any]:
+    """The options for what is looked at, checked as far as that goes without the files. Raises: InputError."""
+    options = {name: getattr(args, name) for name in LOOKING if getattr(args, name) is not None}
+    if options:
+        from kimi_vl.processor.views import Choice
+
+        Choice(**options)
+    return options
 
 
 def sampling_options(args: argparse.Namespace) -> dict[str, Any]:
@@ -76,8 +103,8 @@ def read_schema(path: str) -> Grammar:
         raise InputError(f"{path}: {error}") from None
 
 
-def expect_pictures(paths: list[str]) -> None:
-    """Refuse now what is missing or plainly no picture, and start the process that decodes, while this one goes on to load torch.
+def expect_files(paths: list[str]) -> None:
+    """Refuse now what is missing or plainly of no supported kind, and start the process that decodes, while this one loads torch.
 
     Raises: MediaError.
     """
@@ -87,22 +114,47 @@ def expect_pictures(paths: list[str]) -> None:
     if paths:
         sandbox.start()
     for path in paths:
-        if path != "-" and "://" not in path:
+        if path != "-" and "://" not in path and path[:5].lower() != "data:":
             open_source(path).file.close()
 
 
-def load_pictures(paths: list[str]) -> list[Frames]:
-    """Read pictures and clips, before the model is loaded: a damaged one should not cost a minute.
+def open_files(paths: list[str], args: argparse.Namespace, options: dict[str, Any]) -> list[Medium]:
+    """Open pictures, clips and PDFs, before the model is loaded: a damaged one, or a page that there is not, should not cost a minute.
 
-    A path may be a web address, which is fetched, or "-", which is standard input. Raises: MediaError.
+    A path may be a web address, which is fetched, or "-", which is standard input. Raises: MediaError, InputError.
     """
-    if not paths:
+    if not (paths or options or args.pdf_password):
         return []
-    from kimi_vl.media import load_frames
-    from kimi_vl.media.fetch import Fetcher, RequestFetcher
+    from kimi_vl.llm import open_media
+    from kimi_vl.media.medium import Document
+    from kimi_vl.processor.views import Choice
 
-    fetcher = RequestFetcher(Fetcher())
-    return [load_frames(sys.stdin.buffer if path == "-" else path, fetcher=fetcher) for path in paths]
+    media = open_media([sys.stdin.buffer if path == "-" else path for path in paths], args.pdf_password)
+    try:
+        Choice(**options).check(media)
+        if args.pdf_password and not any(isinstance(medium, Document) for medium in media):
+            raise InputError("pdf-password applies to none of the files: it is for PDFs, and there is none")
+    except InputError:
+        for medium in media:
+            medium.close()
+        raise
+    return media
+
+
+def tell_looked(sight: Sight | None, console: Console) -> None:
+    """Say what was shrunk or left out."""
+    for looked in sight.looked if sight else ():
+        if str(looked):
+            console.note(str(looked))
+
+
+def tell_citations(citations: Iterable[Citation], console: Console) -> None:
+    """A line for each place where an answer stands, and for what was not found."""
+    for citation in citations:
+        where = f"page {citation.page}" if citation.page else "no page"
+        name = f"{citation.document}, " if citation.document else ""
+        text = citation.text if len(citation.text) <= MAX_CITED else f"{citation.text[:MAX_CITED]}…"
+        console.note(f'[{name}{where}: "{text}"]' + ("" if citation.verified else f" not verified: {citation.how}"))
 
 
 def open_model(args: argparse.Namespace, console: Console) -> KimiVL:

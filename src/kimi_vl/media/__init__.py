@@ -4,20 +4,23 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as in kimi_vl/__init__.py
 if TYPE_CHECKING:
-    from kimi_vl.media.frames import Frame, Frames, load_frames, load_image, load_pages
+    from kimi_vl.media.frames import Frame, Frames, load_image, load_pages
     from kimi_vl.media.limits import ImageLimits
+    from kimi_vl.media.medium import Medium, load_frames, open_medium
 
 # Imported on first use: the processes that decode need only what is beside their readers, and are started often.
 _HOMES = {
     "Frame": "kimi_vl.media.frames",
     "Frames": "kimi_vl.media.frames",
     "ImageLimits": "kimi_vl.media.limits",
-    "load_frames": "kimi_vl.media.frames",
+    "Medium": "kimi_vl.media.medium",
+    "load_frames": "kimi_vl.media.medium",
     "load_image": "kimi_vl.media.frames",
     "load_pages": "kimi_vl.media.frames",
+    "open_medium": "kimi_vl.media.medium",
 }
 
-__all__ = ["Frame", "Frames", "ImageLimits", "load_frames", "load_image", "load_pages"]
+__all__ = ["Frame", "Frames", "ImageLimits", "Medium", "load_frames", "load_image", "load_pages", "open_medium"]
 
 
 def __getattr__(name: str) -> object:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +13,7 @@ from PIL import Image
 
 from kimi_vl.errors import MediaError
 from kimi_vl.media import sandbox
-from kimi_vl.media.identify import SUPPORTED, Kind
+from kimi_vl.media.identify import SUPPORTED_PICTURES, Kind
 from kimi_vl.media.limits import DEFAULT_LIMITS, ImageLimits
 from kimi_vl.media.rgb import finish
 from kimi_vl.media.sandbox.limits import READERS, Limits
@@ -21,19 +22,20 @@ from kimi_vl.media.sources import Fetches, Source, open_source
 ImageSource = str | Path | bytes | BinaryIO | Image.Image
 Frames = list[tuple[float, Image.Image]]  # (seconds from the start, picture)
 
-# What to do with a file of another kind where pictures are read.
-_INSTEAD = {
-    Kind.VIDEO: "a video; pull pictures out of it first, e.g. `ffmpeg -i clip.mp4 -vf fps=1 frame-%03d.png`",
-    Kind.DOCUMENT: "a PDF; turn the page into a PNG first, e.g. `pdftoppm -png -r 150 file.pdf page`",
-    Kind.OFFICE: "an office document; export it as PDF, or the page as PNG, first",
+# What to do with a file of another kind where a single picture is read.
+INSTEAD = {
+    Kind.VIDEO: "a video, not a picture; `kimi-vl ask` and `KimiVL.ask(..., media=...)` look at its frames",
+    Kind.DOCUMENT: "a PDF, not a picture; `kimi-vl ask` and `KimiVL.ask(..., media=...)` look at its pages",
+    Kind.OFFICE: "an office document; export it as PDF first",
 }
+ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # formats that can hold one
 ANIMATION_CPU_S = 20  # every frame is decoded on the way to the last
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A picture with where it is from: upright RGB, and what it is called, which page (from 1) or second it shows, and how large
-    (width, height) the medium itself holds it.
+    (width, height) the medium itself holds it: pixels, of a page points.
     """
 
     image: Image.Image
@@ -58,31 +60,9 @@ def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fet
     """
     if isinstance(source, Image.Image):
         return finish(source, "the image", limits)
-    with _picture(source, limits, fetcher) as picture:
-        (frame,) = _shown(picture, limits, {"show": "first"})  # all there is: a worker whose reader is left early is ended
+    with _open(source, limits, fetcher) as picture:
+        (frame,) = shown(picture, limits, {"show": "first"})  # all there is: a worker whose reader is left early is ended
         return frame.image
-
-
-def load_frames(
-    source: ImageSource,
-    *,
-    per_second: float = 2.0,
-    most: int = 32,
-    limits: ImageLimits = DEFAULT_LIMITS,
-    fetcher: Fetches | None = None,
-) -> Frames:
-    """What an animated GIF, WEBP, PNG or AVIF shows every 1 / `per_second` seconds, as (seconds from the start, picture as by
-    `load_image`).
-
-    An animation of more than `most` such moments is sampled more coarsely, evenly over its length; a still picture is its only frame, at 0.
-    A frame whose file says no duration lasts a tenth of a second, as in browsers.
-    Raises: as `load_image`, and MediaError for an animation of more than 2,000 frames.
-    """
-    if isinstance(source, Image.Image):
-        return [(0.0, load_image(source, limits=limits))]
-    request = {"show": "moments", "per_second": per_second, "most": most}
-    with _picture(source, limits, fetcher) as picture:
-        return [(frame.seconds or 0.0, frame.image) for frame in _shown(picture, limits, request)]
 
 
 def load_pages(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fetcher: Fetches | None = None) -> Iterator[Frame]:
@@ -93,29 +73,35 @@ def load_pages(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fet
     if isinstance(source, Image.Image):
         yield Frame(load_image(source, limits=limits), "the image", Kind.PICTURE, None, None, source.size)
         return
-    with _picture(source, limits, fetcher) as picture:
-        yield from _shown(picture, limits, {"show": "pages"})
+    with _open(source, limits, fetcher) as picture:
+        yield from shown(picture, limits, {"show": "pages"})
 
 
-def _picture(source: object, limits: ImageLimits, fetcher: Fetches | None) -> Source:
+def _open(source: object, limits: ImageLimits, fetcher: Fetches | None) -> Source:
     """The open picture file. Raises: MediaError for a file of another kind, or a picture that is not read here."""
     opened = open_source(source, max_bytes={Kind.PICTURE: limits.max_bytes}, fetcher=fetcher)
-    kind = opened.identity.kind
-    if kind != Kind.PICTURE:
+    try:
+        if opened.identity.kind != Kind.PICTURE:
+            raise MediaError(f"{opened.name} is {INSTEAD[opened.identity.kind]}. {SUPPORTED_PICTURES}", "unsupported_media")
+        check_readable(opened)
+    except MediaError:
         opened.file.close()
-        raise MediaError(f"{opened.name} is {_INSTEAD[kind]}. {SUPPORTED}", "unsupported_media")
-    if opened.identity.format == "HEIF" and find_spec("pillow_heif") is None:
-        opened.file.close()
-        raise MediaError(
-            f"{opened.name} is an HEIC picture; to read these, run: pip install 'kimi-vl[heif]' (or convert it to JPEG)",
-            "unsupported_media",
-        )
+        raise
     return opened
 
 
-def _shown(picture: Source, limits: ImageLimits, request: dict[str, object]) -> Iterator[Frame]:
-    """What the reader inside gives, as frames."""
-    animated = request["show"] == "moments" and picture.identity.format in ("GIF", "WEBP", "PNG", "AVIF")
+def check_readable(picture: Source) -> None:
+    """Raises: MediaError for a picture whose reader is not installed."""
+    if picture.identity.format == "HEIF" and find_spec("pillow_heif") is None:
+        raise MediaError(
+            f"{picture.name} is an HEIC picture; to read these, run: pip install 'kimi-vl[heif]' (or convert it to JPEG)",
+            "unsupported_media",
+        )
+
+
+def shown(picture: Source, limits: ImageLimits, request: dict[str, object]) -> Generator[Frame]:
+    """What the reader inside gives of an open picture file, as frames; `request` as for `pictures.read_picture`, without its limits."""
+    animated = request["show"] == "moments" and picture.identity.format in ANIMATED
     budget = READERS["picture"].limits
     allowed = Limits(
         seconds=budget.seconds + (ANIMATION_CPU_S if animated else 0),
@@ -124,9 +110,10 @@ def _shown(picture: Source, limits: ImageLimits, request: dict[str, object]) -> 
         part_pixels=limits.max_pixels,
     )
     request = {**request, "format": picture.identity.format, "limits": asdict(limits)}
-    for part in sandbox.read("picture", picture.file, picture.name, request, allowed):
-        facts = part.facts
-        if part.size is None:
-            raise MediaError(f"{picture.name} gave no picture", "media_decoder_crashed")
-        width, height = facts["size_before"]
-        yield Frame(part.as_image(), picture.name, Kind.PICTURE, facts.get("page"), facts.get("seconds"), (width, height))
+    with closing(sandbox.read("picture", picture.file, picture.name, request, allowed)) as parts:
+        for part in parts:
+            facts = part.facts
+            if part.size is None:
+                raise MediaError(f"{picture.name} gave no picture", "media_decoder_crashed")
+            width, height = facts["size_before"]
+            yield Frame(part.as_image(), picture.name, Kind.PICTURE, facts.get("page"), facts.get("seconds"), (width, height))

@@ -29,7 +29,8 @@ class Identity:
     phrase: str
 
 
-SUPPORTED = "Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC"
+SUPPORTED_PICTURES = "Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC"
+SUPPORTED = f"{SUPPORTED_PICTURES}; videos: MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV; documents: PDF"
 _CONVERT = "convert it to PNG or JPEG first"
 
 PICTURES = (

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from kimi_vl.errors import InputError
+from kimi_vl.processor.image import Cut
 from kimi_vl.processor.thinking import THINK_CLOSE
 from kimi_vl.processor.tokenizer import IM_END, MAX_TEXT_BYTES, Tokenizer
 
@@ -24,7 +25,7 @@ MAX_MESSAGES = 1024
 MAX_PARTS = 512
 MAX_IMAGES = 256  # of one prompt, as in the published serving recipe (§5.6)
 
-ImageSource = str | Path | bytes | Image.Image
+ImageSource = str | Path | bytes | Image.Image | Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _part(part: Any, where: str) -> TextPart | ImagePart:
         value = value["url"]
         if not isinstance(value, str):
             raise InputError(f"{where}.image_url.url must be a string, not {type(value).__name__}")
-    if not isinstance(value, (str, Path, bytes, Image.Image)):
+    if not isinstance(value, (str, Path, bytes, Image.Image, Cut)):
         raise InputError(f"{where}.image must be a path, bytes or a PIL image, not {type(value).__name__}")
     return ImagePart(value)
 

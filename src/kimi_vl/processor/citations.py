@@ -58,7 +58,8 @@ _NAME = re.compile(r"\b[A-Z][\w'’\-]+(?:\s+(?:(?:of|and|the|de|van|von)\s+)?[A
 class Citation:
     """`text` of an answer on `page` (from 1; None: found nowhere), in `boxes`, one for each line, as shares of the page as shown.
 
-    `how` says in words what the claim rests on or why it is not verified; `others` counts further places of the same text.
+    `how` says in words what the claim rests on or why it is not verified; `others` counts further places of the same text; `document` is
+    the file's name where there is more than one.
     """
 
     page: int | None
@@ -67,6 +68,7 @@ class Citation:
     verified: bool
     how: str
     others: int = 0
+    document: str = ""
 
     @property
     def box(self) -> Area | None:

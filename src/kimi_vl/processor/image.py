@@ -96,6 +96,25 @@ def _tuple(value: Any) -> Any:
     return value
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A picture as the model sees it: uint8 [rows, columns, 3, 14, 14], of which `size` (width, height) is no padding."""
+
+    patches: torch.Tensor
+    size: tuple[int, int]
+
+    @property
+    def tokens(self) -> int:
+        """Merged tokens that it takes in the prompt."""
+        return self.patches.shape[0] * self.patches.shape[1] // 4
+
+    def pixels(self) -> np.ndarray:
+        """The picture without its padding, uint8 [H, W, 3]."""
+        rows, columns, colours, patch, _ = self.patches.shape
+        canvas = self.patches.permute(0, 3, 1, 4, 2).reshape(rows * patch, columns * patch, colours)
+        return canvas[: self.size[1], : self.size[0]].numpy()
+
+
 class ImageProcessor:
     """Scales, pads, normalises and cuts pictures into patches, exactly as the official processor does for RGB input.
 
@@ -139,7 +158,14 @@ class ImageProcessor:
         rows, columns = self.grid_hw(width, height)
         return rows * columns // 4
 
-    def __call__(self, images: Iterable[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
+    def cut(self, image: Image.Image) -> Cut:
+        """A picture scaled and cut, to be passed on in its place: what is kept of it is no larger than what the model sees.
+
+        Raises: MediaError as `grid_hw`.
+        """
+        return Cut(self._picture(image, False), self.resized_size(*image.size))
+
+    def __call__(self, images: Iterable[Image.Image | Cut]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return (pixel_values fp32 [P, 3, 14, 14], image_grid_hws int64 [I, 2]), images one after another, rows first.
 
         An iterator is consumed one picture at a time, so only scaled pictures are held. Raises: MediaError, as `grid_hw` and
@@ -153,7 +179,7 @@ class ImageProcessor:
         full, mean, std = self._statistics_on(patches.device)
         return patches.float().div_(full).sub_(mean).div_(std)
 
-    def patches(self, images: Iterable[Image.Image]) -> tuple[torch.Tensor, torch.Tensor]:
+    def patches(self, images: Iterable[Image.Image | Cut]) -> tuple[torch.Tensor, torch.Tensor]:
         """As `__call__`, not normalised: uint8 [P, 3, 14, 14], a quarter of the bytes."""
         pictures = self.pictures(images)
         grids = [tuple(picture.shape[:2]) for picture in pictures]
@@ -163,13 +189,13 @@ class ImageProcessor:
             own.view(picture.shape).copy_(picture)
         return patches, torch.tensor(grids, dtype=torch.int64).view(-1, 2)
 
-    def pictures(self, images: Iterable[Image.Image], *, pinned: bool = False) -> list[torch.Tensor]:
+    def pictures(self, images: Iterable[Image.Image | Cut], *, pinned: bool = False) -> list[torch.Tensor]:
         """The same bytes before they are cut: of each picture a view uint8 [rows, columns, 3, 14, 14] of its rows of RGB pixels.
 
         `flatten(0, 1)` makes patches of it, byte by byte: 8 ms of a CPU for 1792×1792 pixels, nothing for a GPU that the view was sent to,
         which is what the engine does. `pinned`: in memory that a GPU reads by itself; it stays taken, so for pictures that go there soon.
         """
-        return [self._picture(image, pinned) for image in images]
+        return [image.patches if isinstance(image, Cut) else self._picture(image, pinned) for image in images]
 
     def _picture(self, image: Image.Image, pinned: bool) -> torch.Tensor:
         """Scaled, padded right and bottom with black, and seen as patches."""

@@ -11,7 +11,7 @@ import torch
 
 from kimi_vl.media import load_image
 from kimi_vl.processor.chat import ImageSource, Message, image_sources, normalise, render
-from kimi_vl.processor.image import ImageProcessor, ImageProcessorConfig
+from kimi_vl.processor.image import Cut, ImageProcessor, ImageProcessorConfig
 from kimi_vl.processor.tokenizer import Tokenizer
 
 
@@ -46,11 +46,11 @@ class Processor:
         return cls(tokenizer, ImageProcessor(ImageProcessorConfig.from_file(folder / "preprocessor_config.json")))
 
     def images(self, sources: Iterable[ImageSource]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return (pixel_values fp32 [P, 3, 14, 14], image_grid_hws int64 [I, 2]) of paths, bytes, data URLs or PIL images.
+        """Return (pixel_values fp32 [P, 3, 14, 14], image_grid_hws int64 [I, 2]) of paths, bytes, data URLs, PIL images or `Cut` ones.
 
         Raises: MediaError for a picture that cannot be read or is too elongated.
         """
-        return self.image_processor(load_image(source) for source in sources)
+        return self.image_processor(source if isinstance(source, Cut) else load_image(source) for source in sources)
 
     def prompt(self, messages: Sequence[Mapping[str, Any] | Message], prefix: str = "") -> Prompt:
         """Everything the model needs to answer `messages` (see `chat.normalise` for their form and `chat.render` for `prefix`).
@@ -64,3 +64,10 @@ class Processor:
         pixel_values, image_grid_hws = self.images(sources)
         counts = [h * w // 4 for h, w in image_grid_hws.tolist()]
         return Prompt(render(normal, self.tokenizer, counts, prefix=prefix), pixel_values, image_grid_hws, sum(counts))
+
+    def length(self, messages: Sequence[Mapping[str, Any] | Message], prefix: str = "") -> int:
+        """Tokens of the prompt that `prompt` would make, without making its tensors. Raises: as `prompt`."""
+        normal = normalise(messages)
+        sizes = [source.size if isinstance(source, Cut) else load_image(source).size for source in image_sources(normal)]
+        counts = [self.image_processor.token_count(*size) for size in sizes]
+        return len(render(normal, self.tokenizer, counts, prefix=prefix))

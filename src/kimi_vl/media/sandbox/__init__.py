@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from typing import Any, BinaryIO
 
 from kimi_vl.media.parts import Part
@@ -46,7 +46,7 @@ def _cores() -> int:
 _pool = Pool(min(MAX_WORKERS, _cores()))
 
 
-def read(reader: str, file: BinaryIO, name: str, request: Mapping[str, Any] | None = None, limits: Limits | None = None) -> Iterator[Part]:
+def read(reader: str, file: BinaryIO, name: str, request: Mapping[str, Any] | None = None, limits: Limits | None = None) -> Generator[Part]:
     """Let the reader of that name (a key of `READERS`) read an open file, and give its parts as they come.
 
     `file` is a regular file or one in memory, with a descriptor, read from its start; keep it open while parts come, and do not read it

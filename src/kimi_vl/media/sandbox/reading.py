@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, BinaryIO
 
 from kimi_vl.errors import InputError, MediaError
@@ -20,7 +20,7 @@ CRASHED = "media_decoder_crashed"
 SMALLER = "make it smaller, or cut it into parts"
 
 
-def read_with(pool: Pool, reader: str, file: BinaryIO, name: str, request: dict[str, Any], limits: Limits) -> Iterator[Part]:
+def read_with(pool: Pool, reader: str, file: BinaryIO, name: str, request: dict[str, Any], limits: Limits) -> Generator[Part]:
     """See `kimi_vl.media.sandbox.read`. However the iterator ends, its worker is given back or dead by then."""
     worker = pool.lend(READERS[reader].where)
     is_finished = False

@@ -1,0 +1,95 @@
+"""`ask --dry-run`: what a question would see of its media, and what that costs. Loads the processor, not the weights."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from kimi_vl.cli.console import Console
+
+if TYPE_CHECKING:
+    from kimi_vl.llm import Thinking
+    from kimi_vl.media import Medium
+    from kimi_vl.processor.views import Sight, View
+
+
+def show_sight(args: argparse.Namespace, question: str, media: list[Medium], looking: dict[str, Any], console: Console) -> None:
+    """A table, or with --json one document. Raises: KimiVLError."""
+    from kimi_vl.checkpoint import locate_checkpoint
+    from kimi_vl.config import KimiVLConfig
+    from kimi_vl.llm import PREFIXES, look_at
+    from kimi_vl.processor import Processor
+
+    folder = locate_checkpoint(args.model)
+    text_config = KimiVLConfig.from_file(folder / "config.json").text_config
+    processor = Processor.from_pretrained(folder, text_config.vocab_size)
+    context = text_config.max_position_embeddings
+    thinking: Thinking = args.thinking or "auto"
+    sight = look_at(processor, context, question, media, thinking=thinking, **looking)
+    prompt_tokens = processor.length([sight.message(question)], PREFIXES[thinking])
+    document = as_document(sight, prompt_tokens, context)
+    if args.json:
+        console.document(document)
+    else:
+        for line in as_lines(sight, document):
+            console.line(line)
+
+
+def as_document(sight: Sight, prompt_tokens: int, context: int) -> dict[str, Any]:
+    """All of it as JSON values. Sizes are [width, height], before in pixels (of a page in points), shown in pixels."""
+    return {
+        "prompt_tokens": prompt_tokens,
+        "image_tokens": sum(view.cut.tokens for view in sight.views),
+        "context": context,
+        "media_tokens": sight.tokens,
+        "views": [
+            {
+                "file": view.name,
+                "label": view.label,
+                "page": view.page,
+                "seconds": view.seconds,
+                "size_before": list(view.size_before),
+                "size": list(view.size),
+                "tokens": view.cut.tokens,
+            }
+            for view in sight.views
+        ],
+        "looked_at": [
+            {"file": looked.name, "kind": looked.what, "pages": list(looked.pages), "of": looked.of, "notes": list(looked.notes)}
+            | {"details": list(looked.details)}
+            for looked in sight.looked
+        ],
+    }
+
+
+def as_lines(sight: Sight, document: dict[str, Any]) -> list[str]:
+    """The same as a table for people: frames of one size together."""
+    rows = [("file", "what", "before", "shown", "tokens")]
+    for _, group in groupby(sight.views, key=lambda view: (view.medium, view.size, view.page)):
+        rows.append(_row(list(group)))
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4].rjust(6)]) for row in rows]
+    for looked in sight.looked:
+        lines += [f"{looked.name}: {note}" for note in looked.notes] + [f"  {detail}" for detail in looked.details]
+    left = document["context"] - document["prompt_tokens"]
+    lines.append(
+        f"prompt: {document['prompt_tokens']:,} tokens, {document['image_tokens']:,} of them pictures; "
+        f"context: {document['context']:,}, which leaves {left:,} for thinking and answer"
+    )
+    return lines
+
+
+def _row(views: list[View]) -> tuple[str, str, str, str, str]:
+    from kimi_vl.processor.labels import format_time
+
+    first, last = views[0], views[-1]
+    what, unit = "picture", ""
+    if first.page is not None:
+        what, unit = f"page {first.page}", " pt"
+    elif len(views) > 1 or first.seconds is not None:
+        what = f"{len(views)} frames, {format_time(first.seconds or 0.0)} to {format_time(last.seconds or 0.0)}"
+    before, shown = (f"{width}×{height}" for width, height in (first.size_before, first.size))
+    tokens = first.cut.tokens
+    cost = f"{len(views)}×{tokens} = {len(views) * tokens:,}" if len(views) > 1 else f"{tokens:,}"
+    return first.name, what, before + unit, shown, cost

@@ -1,0 +1,392 @@
+"""What a question sees of its media: which pictures, frames and pages, how large, behind which labels; what was left out, and why.
+
+`look` decides it within a number of tokens (`budget.py`), decodes one picture after another and keeps of each what the model sees. The
+prompt is made of what it gives, and so is what `--dry-run` prints.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from statistics import median_low
+from typing import Self
+
+from kimi_vl.errors import InputError, MediaError
+from kimi_vl.media.clip import Clip, parse_clip
+from kimi_vl.media.frames import Frame
+from kimi_vl.media.identify import Kind
+from kimi_vl.media.medium import MAX_RATE, Animation, Document, Medium, Reel, Still, Video
+from kimi_vl.media.pages import fit_page, parse_pages, said_pages, select_pages
+from kimi_vl.media.selection import Frugality, Size, TokensOf, fit, select
+from kimi_vl.processor.budget import Legibility, fair_shares, frugality_for, legibility_for, room
+from kimi_vl.processor.chat import MAX_IMAGES, ImagePart, Message, TextPart
+from kimi_vl.processor.image import Cut
+from kimi_vl.processor.labels import format_time, page_label, time_label
+from kimi_vl.processor.processor import Processor
+
+EVERYTHING = 1 << 40  # tokens: no limit
+MOST_TOKENS = 10_000_000  # that a caller can allow
+MARKS = 5  # tokens around a picture
+APPLIES: dict[str, tuple[type, ...]] = {
+    "clip": (Video,),
+    "pages": (Document,),
+    "frames": (Video, Animation),
+    "fps": (Video, Animation),
+    "media_tokens": (Video, Animation, Document),
+}
+MEANT = {
+    (Video,): "videos",
+    (Document,): "PDFs",
+    (Video, Animation): "videos and animations",
+    (Video, Animation, Document): "videos, animations and PDFs",
+}
+LONGEST_SAMPLED = 60.0  # frames a second of which so many as are asked for are taken from an animation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What the caller says about which parts of the media are looked at; None leaves it to the rules.
+
+    clip: "00:10-00:40" of videos; pages: "3-7,9" or numbers, of PDFs; frames: how many, or fps: how many a second, of videos and
+    animations; media_tokens: what all media may take of the prompt. Raises: InputError for a bad value.
+    """
+
+    clip: str | Clip | None = None
+    pages: str | Sequence[int] | None = None
+    frames: int | None = None
+    fps: float | None = None
+    media_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.clip, str):
+            object.__setattr__(self, "clip", parse_clip(self.clip))
+        if not isinstance(self.clip, Clip | None):
+            raise InputError(f"clip is {self.clip!r}; it must be a text such as '00:10-00:40'")
+        if isinstance(self.pages, (list, tuple)) and self.pages and all(type(page) is int for page in self.pages):
+            object.__setattr__(self, "pages", ",".join(map(str, self.pages)))
+        if not isinstance(self.pages, str | None):
+            raise InputError(f"pages is {str(self.pages)[:60]!r}; it must be a text such as '3-7,9', or page numbers")
+        if self.frames is not None and not (type(self.frames) is int and 1 <= self.frames <= MAX_IMAGES):
+            raise InputError(f"frames is {self.frames!r}; it must be a whole number from 1 to {MAX_IMAGES}")
+        if self.fps is not None and not (type(self.fps) in (int, float) and 0 < self.fps <= MAX_RATE):
+            raise InputError(f"fps is {self.fps!r}; it must be a number of frames a second above 0, at most {MAX_RATE:g}")
+        if self.frames is not None and self.fps is not None:
+            raise InputError("frames and fps say the same in two ways; give one of them")
+        if self.media_tokens is not None and not (type(self.media_tokens) is int and 1 <= self.media_tokens <= MOST_TOKENS):
+            raise InputError(f"media_tokens is {self.media_tokens!r}; it must be a whole number from 1 to {MOST_TOKENS:,}")
+
+    def check(self, media: Sequence[Medium]) -> None:
+        """Raises: InputError for what applies to none of the media, or lies outside one it applies to."""
+        for name, kinds in APPLIES.items():
+            if getattr(self, name) is not None and not any(isinstance(medium, kinds) for medium in media):
+                raise InputError(f"{name} applies to none of the files: it is for {MEANT[kinds]}, and there is none")
+        for medium in media:
+            try:
+                if isinstance(medium, Video) and isinstance(self.clip, Clip):
+                    self.clip.within(medium.duration)
+                if isinstance(medium, Document) and self.pages is not None:
+                    parse_pages(str(self.pages), medium.count)
+            except InputError as error:
+                raise InputError(f"{medium.name}: {error}") from None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """One picture of a prompt: of which medium (from 0), what stands before it, and its patches.
+
+    `size_before` is as large as the medium holds it: pixels, of a page points.
+    """
+
+    medium: int
+    name: str
+    kind: Kind
+    label: str
+    page: int | None
+    seconds: float | None
+    size_before: Size
+    cut: Cut
+
+    @property
+    def size(self) -> Size:
+        """Width and height in pixels as the model sees it, without padding."""
+        return self.cut.size
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was looked at of one medium: `pages` of `of` pages, or frames at `seconds`.
+
+    `notes` say what was shrunk or left out, and why; `details` why each page was chosen, where pages were.
+    """
+
+    name: str
+    what: str
+    pages: tuple[int, ...] = ()
+    of: int | None = None
+    seconds: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """As it is said beside an answer; empty where everything was seen as it is."""
+        return f"{self.name}: {'; '.join(self.notes)}" if self.notes else ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """All that one question sees: `views` in the order of the prompt, and what was looked at of each of the media.
+
+    `tokens` of the prompt are for clips and documents at most. The media stay open until `close`, for what an answer says is looked up.
+    """
+
+    media: tuple[Medium, ...]
+    views: tuple[View, ...]
+    looked: tuple[Looked, ...]
+    tokens: int
+
+    def message(self, question: str) -> Message:
+        """The turn of a conversation: each picture behind its label, then the question."""
+        parts: list[TextPart | ImagePart] = []
+        for view in self.views:
+            parts += [TextPart(view.label)] if view.label else []
+            parts.append(ImagePart(view.cut))
+        return Message("user", (*parts, TextPart(question)))
+
+    def frame(self, view: View) -> Frame:
+        """The picture of a view anew, as large as its medium holds it, pages at their size in the prompt. Raises: MediaError."""
+        medium = self.media[view.medium]
+        if isinstance(medium, Still):
+            return medium.frame()
+        if isinstance(medium, Document) and view.page is not None:
+            return next(iter(list(medium.frames([view.page], [view.size]))))
+        if isinstance(medium, Video) and view.seconds is not None:
+            return next(iter(list(medium.frames([view.seconds]))))
+        assert isinstance(medium, (Animation, Reel))
+        return min(medium.frames(), key=lambda frame: abs((frame.seconds or 0.0) - (view.seconds or 0.0)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the media."""
+        for medium in self.media:
+            medium.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Rules:
+    """What holds for one question: how pictures are counted, and what clips and pages may cost."""
+
+    tokens_of: TokensOf
+    frugality: Frugality
+    legibility: Legibility
+    choice: Choice
+    most: int  # pictures of one clip or document
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Which frames of a medium, what they take (tokens), and what is said about that."""
+
+    frames: Callable[[], Generator[Frame]]
+    tokens: int
+    notes: tuple[str, ...] = ()
+    labels: bool = False
+    details: tuple[str, ...] = ()
+
+
+def look(question: str, media: Sequence[Medium], processor: Processor, *, context: int, used: int, choice: Choice | None = None) -> Sight:
+    """Choose, decode and cut what a question sees of its media.
+
+    context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`).
+    Raises: InputError for a choice that fits none of the media, and where there is no room; MediaError for a file.
+    """
+    choice = choice or Choice()
+    choice.check(media)
+    tokens_of = processor.image_processor.token_count
+    clips = [k for k, medium in enumerate(media) if isinstance(medium, (Animation, Video, Document))]
+    frugality = frugality_for(context)
+    fixed = {k: _fixed(medium, tokens_of, frugality.label_tokens) for k, medium in enumerate(media) if isinstance(medium, (Still, Reel))}
+    num_fixed = sum(len(medium.pictures) if isinstance(medium, Reel) else 1 for medium in media if isinstance(medium, (Still, Reel)))
+    most = (MAX_IMAGES - num_fixed) // max(1, len(clips))
+    if num_fixed > MAX_IMAGES or (clips and most < 1):
+        raise InputError(
+            f"media holds {num_fixed} pictures beside {len(clips)} clips and documents; at most {MAX_IMAGES} pictures are taken"
+        )
+    rules = _Rules(tokens_of, frugality, legibility_for(context), choice, most, question)
+    budget = room(context, used, sum(plan.tokens for plan in fixed.values()), choice.media_tokens)
+    shares = dict(zip(clips, fair_shares(budget, [_wanted(media[k], rules) for k in clips]), strict=True))
+    views: list[View] = []
+    looked = []
+    for k, medium in enumerate(media):
+        plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules)
+        own = list(_views(k, medium, plan, processor))
+        views += own
+        looked.append(_looked(medium, own, plan))
+    return Sight(tuple(media), tuple(views), tuple(looked), budget if clips else 0)
+
+
+def _planned(medium: Medium, share: int, rules: _Rules) -> _Plan:
+    if share < 1:
+        raise InputError(f"no tokens are left for {medium.name}: pass fewer or smaller pictures beside it, or allow more (media_tokens)")
+    try:
+        return _plan(medium, share, rules)
+    except MediaError:
+        raise
+    except InputError as error:
+        raise InputError(f"{medium.name}: {error}") from None
+
+
+def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> Iterator[View]:
+    """Decoded one by one; of each only what the model sees is kept."""
+    with closing(plan.frames()) as frames:
+        for frame in frames:
+            label = ""
+            if plan.labels:
+                label = page_label(frame.page) if frame.page is not None else time_label(frame.seconds or 0.0)
+            cut = processor.image_processor.cut(frame.image)
+            yield View(number, medium.name, frame.kind, label, frame.page, frame.seconds, frame.size_before, cut)
+
+
+def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
+    """What was really seen, which of a damaged file is less than was planned. Raises: MediaError where that is nothing."""
+    notes = list(plan.notes)
+    if isinstance(medium, Video) and medium.damaged_at is not None:
+        notes.append(f"it is damaged at {format_time(medium.damaged_at)}, and nothing behind that was seen")
+    if isinstance(medium, Document):
+        notes += medium.broken.values()
+    if not views:
+        raise MediaError(f"{medium.name}: nothing of it can be seen" + (f" ({'; '.join(notes)})" if notes else ""))
+    pages = tuple(view.page for view in views if view.page is not None)
+    seconds = tuple(view.seconds for view in views if view.seconds is not None)
+    return Looked(
+        medium.name, medium.what, pages, medium.count if isinstance(medium, Document) else None, seconds, tuple(notes), plan.details
+    )
+
+
+# One medium ------------------------------------------------------------------------------------------------------------------
+
+
+def _fixed(medium: Still | Reel, tokens_of: TokensOf, label_tokens: int) -> _Plan:
+    """Pictures, which nothing is taken from."""
+    if isinstance(medium, Reel):
+        tokens = sum(tokens_of(*image.size) + label_tokens for _, image in medium.pictures)
+        return _Plan(medium.frames, tokens, labels=len(medium.pictures) > 1)
+
+    def frames() -> Generator[Frame]:
+        yield medium.frame()
+
+    return _Plan(frames, tokens_of(*medium.image.size) + MARKS)
+
+
+def _wanted(medium: Medium, rules: _Rules) -> int:
+    """Tokens that a clip or document would take if there were enough."""
+    if not isinstance(medium, Document):
+        return _plan(medium, EVERYTHING, rules).tokens
+    pages = _named(medium, rules.choice)
+    return min(len(pages) if pages else medium.count, rules.most) * _page_tokens(medium, rules.legibility.most, rules)
+
+
+def _plan(medium: Medium, budget: int, rules: _Rules) -> _Plan:
+    if isinstance(medium, Document):
+        return _document(medium, budget, rules)
+    if isinstance(medium, Video):
+        return _video(medium, budget, rules)
+    assert isinstance(medium, Animation)
+    return _animation(medium, budget, rules)
+
+
+def _frugality(rules: _Rules) -> Frugality:
+    """What a clip may cost; a rate that was asked for is kept up beyond the usual number of frames."""
+    fps = rules.choice.fps
+    if fps is None:
+        return replace(rules.frugality, most=min(rules.frugality.most, rules.most))
+    return replace(rules.frugality, per_second=float(fps), most=rules.most)
+
+
+def _video(video: Video, budget: int, rules: _Rules) -> _Plan:
+    clip = rules.choice.clip
+    start, end = clip.within(video.duration) if isinstance(clip, Clip) else (0.0, video.duration)
+    count = None if rules.choice.frames is None else min(rules.choice.frames, rules.most)
+    frugality = _frugality(rules)
+    chosen = select(video.size, start, end, budget=budget, tokens_of=rules.tokens_of, count=count, frugality=frugality)
+    return _Plan(lambda: video.frames(chosen.moments, chosen.size), chosen.tokens, chosen.notes, labels=len(chosen.moments) > 1)
+
+
+def _animation(animation: Animation, budget: int, rules: _Rules) -> _Plan:
+    frugality, wanted = _frugality(rules), rules.choice.frames
+    rate, most = (frugality.per_second, frugality.most) if wanted is None else (LONGEST_SAMPLED, min(wanted, rules.most))
+    found = fit(0.0, animation.size, budget, rules.tokens_of, count=len(animation.moments(rate, most)), frugality=frugality)
+    if found.count < len(animation.moments(rate, most)):
+        most = found.count
+
+    def frames() -> Generator[Frame]:
+        with closing(animation.frames(rate, most)) as whole:
+            for frame in whole:
+                image = frame.image if frame.image.size == found.size else frame.image.resize(found.size)
+                yield replace(frame, image=image)
+
+    return _Plan(frames, found.tokens, found.notes, labels=found.count > 1)
+
+
+def _named(document: Document, choice: Choice) -> list[int]:
+    """The pages that the caller names; none where all are to choose from."""
+    return [] if choice.pages is None else parse_pages(str(choice.pages), document.count)
+
+
+def _page_tokens(document: Document, dpi: float, rules: _Rules) -> int:
+    """What a page of the usual size takes at a resolution, with its label."""
+    tokens = []
+    for page in range(1, min(document.count, len(document.facts["sizes"])) + 1):
+        try:
+            tokens.append(rules.tokens_of(*fit_page(*document.size(page), EVERYTHING, rules.tokens_of, max_dpi=dpi)))
+        except MediaError:
+            continue
+    if not tokens:
+        raise MediaError(f"{document.name}: not one of its first pages can be read")
+    return median_low(tokens) + rules.frugality.label_tokens
+
+
+def _document(document: Document, budget: int, rules: _Rules) -> _Plan:
+    """All pages that are named; all there are, if they fit at a size at which they can be read; else those that the question is about."""
+    most, least = (_page_tokens(document, dpi, rules) for dpi in (rules.legibility.most, rules.legibility.least))
+    named = _named(document, rules.choice)
+    notes: list[str] = []
+    details: list[str] = []
+    if len(named) > rules.most:
+        raise InputError(f"{len(named):,} pages are named; at most {rules.most} pictures are taken")
+    if named or (document.count <= rules.most and document.count * least <= budget):
+        pages = named or list(range(1, document.count + 1))
+        tokens = min(most, budget // len(pages))
+        if len(pages) < document.count:
+            word = "page" if len(pages) == 1 else "pages"
+            notes.append(f"looked at {word} {said_pages(pages)} of {document.count:,}: those that were named")
+    else:
+        wanted = min(most, budget)
+        chosen = select_pages(rules.question, document.texts(), budget=min(budget, rules.most * wanted), page_tokens=wanted)
+        pages, tokens = list(chosen.pages), min(most, max(chosen.tokens, budget // len(chosen.pages)))
+        notes.append(str(chosen))
+        details = chosen.explained().splitlines()[1:]
+    if tokens < most:
+        notes.append(f"pages made smaller, to {tokens:,} tokens each, so that {len(pages)} of them fit {budget:,}")
+    if tokens < least:
+        notes.append("small print may not be legible at that size; name fewer pages (pages), or allow more tokens (media_tokens)")
+    sizes: dict[int, Size] = {}
+    for page in pages:
+        try:
+            width, height = document.size(page)
+            sizes[page] = fit_page(width, height, tokens - rules.frugality.label_tokens, rules.tokens_of, max_dpi=rules.legibility.most)
+        except MediaError as error:
+            document.broken.setdefault(page, f"page {page} cannot be seen: {error}")
+    return _Plan(
+        lambda: document.frames(list(sizes), list(sizes.values())),
+        len(pages) * tokens,
+        tuple(notes),
+        labels=document.count > 1,
+        details=tuple(details),
+    )
