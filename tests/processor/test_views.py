@@ -78,6 +78,15 @@ def test_a_video_is_its_frames_each_behind_its_time_and_each_the_one_on_screen_t
     ]
 
 
+def test_a_picture_that_stays_on_screen_is_shown_at_each_of_its_moments():
+    sight = see(clip([0, 2, 3], rate=1))
+    assert [(view.seconds, number_of(view.cut.pixels())) for view in sight.views] == [
+        *((k / 2, 0) for k in range(4)),
+        *((k / 2, 1) for k in (4, 5)),
+        *((k / 2, 2) for k in (6, 7)),
+    ]
+
+
 def test_clip_frames_and_fps_say_which_moments(film):
     def seen(**choice):
         sight = see(film, **choice)
