@@ -10,7 +10,8 @@ from PIL import Image
 from kimi_vl.engine import Engine
 from kimi_vl.engine.plan import LEAST_STEP, graph_bytes, limits_of_one, page_bytes, workspace_bytes
 from kimi_vl.errors import CapacityError, EngineStopped, InputError, PromptTooLong
-from kimi_vl.llm import OUT_OF_MEMORY, KimiVL, ReplyReader
+from kimi_vl.llm import KimiVL
+from kimi_vl.llm.answers import OUT_OF_MEMORY, ReplyReader
 from kimi_vl.processor.grammar import Grammar
 from kimi_vl.processor.reply import Reply
 from tests.tiny_checkpoint import processor, tiny_config, tokens_of, write_tiny_checkpoint
@@ -28,7 +29,7 @@ def plain(tmp_path_factory):
 @pytest.fixture(params=[False, True], ids=["drawn by the host", "drawn in rows"])
 def llm(plain, request, monkeypatch):
     """The same model by the engine."""
-    monkeypatch.setattr("kimi_vl.llm.Engine", partial(Engine, rows=request.param))
+    monkeypatch.setattr("kimi_vl.llm.kimi_vl.Engine", partial(Engine, rows=request.param))
     llm = KimiVL(plain.model, plain.processor, name=plain.name, defaults=plain.defaults)
     llm._uses_engine = True
     return llm

@@ -1,0 +1,22 @@
+"""What a Python user holds, and what everything above depends on: `KimiVL`, its options, its answers."""
+
+from kimi_vl.llm.answers import Answer, AnswerStream, Piece, Usage
+from kimi_vl.llm.kimi_vl import KimiVL
+from kimi_vl.llm.options import DEFAULT_PARAMS, PREFIXES, Thinking, recommended_params, resolve_device, resolve_options
+from kimi_vl.llm.seeing import look_at, open_media
+
+__all__ = [
+    "DEFAULT_PARAMS",
+    "PREFIXES",
+    "Answer",
+    "AnswerStream",
+    "KimiVL",
+    "Piece",
+    "Thinking",
+    "Usage",
+    "look_at",
+    "open_media",
+    "recommended_params",
+    "resolve_device",
+    "resolve_options",
+]

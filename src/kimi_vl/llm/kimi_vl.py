@@ -1,0 +1,188 @@
+"""KimiVL: what a Python user holds. Questions and media in, thinking and an answer out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self, Unpack, cast
+
+import torch
+
+from kimi_vl.checkpoint import load_model, locate_checkpoint
+from kimi_vl.checkpoint.locate import NANO
+from kimi_vl.config import KimiVLConfig
+from kimi_vl.engine import Constraint, Desk, Engine, Generation, Pieces, SamplingParams
+from kimi_vl.engine.memory import free_bytes, memory_limit
+from kimi_vl.engine.plan import limits_of_one
+from kimi_vl.llm.answers import Answer, AnswerStream, Asked, PlainPieces, ReplyReader
+from kimi_vl.llm.options import PREFIXES, Options, Sighted, Thinking, divided, recommended_params, resolve_device, resolve_options
+from kimi_vl.llm.seeing import Media, Messages, check_question, choice_of, look_at, one_or_several
+from kimi_vl.model import KimiVLForConditionalGeneration
+from kimi_vl.model.kimi_vl import GridHWs
+from kimi_vl.model.quantise import quantiser
+from kimi_vl.ops.quantised import Kind
+from kimi_vl.processor import Processor
+from kimi_vl.processor.reply import Piece, Reply
+from kimi_vl.processor.views import Sight
+
+
+class KimiVL:
+    """A loaded model with its processor and its recommended settings. One request at a time, in one thread.
+
+    On a GPU answers are written by the engine (`engine.Engine`), made for what memory is free when the first is asked for; answers whose
+    streams are open at once are computed together. Ctrl-C in the middle of a step ends all that are open, and the next question makes the
+    engine anew. On a CPU they are written by the plain path, `engine.Generation`, one by one: nano reads a receipt in as many CPU seconds
+    by either (1.69 and 1.68, the mean of three), and the plain path keeps no pages between two questions.
+
+    Every method takes the same options: `thinking` ("auto": the model decides, "on", "off"), `max_thinking_tokens`, `max_tokens`,
+    `temperature`, `top_p`, `top_k`, `min_p`, `seed`, `stop` (up to four strings), `schema`. None means what the checkpoint recommends.
+    They raise InputError for a value out of range, MediaError for a file that is no picture, PromptTooLong before any work is done.
+
+    `schema` is a JSON schema (a dict, or its text) or a `Grammar`: the answer's `text` is then a document of it and nothing else, behind
+    whatever thinking. With the finish_reason "length" it is only the beginning of one. Stop strings are not looked for in documents.
+    """
+
+    def __init__(
+        self,
+        model: KimiVLForConditionalGeneration,
+        processor: Processor,
+        *,
+        name: str,
+        defaults: SamplingParams,
+        kind: Kind | None = None,
+    ) -> None:
+        """`kind`: what the model's decoder is quantised to."""
+        self.model = model
+        self.processor = processor
+        self.name = name
+        self.defaults = defaults
+        self._desk: Desk[Piece] | None = None
+        self._kind = kind
+        self._uses_engine = model.device.type == "cuda"
+
+    @classmethod
+    def load(
+        cls,
+        name: str | Path | None = None,
+        *,
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
+        quantize: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Self:
+        """Load the embedded nano (None), a folder in the official layout, or a hub id.
+
+        device "auto" is the first GPU where there is one; dtype "auto" suits weights and device (see `checkpoint.load_model`); quantize
+        "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time; "int4"
+        is int8 with the routed experts in four bits, less than a third of bf16. On a GPU "fp8" rounds tokens to fp8 as well before
+        these multiply them, unless it is given but one; elsewhere they stay as they are;
+        `progress(done, total)` counts bytes. Raises: CheckpointError, ConfigError, CapacityError, InputError.
+        """
+        quantise = None if quantize is None else quantiser(quantize)
+        device = resolve_device(device)
+        folder = locate_checkpoint(name)
+        defaults = recommended_params(folder, name)
+        config = KimiVLConfig.from_file(folder / "config.json")
+        processor = Processor.from_pretrained(folder, config.text_config.vocab_size)
+        with memory_limit("loading the weights", "use a smaller dtype, a smaller model, or another device"):
+            model, _ = load_model(folder, KimiVLForConditionalGeneration, dtype=dtype, device=device, progress=progress, quantise=quantise)
+            model.choose_implementations()
+        return cls(model, processor, name=str(name or NANO), defaults=defaults, kind=cast("Kind | None", quantize))
+
+    def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Sighted]) -> Answer:
+        """Answer one question about any number of pictures, animations, videos and PDFs: paths, file bytes, binary streams, data URLs, web
+        addresses, PIL images, or what `media.load_frames` and `media.open_medium` returned.
+
+        What is looked at of clips and documents follows `processor/views.py`, and what is said by `clip` ("00:10-00:40"), `pages`
+        ("3-7,9"), `frames`, `fps`, `media_tokens`; `Answer.looked_at` says what it was. Web addresses are fetched by the rules of
+        `media/fetch.py`: public hosts only.
+        """
+        return _drain(self.stream(question, media, **options))
+
+    def stream(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Sighted]) -> AnswerStream:
+        """As `ask`, piece by piece. The prompt is checked here, the model runs as the pieces are taken."""
+        check_question(question)
+        seeing, saying = divided(options)
+        items = one_or_several(media)
+        if not items:
+            choice_of(seeing).check(())
+            return self.stream_chat([{"role": "user", "content": question}], **saying)
+        sight = self.look(question, items, thinking=saying.get("thinking", "auto"), **seeing)
+        opened = tuple(medium for given, medium in zip(items, sight.media, strict=True) if given is not medium)
+        try:
+            return self._answer([sight.message(question)], saying, Asked(question, sight, opened))
+        except BaseException:
+            for medium in opened:
+                medium.close()
+            raise
+
+    def look(
+        self,
+        question: str,
+        media: Media | Sequence[Media],
+        *,
+        before: Messages = (),
+        thinking: Thinking = "auto",
+        password: str | None = None,
+        **choice: Any,
+    ) -> Sight:
+        """What a question behind the messages `before` would see of its media; `choice` as in `ask`. Close it when it is done with."""
+        context = self.model.config.text_config.max_position_embeddings
+        return look_at(self.processor, context, question, media, before=before, thinking=thinking, password=password, **choice)
+
+    def chat(self, messages: Messages, **options: Unpack[Options]) -> Answer:
+        """Continue a conversation of OpenAI-style messages."""
+        return _drain(self.stream_chat(messages, **options))
+
+    def stream_chat(self, messages: Messages, **options: Unpack[Options]) -> AnswerStream:
+        """As `chat`, piece by piece."""
+        return self._answer(messages, options)
+
+    def _answer(self, messages: Messages, options: Options, asked: Asked | None = None) -> AnswerStream:
+        thinking, params, grammar = resolve_options(self.defaults, **options)
+        prompt = self.processor.prompt(messages, PREFIXES[thinking])
+        tokenizer = self.processor.tokenizer
+        constraint = None
+        if grammar is not None:
+            constraint = grammar.constraint(tokenizer, thinking, vocab_size=self.model.config.text_config.vocab_size)
+        images = None
+        if prompt.pixel_values is not None and prompt.image_grid_hws is not None:
+            images = (prompt.pixel_values, prompt.image_grid_hws)
+        reply = Reply(
+            tokenizer,
+            thinking_started=thinking == "on",
+            thinking_over=thinking == "off",
+            document=grammar is not None,
+            stop=() if grammar is not None else params.stop,
+            max_thinking_tokens=0 if thinking == "off" else params.max_thinking_tokens,
+        )
+        source = self._source(ReplyReader(reply, tokenizer.end_ids), prompt.input_ids, params, images, constraint)
+        return AnswerStream(source, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens, asked)
+
+    def _source(
+        self,
+        reader: ReplyReader,
+        input_ids: Sequence[int],
+        params: SamplingParams,
+        images: tuple[torch.Tensor, GridHWs] | None,
+        constraint: Constraint | None,
+    ) -> PlainPieces | Pieces[Piece]:
+        end_ids = self.processor.tokenizer.end_ids
+        if not self._uses_engine:
+            generation = Generation(self.model, input_ids, params, end_ids=end_ids, images=images, constraint=constraint)
+            return PlainPieces(generation, reader)
+        made = None if constraint is None else lambda: constraint
+        return self._open_desk().submit(reader, input_ids, params, end_ids=end_ids, images=images, constraint=made)
+
+    def _open_desk(self) -> Desk[Piece]:
+        if self._desk is None or self._desk.engine is None:
+            self._desk = None  # its memory goes before the new one's comes
+            limits = limits_of_one(self.model.config, free_bytes=free_bytes(self.model.device), kind=self._kind)
+            self._desk = Desk(Engine(self.model, limits, feature_tokens=0))
+        return self._desk
+
+
+def _drain(stream: AnswerStream) -> Answer:
+    for _ in stream:
+        pass
+    return stream.answer
