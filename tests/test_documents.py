@@ -10,9 +10,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kimi_vl import Grammar, KimiVL
 from kimi_vl.engine import SamplingParams
 from kimi_vl.errors import InputError
-from kimi_vl import Grammar, KimiVL
 from kimi_vl.processor import THINK_CLOSE, THINK_OPEN
 from tests.engine.scripted import ScriptedModel
 from tests.tiny_checkpoint import byte_tokens, processor, scripted_llm, tokens_of
