@@ -66,7 +66,7 @@ def test_a_video_is_asked_about_frame_by_frame(terminal, film):
     assert (result.code, result.out, result.err) == (0, "At 0:01.0.\n", "")
     frames = [piece for label in ("[0:00.0]", "[0:00.5]", "[0:01.0]", "[0:01.5]") for piece in (label, (96, 64))]
     assert llm.model.steps[0] == prompt_of(*frames, "When?")
-    terminal.run("ask", film, "When?", "--clip", "0:01-", "--fps", "1")
+    terminal.run("ask", film, "When?", "--clip", "0:01-", "--fps", "--policy", "1")
     assert llm.model.steps[0] == prompt_of((96, 64), "When?")
     terminal.run("ask", film, "When?", "--frames", "2")
     assert llm.model.steps[0] == prompt_of("[0:00.0]", (96, 64), "[0:01.0]", (96, 64), "When?")
@@ -149,7 +149,7 @@ def test_what_an_answer_points_at_is_drawn(terminal, picture, letter, tmp_path):
     ("arguments", "message"),
     [
         (["LETTER", "?", "--clip", "1-2"], "clip applies to none of the files: it is for videos, and there is none"),
-        (["FILM", "?", "--pages", "1"], "pages applies to none of the files: it is for PDFs, and there is none"),
+        (["FILM", "?", "--pages", "1"], "pages applies to none of the files: it is for PDFs and TIFFs of several pages, and there is none"),
         (["FILM", "?", "--pdf-password", "x"], "pdf-password applies to none of the files"),
         (["?", "--frames", "3"], "frames applies to none of the files"),
         (["FILM", "?", "--clip", "9-"], "film.mp4: the clip begins at 9 seconds"),

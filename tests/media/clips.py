@@ -28,6 +28,14 @@ def bars(number, size=SIZE):
     return np.repeat(np.repeat(row[None, :, None], height, 0), 3, 2)
 
 
+def scenes(number, size):
+    """A new picture every 25 frames, with a bar that moves all the time and light that flickers a little."""
+    width, height = size
+    pixels = np.random.default_rng(number // 25).integers(0, 2, (4, 6, 3)).repeat(height // 4, 0).repeat(width // 6, 1) * 200 + 20
+    pixels[:, number % 25 * 2 : number % 25 * 2 + 6] = 128
+    return (pixels + 4 * (number % 2)).astype(np.uint8)
+
+
 def number_of(pixels):
     """What `bars` drew, from pixels of any size and upright."""
     height, width = pixels.shape[:2]

@@ -18,7 +18,7 @@ from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.selection import Changes, find_scenes
 from kimi_vl.media.video import container, picture, read_video_changes, read_video_frames, read_video_info, read_video_subtitles, walk
 from kimi_vl.media.video.container import Effort, open_video
-from tests.media.clips import bars, clip, index_first, number_of
+from tests.media.clips import bars, clip, index_first, number_of, scenes
 
 MS = Fraction(1, 1000)
 
@@ -585,14 +585,6 @@ def test_a_request_is_checked_before_the_file_is_opened(request_, words):
 
 
 # Changes and subtitles -----------------------------------------------------------------------------------------------
-
-
-def scenes(number, size):
-    """A new picture every 25 frames, with a bar that moves all the time and light that flickers a little."""
-    width, height = size
-    pixels = np.random.default_rng(number // 25).integers(0, 2, (4, 6, 3)).repeat(height // 4, 0).repeat(width // 6, 1) * 200 + 20
-    pixels[:, number % 25 * 2 : number % 25 * 2 + 6] = 128
-    return (pixels + 4 * (number % 2)).astype(np.uint8)
 
 
 def changes(data, **request):

@@ -18,7 +18,7 @@ from kimi_vl.processor.budget import LARGE, SMALL, fair_shares, frugality_for, l
 from kimi_vl.processor.chat import ImagePart, TextPart
 from kimi_vl.processor.findings import drawn, find
 from kimi_vl.processor.views import Choice, look
-from tests.media.clips import clip, number_of
+from tests.media.clips import clip, number_of, scenes
 from tests.media.pdfs import block, locked, page, pdf, text
 from tests.tiny_checkpoint import processor
 
@@ -97,6 +97,25 @@ def test_clip_frames_and_fps_say_which_moments(film):
     assert seen(frames=2) == [(0.0, 0), (2.0, 20)]
     assert seen(frames=1, clip=Clip(3.0)) == [(3.0, 30)]
     assert see(film, frames=1).views[0].label == ""  # one picture is a picture
+
+
+def test_frames_lie_in_scenes_where_that_is_asked_for():
+    film = clip([k / 25 for k in range(100)], draw=scenes, rate=25)  # another scene every second
+
+    def seen(**choice):
+        sight = see(film, **choice)
+        return [view.seconds for view in sight.views], sight.looked[0].notes
+
+    assert seen(frames=4)[0] == [0.0, 1.0, 2.0, 3.0]
+    assert seen(frames=4, policy="even")[0] == [0.0, 1.0, 2.0, 3.0]
+    times, notes = seen(frames=4, policy="scene")
+    assert times == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.15)
+    assert notes == ()
+    times, notes = seen(frames=3, policy="scene")
+    assert len(times) == 3
+    assert notes == ("4 scenes and 3 frames: the least distinct scenes are joined with those before them",)
+    assert seen(frames=2, policy="scene", clip="2-4")[0] == pytest.approx([2.5, 3.5], abs=0.15)
+    assert len(seen(frames=6, policy="adaptive")[0]) == 6
 
 
 def test_a_large_video_is_scaled_down_and_says_so():
@@ -202,6 +221,23 @@ def test_a_document_of_which_nothing_can_be_seen_is_an_error():
         see(pdf(page(text("a"))).replace(b"10 0 obj\n<< /Type /Page", b"10 0 obj\n<< /Type /Pore"))
 
 
+def test_a_tiff_is_its_pages_each_as_it_is_behind_its_number(tmp_path):
+    pages = [Image.new("RGB", (60 + 20 * k, 40), (40 * k, 0, 0)) for k in range(3)]
+    pages[0].save(tmp_path / "scan.tif", save_all=True, append_images=pages[1:])
+    sight = see(tmp_path / "scan.tif")
+    assert layout(sight) == ["[page 1]", (60, 40), "[page 2]", (80, 40), "[page 3]", (100, 40), "Why?"]
+    assert [int(view.cut.pixels()[..., 0].mean()) for view in sight.views] == [0, 40, 80]
+    assert (sight.looked[0].pages, sight.looked[0].of, sight.looked[0].notes) == ((1, 2, 3), 3, ())
+    sight = see(tmp_path / "scan.tif", pages="2")
+    assert layout(sight) == ["[page 2]", (80, 40), "Why?"]
+    assert sight.looked[0].notes == ("looked at page 2 of 3: those that were named",)
+    assert sight.frame(sight.views[0]).image.getpixel((0, 0)) == (40, 0, 0)
+    with pytest.raises(InputError, match=r"scan\.tif: pages is '4': there is no page 4; the document has 3"):
+        see(tmp_path / "scan.tif", pages="4")
+    pages[1].save(tmp_path / "one.tif")
+    assert layout(see(tmp_path / "one.tif")) == [(80, 40), "Why?"]
+
+
 def test_a_password_opens_and_its_lack_is_said():
     data = locked("secret", "sesame", "owner")
     assert len(see(data, password="sesame").views) == 1
@@ -288,6 +324,8 @@ def test_nobody_gets_more_than_wanted_and_nothing_is_wasted(budget, wants):
         ({"fps": 0}, "fps is 0; it must be a number of frames a second above 0"),
         ({"fps": float("nan")}, "fps is nan"),
         ({"fps": 1, "frames": 3}, "frames and fps say the same in two ways"),
+        ({"policy": "best"}, "policy is 'best'; it must be one of 'even', 'scene', 'adaptive'"),
+        ({"policy": ["scene"]}, "policy is"),
         ({"media_tokens": 0}, "media_tokens is 0; it must be a whole number from 1"),
     ],
 )
@@ -302,6 +340,7 @@ def test_a_choice_that_means_nothing_is_refused(choice, message):
         ({"clip": "1-2"}, "clip applies to none of the files: it is for videos, and there is none"),
         ({"frames": 2}, "frames applies to none of the files: it is for videos and animations"),
         ({"fps": 2.0}, "fps applies to none of the files"),
+        ({"policy": "scene"}, "policy applies to none of the files: it is for videos, and there is none"),
         ({"pages": "4"}, "the file: pages is '4': there is no page 4; the document has 3"),
         ({"pages": "x"}, "the file: pages is 'x': 'x' is no page and no range"),
         ({"media_tokens": 20}, "the file: a page does not fit|the file: .*allow more"),
@@ -313,7 +352,7 @@ def test_a_choice_that_does_not_fit_the_files_is_refused(booklet, choice, messag
 
 
 def test_more_of_the_same(film):
-    with pytest.raises(InputError, match="pages applies to none of the files: it is for PDFs, and there is none"):
+    with pytest.raises(InputError, match="pages applies to none of the files: it is for PDFs and TIFFs of several pages"):
         see(film, pages="1")
     with pytest.raises(InputError, match=r"the file: the clip begins at 9 seconds and the video is only 4\.0 seconds long"):
         see(film, clip="9-")

@@ -195,10 +195,10 @@ class Chat:
 
 def describe(medium: Medium) -> str:
     """What a file is, in a few words."""
-    from kimi_vl.media.medium import Animation, Document, Still, Video
+    from kimi_vl.media.medium import Animation, Document, Scan, Still, Video
     from kimi_vl.processor.labels import format_time
 
-    if isinstance(medium, Document):
+    if isinstance(medium, (Document, Scan)):
         return f"{medium.count:,} pages" if medium.count > 1 else "1 page"
     width, height = medium.image.size if isinstance(medium, Still) else medium.size if isinstance(medium, (Animation, Video)) else (0, 0)
     length = f", {len(medium.moments())} frames" if isinstance(medium, Animation) else ""

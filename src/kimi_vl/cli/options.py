@@ -25,7 +25,7 @@ NOTICE = f"nano is a small demonstration model for printed English documents; th
 SAMPLING = ("thinking", "max_thinking_tokens", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "schema")
 
 # What is looked at of the media, under the names that KimiVL.ask gives them.
-LOOKING = ("clip", "pages", "frames", "fps", "media_tokens")
+LOOKING = ("clip", "pages", "frames", "fps", "policy", "media_tokens")
 
 MAX_CITED = 200  # characters shown of a citation
 PROGRESS_AFTER_S = 1.0  # nano is loaded by then, and a line that flashes up helps nobody
@@ -58,9 +58,12 @@ def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
 def add_media_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("media", "Where nothing is said, what is looked at of clips and PDFs follows docs/media.md.")
     group.add_argument("--clip", metavar="START-END", help="of videos only this stretch, such as 00:10-00:40, 1:02:03- or -30")
-    group.add_argument("--pages", metavar="PAGES", help="of PDFs only these pages, such as 3-7,9")
+    group.add_argument("--pages", metavar="PAGES", help="of PDFs and TIFFs only these pages, such as 3-7,9")
     group.add_argument("--frames", type=int, metavar="N", help="of videos and animations N frames, evenly spread")
     group.add_argument("--fps", type=float, metavar="X", help="of videos and animations X frames a second, as far as they fit")
+    group.add_argument(
+        "--policy", metavar="HOW", help="of videos even frames (default), from every scene, or adaptive: more where much moves"
+    )
     group.add_argument("--media-tokens", type=int, metavar="N", help="all media take at most N tokens of the prompt")
     group.add_argument("--pdf-password", metavar="TEXT", help="opens PDFs that want a password")
 

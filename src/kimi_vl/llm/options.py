@@ -42,6 +42,7 @@ class Sighted(Options, total=False):
     pages: str | Sequence[int] | None
     frames: int | None
     fps: float | None
+    policy: str | None
     media_tokens: int | None
     password: str | None
 

@@ -1,4 +1,5 @@
-"""Whatever somebody asks about, opened: a still picture, an animation, a video, a document. What is in it is known; little is decoded yet.
+"""Whatever somebody asks about, opened: a still picture, a scan of several pages, an animation, a video, a document. What is in it is
+known; little is decoded yet.
 
 Frames come one at a time from a confined process, as they are taken, and closing the iterator ends it. So nobody has to hold an hour of
 pictures.
@@ -21,7 +22,7 @@ from kimi_vl.media.identify import SUPPORTED, Kind
 from kimi_vl.media.limits import DEFAULT_LIMITS, ImageLimits
 from kimi_vl.media.parts import Part
 from kimi_vl.media.rgb import finish
-from kimi_vl.media.selection import Size, at_rate
+from kimi_vl.media.selection import Changes, Size, at_rate
 from kimi_vl.media.sources import MAX_BYTES, Fetches, Source, open_source
 from kimi_vl.media.words import PageText
 
@@ -57,6 +58,28 @@ class Reel:
         """Each with its second."""
         for seconds, image in self.pictures:
             yield Frame(image, self.name, Kind.VIDEO, None, seconds, image.size)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A TIFF of several `pages`, decoded."""
+
+    name: str
+    pages: tuple[Frame, ...]
+    what: ClassVar[str] = "TIFF"
+
+    @property
+    def count(self) -> int:
+        """Number of pages."""
+        return len(self.pages)
+
+    def frames(self, numbers: Sequence[int]) -> Generator[Frame]:
+        """Pages by their numbers, from 1."""
+        for number in numbers:
+            yield self.pages[number - 1]
 
     def close(self) -> None:
         """Nothing is open."""
@@ -102,6 +125,7 @@ class Video:
     facts: Mapping[str, Any]
     damaged_at: float | None = None
     what: ClassVar[str] = "video"
+    _changes: dict[tuple[float, float], Changes] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -134,6 +158,13 @@ class Video:
                 image = part.as_image()
                 for moment in part.facts["moments"]:
                     yield Frame(image, self.name, Kind.VIDEO, None, float(moment), self.size)
+
+    def changes(self, start: float, end: float) -> Changes:
+        """Cuts and motion from `start` up to `end` (seconds), found once and kept. Decodes all of it, small. Raises: MediaError."""
+        if (start, end) not in self._changes:
+            with closing(sandbox.read("video_changes", self.source.file, self.name, {"start": start, "end": end})) as parts:
+                self._changes[start, end] = Changes.from_facts(part.facts for part in parts)
+        return self._changes[start, end]
 
     def close(self) -> None:
         """Close the file."""
@@ -216,7 +247,7 @@ class Document:
                 yield part
 
 
-Medium = Still | Reel | Animation | Video | Document
+Medium = Still | Reel | Scan | Animation | Video | Document
 
 
 def open_medium(
@@ -228,7 +259,7 @@ def open_medium(
     A picture is decoded; of anything else only what it is. Close it when its question has been answered. `password` is for PDFs that
     want one. Raises: MediaError for a file that cannot be read, InputError for a source of another type.
     """
-    if isinstance(source, (Still, Reel, Animation, Video, Document)):
+    if isinstance(source, (Still, Reel, Scan, Animation, Video, Document)):
         return source
     if isinstance(source, Image.Image):
         return Still("the image", finish(source, "the image", limits))
@@ -241,7 +272,7 @@ def open_medium(
     except BaseException:
         opened.file.close()
         raise
-    if isinstance(medium, Still):
+    if isinstance(medium, (Still, Scan)):
         opened.file.close()
     return medium
 
@@ -267,8 +298,11 @@ def _examined(opened: Source, password: str | None, limits: ImageLimits) -> Medi
     return Document(opened, part.facts, password)
 
 
-def _picture(opened: Source, limits: ImageLimits) -> Still | Animation:
+def _picture(opened: Source, limits: ImageLimits) -> Still | Scan | Animation:
     check_readable(opened)
+    if opened.identity.format == "TIFF":
+        pages = tuple(shown(opened, limits, {"show": "pages"}))
+        return Scan(opened.name, pages) if len(pages) > 1 else Still(opened.name, pages[0].image)
     if opened.identity.format not in ANIMATED:
         (frame,) = shown(opened, limits, {"show": "first"})
         return Still(opened.name, frame.image)
@@ -308,6 +342,8 @@ def load_frames(
             return [(0.0, medium.image)]
         if isinstance(medium, Document):
             raise MediaError(f"{medium.name} is {INSTEAD[Kind.DOCUMENT]}", "unsupported_media")
+        if isinstance(medium, Scan):
+            return [(0.0, medium.pages[0].image)]
         if isinstance(medium, Reel):
             return medium.pictures
         if isinstance(medium, Video):

@@ -10,13 +10,13 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from statistics import median_low
-from typing import Self
+from typing import Any, Self
 
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media.clip import Clip, parse_clip
 from kimi_vl.media.frames import Frame
 from kimi_vl.media.identify import Kind
-from kimi_vl.media.medium import MAX_RATE, Animation, Document, Medium, Reel, Still, Video
+from kimi_vl.media.medium import MAX_RATE, Animation, Document, Medium, Reel, Scan, Still, Video
 from kimi_vl.media.pages import fit_page, parse_pages, said_pages, select_pages
 from kimi_vl.media.selection import Frugality, Size, TokensOf, fit, select
 from kimi_vl.processor.budget import Legibility, fair_shares, frugality_for, legibility_for, room
@@ -30,17 +30,19 @@ MOST_TOKENS = 10_000_000  # that a caller can allow
 MARKS = 5  # tokens around a picture
 APPLIES: dict[str, tuple[type, ...]] = {
     "clip": (Video,),
-    "pages": (Document,),
+    "pages": (Document, Scan),
     "frames": (Video, Animation),
     "fps": (Video, Animation),
+    "policy": (Video,),
     "media_tokens": (Video, Animation, Document),
 }
-MEANT = {
+MEANT: dict[tuple[type, ...], str] = {
     (Video,): "videos",
-    (Document,): "PDFs",
+    (Document, Scan): "PDFs and TIFFs of several pages",
     (Video, Animation): "videos and animations",
     (Video, Animation, Document): "videos, animations and PDFs",
 }
+PLACED = ("even", "scene", "adaptive")
 LONGEST_SAMPLED = 60.0  # frames a second of which so many as are asked for are taken from an animation
 
 
@@ -48,14 +50,16 @@ LONGEST_SAMPLED = 60.0  # frames a second of which so many as are asked for are 
 class Choice:
     """What the caller says about which parts of the media are looked at; None leaves it to the rules.
 
-    clip: "00:10-00:40" of videos; pages: "3-7,9" or numbers, of PDFs; frames: how many, or fps: how many a second, of videos and
-    animations; media_tokens: what all media may take of the prompt. Raises: InputError for a bad value.
+    clip: "00:10-00:40" of videos; pages: "3-7,9" or numbers, of PDFs and TIFFs; frames: how many, or fps: how many a second, of videos and
+    animations; policy: where in a video these lie: "even", "scene" or "adaptive" (`media/selection.py`); media_tokens: what all media may
+    take of the prompt. Raises: InputError for a bad value.
     """
 
     clip: str | Clip | None = None
     pages: str | Sequence[int] | None = None
     frames: int | None = None
     fps: float | None = None
+    policy: str | None = None
     media_tokens: int | None = None
 
     def __post_init__(self) -> None:
@@ -73,6 +77,8 @@ class Choice:
             raise InputError(f"fps is {self.fps!r}; it must be a number of frames a second above 0, at most {MAX_RATE:g}")
         if self.frames is not None and self.fps is not None:
             raise InputError("frames and fps say the same in two ways; give one of them")
+        if self.policy not in (None, *PLACED):
+            raise InputError(f"policy is {str(self.policy)[:40]!r}; it must be one of {', '.join(map(repr, PLACED))}")
         if self.media_tokens is not None and not (type(self.media_tokens) is int and 1 <= self.media_tokens <= MOST_TOKENS):
             raise InputError(f"media_tokens is {self.media_tokens!r}; it must be a whole number from 1 to {MOST_TOKENS:,}")
 
@@ -85,7 +91,7 @@ class Choice:
             try:
                 if isinstance(medium, Video) and isinstance(self.clip, Clip):
                     self.clip.within(medium.duration)
-                if isinstance(medium, Document) and self.pages is not None:
+                if isinstance(medium, (Document, Scan)) and self.pages is not None:
                     parse_pages(str(self.pages), medium.count)
             except InputError as error:
                 raise InputError(f"{medium.name}: {error}") from None
@@ -160,6 +166,8 @@ class Sight:
             return medium.frame()
         if isinstance(medium, Document) and view.page is not None:
             return next(iter(list(medium.frames([view.page], [view.size]))))
+        if isinstance(medium, Scan) and view.page is not None:
+            return medium.pages[view.page - 1]
         if isinstance(medium, Video) and view.seconds is not None:
             return next(iter(list(medium.frames([view.seconds]))))
         assert isinstance(medium, (Animation, Reel))
@@ -198,6 +206,7 @@ class _Plan:
     notes: tuple[str, ...] = ()
     labels: bool = False
     details: tuple[str, ...] = ()
+    count: int = 1  # of pictures that nothing is taken from
 
 
 def look(question: str, media: Sequence[Medium], processor: Processor, *, context: int, used: int, choice: Choice | None = None) -> Sight:
@@ -211,8 +220,8 @@ def look(question: str, media: Sequence[Medium], processor: Processor, *, contex
     tokens_of = processor.image_processor.token_count
     clips = [k for k, medium in enumerate(media) if isinstance(medium, (Animation, Video, Document))]
     frugality = frugality_for(context)
-    fixed = {k: _fixed(medium, tokens_of, frugality.label_tokens) for k, medium in enumerate(media) if isinstance(medium, (Still, Reel))}
-    num_fixed = sum(len(medium.pictures) if isinstance(medium, Reel) else 1 for medium in media if isinstance(medium, (Still, Reel)))
+    fixed = {k: _fixed(media[k], tokens_of, frugality.label_tokens, choice) for k in range(len(media)) if k not in clips}
+    num_fixed = sum(plan.count for plan in fixed.values())
     most = (MAX_IMAGES - num_fixed) // max(1, len(clips))
     if num_fixed > MAX_IMAGES or (clips and most < 1):
         raise InputError(
@@ -265,18 +274,25 @@ def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
     pages = tuple(view.page for view in views if view.page is not None)
     seconds = tuple(view.seconds for view in views if view.seconds is not None)
     return Looked(
-        medium.name, medium.what, pages, medium.count if isinstance(medium, Document) else None, seconds, tuple(notes), plan.details
+        medium.name, medium.what, pages, medium.count if isinstance(medium, (Document, Scan)) else None, seconds, tuple(notes), plan.details
     )
 
 
 # One medium ------------------------------------------------------------------------------------------------------------------
 
 
-def _fixed(medium: Still | Reel, tokens_of: TokensOf, label_tokens: int) -> _Plan:
+def _fixed(medium: Medium, tokens_of: TokensOf, label_tokens: int, choice: Choice) -> _Plan:
     """Pictures, which nothing is taken from."""
     if isinstance(medium, Reel):
         tokens = sum(tokens_of(*image.size) + label_tokens for _, image in medium.pictures)
-        return _Plan(medium.frames, tokens, labels=len(medium.pictures) > 1)
+        return _Plan(medium.frames, tokens, labels=len(medium.pictures) > 1, count=len(medium.pictures))
+    if isinstance(medium, Scan):
+        named = _named(medium, choice)
+        pages = named or list(range(1, medium.count + 1))
+        tokens = sum(tokens_of(*frame.image.size) + label_tokens for frame in medium.frames(pages))
+        notes = (_partly(pages, medium.count),) if len(pages) < medium.count else ()
+        return _Plan(lambda: medium.frames(pages), tokens, notes, labels=True, count=len(pages))
+    assert isinstance(medium, Still)
 
     def frames() -> Generator[Frame]:
         yield medium.frame()
@@ -314,7 +330,11 @@ def _video(video: Video, budget: int, rules: _Rules) -> _Plan:
     start, end = clip.within(video.duration) if isinstance(clip, Clip) else (0.0, video.duration)
     count = None if rules.choice.frames is None else min(rules.choice.frames, rules.most)
     frugality = _frugality(rules)
-    chosen = select(video.size, start, end, budget=budget, tokens_of=rules.tokens_of, count=count, frugality=frugality)
+    policy = rules.choice.policy
+    placed: dict[str, Any] = {}
+    if policy in ("scene", "adaptive"):
+        placed = {"policy": policy, "changes": video.changes(start, end)}
+    chosen = select(video.size, start, end, budget=budget, tokens_of=rules.tokens_of, count=count, frugality=frugality, **placed)
     return _Plan(lambda: video.frames(chosen.moments, chosen.size), chosen.tokens, chosen.notes, labels=len(chosen.moments) > 1)
 
 
@@ -334,7 +354,11 @@ def _animation(animation: Animation, budget: int, rules: _Rules) -> _Plan:
     return _Plan(frames, found.tokens, found.notes, labels=found.count > 1)
 
 
-def _named(document: Document, choice: Choice) -> list[int]:
+def _partly(pages: Sequence[int], count: int) -> str:
+    return f"looked at {'page' if len(pages) == 1 else 'pages'} {said_pages(pages)} of {count:,}: those that were named"
+
+
+def _named(document: Document | Scan, choice: Choice) -> list[int]:
     """The pages that the caller names; none where all are to choose from."""
     return [] if choice.pages is None else parse_pages(str(choice.pages), document.count)
 
@@ -364,8 +388,7 @@ def _document(document: Document, budget: int, rules: _Rules) -> _Plan:
         pages = named or list(range(1, document.count + 1))
         tokens = min(most, budget // len(pages))
         if len(pages) < document.count:
-            word = "page" if len(pages) == 1 else "pages"
-            notes.append(f"looked at {word} {said_pages(pages)} of {document.count:,}: those that were named")
+            notes.append(_partly(pages, document.count))
     else:
         wanted = min(most, budget)
         chosen = select_pages(rules.question, document.texts(), budget=min(budget, rules.most * wanted), page_tokens=wanted)
