@@ -66,7 +66,7 @@ def test_a_video_is_asked_about_frame_by_frame(terminal, film):
     assert (result.code, result.out, result.err) == (0, "At 0:01.0.\n", "")
     frames = [piece for label in ("[0:00.0]", "[0:00.5]", "[0:01.0]", "[0:01.5]") for piece in (label, (96, 64))]
     assert llm.model.steps[0] == prompt_of(*frames, "When?")
-    terminal.run("ask", film, "When?", "--clip", "0:01-", "--fps", "--policy", "1")
+    terminal.run("ask", film, "When?", "--clip", "0:01-", "--fps", "1")
     assert llm.model.steps[0] == prompt_of((96, 64), "When?")
     terminal.run("ask", film, "When?", "--frames", "2")
     assert llm.model.steps[0] == prompt_of("[0:00.0]", (96, 64), "[0:01.0]", (96, 64), "When?")
@@ -430,5 +430,5 @@ def test_the_flags_are_the_documented_ones():
     assert flags == {
         *("-h", "--help", "--json", "--model", "--device", "--dtype", "--quantize", "--schema", "--thinking", "--max-thinking-tokens"),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
-        *("--clip", "--pages", "--frames", "--fps", "--media-tokens", "--pdf-password", "--dry-run", "--draw"),
+        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--pdf-password", "--dry-run", "--draw"),
     }
