@@ -77,11 +77,21 @@ def test_tokens_arrive_while_the_rest_is_being_computed(engine, prompts, monkeyp
 
 
 @pytest.mark.parametrize("how", ["close", "cancelled task", "loop gone"])
-def test_who_leaves_frees_everything_and_disturbs_nobody(engine, prompts, expected, how):
+def test_who_leaves_frees_everything_and_disturbs_nobody(engine, prompts, expected, how, monkeypatch):
+    step, leaving = engine.step, threading.Event()
+
+    def held_back():  # or a busy machine has written all of the answer before anybody could leave it
+        if any(request.params.max_tokens == 200 and len(request.answer_ids) > 2 for request in engine.scheduler.running):
+            leaving.wait(30)
+        return step()
+
+    monkeypatch.setattr(engine, "step", held_back)
+
     async def test(front):
-        (left,) = await ask(front, prompts[1], max_tokens=200)
         (stays,) = await ask(front, prompts[2])
+        (left,) = await ask(front, prompts[1], max_tokens=200)
         await anext(left)
+        leaving.set()
         if how == "close":
             await left.aclose()
             await left.aclose()
@@ -96,11 +106,13 @@ def test_who_leaves_frees_everything_and_disturbs_nobody(engine, prompts, expect
             left._loop.close()
         kept = await whole(stays)
         with pytest.raises(StopAsyncIteration) if how != "loop gone" else pytest.raises(TimeoutError):
-            await asyncio.wait_for(anext(left), 0.2)
+            for _ in range(200):  # what had arrived before
+                await asyncio.wait_for(anext(left), 0.2)
         return left.request, stays.request, kept
 
     left, stays, kept = served(test, engine)
-    assert left.finish_reason in ("cancelled", "stop", "length")
+    assert left.finish_reason == "cancelled"
+    assert len(left.answer_ids) < 200
     assert answer(stays) == expected[2]
     assert kept == stays.answer_ids
     assert engine.is_idle
