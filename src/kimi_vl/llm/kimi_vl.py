@@ -17,6 +17,7 @@ from kimi_vl.engine.plan import limits_of_one
 from kimi_vl.llm.answers import Answer, AnswerStream, Asked, PlainPieces, ReplyReader
 from kimi_vl.llm.options import PREFIXES, Options, Sighted, Thinking, divided, recommended_params, resolve_device, resolve_options
 from kimi_vl.llm.seeing import Media, Messages, check_question, choice_of, look_at, one_or_several
+from kimi_vl.media import sandbox
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.kimi_vl import GridHWs
 from kimi_vl.model.quantise import quantiser
@@ -80,6 +81,7 @@ class KimiVL:
         """
         quantise = None if quantize is None else quantiser(quantize)
         device = resolve_device(device)
+        sandbox.start()  # in the background: the first picture would wait 0.3 s for it
         folder = locate_checkpoint(name)
         defaults = recommended_params(folder, name)
         config = KimiVLConfig.from_file(folder / "config.json")
