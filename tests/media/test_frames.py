@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from kimi_vl.errors import MediaError
-from kimi_vl.media import ImageLimits, load_frames, load_pages, pictures
+from kimi_vl.media import ImageLimits, load_frames, open_medium, pictures
 
 
 def animation(durations, size=(32, 24), kind="WEBP", **options):
@@ -86,37 +86,32 @@ def pages(*sizes, **options):
 
 
 def test_the_pages_of_a_tiff_are_frames_with_their_numbers_and_sizes():
-    data = pages((32, 24), (9, 9), (100, 3), compression="tiff_lzw")
-    found = [
-        (frame.page, frame.size_before, frame.image.size, frame.image.getpixel((0, 0))[0], frame.seconds) for frame in load_pages(data)
-    ]
+    scan = open_medium(pages((32, 24), (9, 9), (100, 3), compression="tiff_lzw"))
+    found = [(frame.page, frame.size_before, frame.image.size, frame.image.getpixel((0, 0))[0], frame.seconds) for frame in scan.pages]
     assert found == [(1, (32, 24), (32, 24), 0, None), (2, (9, 9), (9, 9), 40, None), (3, (100, 3), (100, 3), 80, None)]
+    assert [frame.page for frame in scan.frames([3, 1])] == [3, 1]
 
 
 def test_the_size_before_is_the_files_own_also_where_a_tiff_is_turned():
     exif = Image.Exif()
     exif[0x0112] = 6
-    file = BytesIO()
-    Image.new("RGB", (32, 24)).save(file, "TIFF", exif=exif)
-    (frame,) = load_pages(file.getvalue())
+    (frame, _) = open_medium(pages((32, 24), (32, 24), exif=exif)).pages
     assert (frame.page, frame.size_before, frame.image.size) == (1, (32, 24), (24, 32))
 
 
 def test_a_page_that_is_too_large_is_named():
-    found = load_pages(pages((32, 24), (64, 48)), limits=ImageLimits(max_pixels=1000))
-    assert next(found).page == 1
-    with pytest.raises(MediaError, match=r"page 2 of the image is 64×48 pixels; at most 1,000"):
-        next(found)
+    with pytest.raises(MediaError, match=r"page 2 of the file is 64×48 pixels; at most 1,000"):
+        open_medium(pages((32, 24), (64, 48)), limits=ImageLimits(max_pixels=1000))
 
 
-def test_another_picture_is_its_only_frame_and_no_page():
+def test_another_picture_is_upright_and_no_page():
     exif = Image.Exif()
     exif[0x0112] = 6
     file = BytesIO()
     Image.new("RGB", (32, 24)).save(file, "JPEG", exif=exif)
-    for source, size in ((file.getvalue(), (24, 32)), (Image.new("RGB", (32, 24)), (32, 24))):
-        (frame,) = load_pages(source)
-        assert (frame.page, frame.seconds, frame.size_before, frame.image.size, frame.name) == (None, None, (32, 24), size, "the image")
+    for source, size, name in ((file.getvalue(), (24, 32), "the file"), (Image.new("RGB", (32, 24)), (32, 24), "the image")):
+        frame = open_medium(source).frame()
+        assert (frame.page, frame.seconds, frame.size_before, frame.image.size, frame.name) == (None, None, size, size, name)
 
 
 def test_an_animated_avif_is_a_clip():

@@ -241,8 +241,9 @@ def test_a_tiff_is_its_pages_each_as_it_is_behind_its_number(tmp_path):
 def test_a_password_opens_and_its_lack_is_said():
     data = locked("secret", "sesame", "owner")
     assert len(see(data, password="sesame").views) == 1
-    with pytest.raises(MediaError, match="the file is encrypted and needs a password: --pdf-password"):
+    with pytest.raises(MediaError, match="the file is encrypted and needs a password: --pdf-password") as caught:
         see(data)
+    assert caught.value.code == "pdf_password_required"
     with pytest.raises(MediaError, match="this is not its password"):
         see(data, password="wrong")
 

@@ -11,6 +11,7 @@ from PIL import Image
 from kimi_vl.errors import InputError
 from kimi_vl.llm.options import PREFIXES, Thinking
 from kimi_vl.media import Frames, Medium, open_medium
+from kimi_vl.media.budget import DecodedBudget
 from kimi_vl.media.fetch import Fetcher, RequestFetcher
 from kimi_vl.processor import Processor
 from kimi_vl.processor.chat import MAX_IMAGES, Message
@@ -18,6 +19,8 @@ from kimi_vl.processor.views import Choice, Sight, look
 
 Media = str | Path | bytes | BinaryIO | Image.Image | Frames | Medium
 Messages = Sequence[Mapping[str, Any] | Message]
+
+MAX_HELD_BYTES = 4 << 30  # of one question's decoded pictures, 110 of 12 megapixels; a server says less (RELIABILITY G6)
 
 
 def one_or_several(media: Media | Sequence[Media]) -> list[Media]:
@@ -29,15 +32,15 @@ def one_or_several(media: Media | Sequence[Media]) -> list[Media]:
 
 
 def open_media(media: Media | Sequence[Media], password: str | None = None) -> list[Medium]:
-    """All of them open, or none. Raises: MediaError, InputError."""
+    """All of them open, or none; their pictures take `MAX_HELD_BYTES` together. Raises: MediaError, InputError."""
     items = one_or_several(media)
     if len(items) > MAX_IMAGES:
         raise InputError(f"media holds {len(items)} pictures; at most {MAX_IMAGES} are taken")
-    fetcher = RequestFetcher(Fetcher())
+    fetcher, budget = RequestFetcher(Fetcher()), DecodedBudget(MAX_HELD_BYTES)
     opened: list[Medium] = []
     try:
         for item in items:
-            opened.append(open_medium(item, password=password, fetcher=fetcher))
+            opened.append(open_medium(item, password=password, fetcher=fetcher, budget=budget))
     except BaseException:
         for medium in opened:
             medium.close()

@@ -4,7 +4,7 @@ from importlib import import_module
 
 TYPE_CHECKING = False  # as in kimi_vl/__init__.py
 if TYPE_CHECKING:
-    from kimi_vl.media.frames import Frame, Frames, load_image, load_pages
+    from kimi_vl.media.frames import Frame, Frames, load_image
     from kimi_vl.media.limits import ImageLimits
     from kimi_vl.media.medium import Medium, load_frames, open_medium
 
@@ -16,11 +16,10 @@ _HOMES = {
     "Medium": "kimi_vl.media.medium",
     "load_frames": "kimi_vl.media.medium",
     "load_image": "kimi_vl.media.frames",
-    "load_pages": "kimi_vl.media.frames",
     "open_medium": "kimi_vl.media.medium",
 }
 
-__all__ = ["Frame", "Frames", "ImageLimits", "Medium", "load_frames", "load_image", "load_pages", "open_medium"]
+__all__ = ["Frame", "Frames", "ImageLimits", "Medium", "load_frames", "load_image", "open_medium"]
 
 
 def __getattr__(name: str) -> object:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-from PIL import Image
-
-from kimi_vl.media.frames import ImageSource, load_image
 from kimi_vl.media.limits import DEFAULT_LIMITS, RGB_BYTES, ImageLimits, over_budget
 
 MAX_DECODED_BYTES = 512 << 20  # RELIABILITY 2.1; vLLM has 683 MiB
@@ -33,9 +29,3 @@ class DecodedBudget:
         if RGB_BYTES * width * height > self.left:
             raise over_budget(name, width, height, self.left // RGB_BYTES)
         self.spent += RGB_BYTES * width * height
-
-    def load_image(self, source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, **options: Any) -> Image.Image:
-        """As `kimi_vl.media.load_image`, counted. Raises: as that, and MediaError with `media_too_large` where the budget is spent."""
-        image = load_image(source, limits=self.within(limits), **options)
-        self.spend(*image.size, "the image")
-        return image

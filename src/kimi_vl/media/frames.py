@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -63,18 +63,6 @@ def load_image(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fet
     with _open(source, limits, fetcher) as picture:
         (frame,) = shown(picture, limits, {"show": "first"})  # all there is: a worker whose reader is left early is ended
         return frame.image
-
-
-def load_pages(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS, fetcher: Fetches | None = None) -> Iterator[Frame]:
-    """Each page of a TIFF, one after another, each within `limits`; of another picture its first frame, which is no page.
-
-    Raises: as `load_image`, naming the page.
-    """
-    if isinstance(source, Image.Image):
-        yield Frame(load_image(source, limits=limits), "the image", Kind.PICTURE, None, None, source.size)
-        return
-    with _open(source, limits, fetcher) as picture:
-        yield from shown(picture, limits, {"show": "pages"})
 
 
 def _open(source: object, limits: ImageLimits, fetcher: Fetches | None) -> Source:

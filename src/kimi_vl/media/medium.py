@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from PIL import Image
 
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media import sandbox
+from kimi_vl.media.budget import DecodedBudget
 from kimi_vl.media.frames import ANIMATED, INSTEAD, Frame, Frames, ImageSource, check_readable, shown
 from kimi_vl.media.identify import SUPPORTED, Kind
 from kimi_vl.media.limits import DEFAULT_LIMITS, ImageLimits
@@ -86,19 +87,29 @@ class Scan:
 
 
 @dataclass(slots=True)
-class Animation:
-    """A GIF, WEBP, PNG or AVIF of several frames, `size` pixels large."""
+class Opened:
+    """A medium whose file stays open, because little of it is decoded yet."""
 
     source: Source
-    limits: ImageLimits
-    size: Size
-    what: ClassVar[str] = "animation"
-    _counted: dict[tuple[float, int], list[float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
         """What messages call it."""
         return self.source.name
+
+    def close(self) -> None:
+        """Close the file."""
+        self.source.file.close()
+
+
+@dataclass(slots=True)
+class Animation(Opened):
+    """A GIF, WEBP, PNG or AVIF of several frames, `size` pixels large."""
+
+    limits: ImageLimits
+    size: Size
+    what: ClassVar[str] = "animation"
+    _counted: dict[tuple[float, int], list[float]] = field(default_factory=dict)
 
     def moments(self, per_second: float = PER_SECOND, most: int = MOST) -> list[float]:
         """The seconds of what `frames` gives. Decodes all of it once, and keeps no picture."""
@@ -112,25 +123,15 @@ class Animation:
         with closing(shown(self.source, self.limits, request)) as frames:
             yield from frames
 
-    def close(self) -> None:
-        """Close the file."""
-        self.source.file.close()
-
 
 @dataclass(slots=True)
-class Video:
+class Video(Opened):
     """A video of `duration` seconds, `size` pixels large as shown. `damaged_at`: where the last reading of frames met damage (seconds)."""
 
-    source: Source
     facts: Mapping[str, Any]
     damaged_at: float | None = None
     what: ClassVar[str] = "video"
     _changes: dict[tuple[float, float], Changes] = field(default_factory=dict, repr=False)
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self.source.name
 
     @property
     def size(self) -> Size:
@@ -166,16 +167,11 @@ class Video:
                 self._changes[start, end] = Changes.from_facts(part.facts for part in parts)
         return self._changes[start, end]
 
-    def close(self) -> None:
-        """Close the file."""
-        self.source.file.close()
-
 
 @dataclass(slots=True)
-class Document:
+class Document(Opened):
     """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason."""
 
-    source: Source
     facts: Mapping[str, Any]
     password: str | None = field(default=None, repr=False)
     broken: dict[int, str] = field(default_factory=dict)
@@ -185,11 +181,6 @@ class Document:
 
     def __post_init__(self) -> None:
         self._sizes |= {k + 1: (width, height) for k, (width, height) in enumerate(self.facts["sizes"]) if min(width, height) > 0}
-
-    @property
-    def name(self) -> str:
-        """What messages call it."""
-        return self.source.name
 
     @property
     def count(self) -> int:
@@ -225,10 +216,6 @@ class Document:
                         points = (round(part.facts["width"]), round(part.facts["height"]))
                         yield Frame(part.as_image(), self.name, Kind.DOCUMENT, part.facts["page"], None, points)
 
-    def close(self) -> None:
-        """Close the file."""
-        self.source.file.close()
-
     def _read_texts(self, pages: Sequence[int]) -> None:
         if not pages:
             return
@@ -251,20 +238,38 @@ Medium = Still | Reel | Scan | Animation | Video | Document
 
 
 def open_medium(
-    source: object, *, password: str | None = None, limits: ImageLimits = DEFAULT_LIMITS, fetcher: Fetches | None = None
+    source: object,
+    *,
+    password: str | None = None,
+    limits: ImageLimits = DEFAULT_LIMITS,
+    fetcher: Fetches | None = None,
+    budget: DecodedBudget | None = None,
 ) -> Medium:
     """Open a path, bytes, a binary stream, a data URL, a web address (where there is a `fetcher`), a Pillow image, or what `load_frames`
     gave.
 
-    A picture is decoded; of anything else only what it is. Close it when its question has been answered. `password` is for PDFs that
-    want one. Raises: MediaError for a file that cannot be read, InputError for a source of another type.
+    A picture is decoded, and counted against the `budget` of its request; of anything else only what it is. Close it when its question has
+    been answered. `password` is for PDFs that want one. Raises: MediaError for a file that cannot be read, InputError for a source of
+    another type.
     """
     if isinstance(source, (Still, Reel, Scan, Animation, Video, Document)):
         return source
-    if isinstance(source, Image.Image):
-        return Still("the image", finish(source, "the image", limits))
     if isinstance(source, list):
         return _reel(source)
+    if budget is not None:
+        limits = budget.within(limits)
+    if isinstance(source, Image.Image):
+        medium: Medium = Still("the image", finish(source, "the image", limits))
+    else:
+        medium = _open_file(source, password, limits, fetcher)
+    if budget is not None:
+        held = [medium.image] if isinstance(medium, Still) else [page.image for page in medium.pages] if isinstance(medium, Scan) else []
+        for image in held:
+            budget.spend(*image.size, medium.name)
+    return medium
+
+
+def _open_file(source: object, password: str | None, limits: ImageLimits, fetcher: Fetches | None) -> Medium:
     allowed = {**MAX_BYTES, Kind.PICTURE: limits.max_bytes}
     opened = open_source(source, max_bytes=allowed, fetcher=fetcher, what="the file")
     try:
@@ -294,7 +299,7 @@ def _examined(opened: Source, password: str | None, limits: ImageLimits) -> Medi
         return Video(opened, part.facts)
     (part,) = sandbox.read("document_info", opened.file, opened.name, {"password": password})
     if part.facts["locked"]:
-        raise MediaError(f"{opened.name} is encrypted and needs a password: --pdf-password, in Python password=")
+        raise MediaError(f"{opened.name} is encrypted and needs a password: --pdf-password, in Python password=", "pdf_password_required")
     return Document(opened, part.facts, password)
 
 
@@ -314,7 +319,7 @@ def _picture(opened: Source, limits: ImageLimits) -> Still | Scan | Animation:
         raise MediaError(f"{opened.name} gave no picture", "media_decoder_crashed")
     if len(moments) == 1:
         return Still(opened.name, first.image)
-    animation = Animation(opened, limits, first.image.size)
+    animation = Animation(opened, replace(limits, left_pixels=None), first.image.size)  # its frames are held one at a time
     animation._counted[PER_SECOND, MOST] = moments
     return animation
 
