@@ -55,7 +55,7 @@ def test_a_question_is_answered_by_the_engine_as_by_the_plain_path_in_fp32(optio
     llm = KimiVL.load(device="cuda", dtype="float32")
     by_engine = [llm.ask(question, media=[RECEIPT], max_tokens=60, **options) for question in QUESTIONS]
     assert llm._desk is not None
-    assert llm._desk.engine.is_idle
+    assert llm._desk.engine.scheduler.is_idle  # a step that was launched ahead may still be under way
     llm._uses_engine = False
     assert by_engine == [llm.ask(question, media=[RECEIPT], max_tokens=60, **options) for question in QUESTIONS]
 

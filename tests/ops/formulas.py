@@ -111,13 +111,28 @@ def paged_latent_attention(q_latent, q_rope, pages, page_table, cu_seqlens, leng
 def fp8(x, block=None):
     """The nearest numbers of e4m3 with a scale for each row, or for each `block` of it, that makes the largest 448."""
     found = []
+    for value, step, scale in _steps(x, block):
+        found.append((value / step).round() * step * scale)
+    return torch.cat(found, dim=-1)
+
+
+def fp8_ties(x, block=None):
+    """The step between two such numbers where `x` lies so near to the middle of it that a sum with 14 bits may fall to either, and 0
+    elsewhere. Such a sum is off by up to 2^-13 of its largest summand, which is taken for the block's largest value."""
+    found = []
+    for value, step, scale in _steps(x, block):
+        from_middle = ((value / step) % 1.0 - 0.5).abs() * step
+        found.append(torch.where(from_middle < 448 * 2.0**-12, step, 0.0) * scale)
+    return torch.cat(found, dim=-1)
+
+
+def _steps(x, block):
+    """Of each block: its values in units of their scale, the step at each, the scale."""
     for part in x.double().split(block or max(1, x.shape[-1]), dim=-1):
         largest = part.abs().amax(-1, keepdim=True)
         scale = torch.where(largest > 0, largest / 448, 1.0)
         value = part / scale
-        step = 2.0 ** (value.abs().clamp(min=2.0**-6).log2().floor() - 3)
-        found.append((value / step).round() * step * scale)
-    return torch.cat(found, dim=-1)
+        yield value, 2.0 ** (value.abs().clamp(min=2.0**-6).log2().floor() - 3), scale
 
 
 def exactly(x):

@@ -96,14 +96,19 @@ def _flash(
     scale: float,
 ) -> torch.Tensor:
     """The kernel wants equal widths that are multiples of 8, so narrower values are padded with zero columns and cut off again."""
-    from torch.nn.attention.varlen import varlen_attn
-
     width, value_width = q_THQ.shape[-1], v_SHV.shape[-1]
     padded = -(-max(width, value_width) // 8) * 8
     q, k, v = (F.pad(x, (0, padded - x.shape[-1])) if x.shape[-1] != padded else x for x in (q_THQ, k_SHQ, v_SHV))
-    window = (-1, 0) if causal else (-1, -1)
-    out = varlen_attn(q, k, v, cu_queries, cu_keys, most_queries, most_keys, scale=scale, window_size=window)
-    assert isinstance(out, torch.Tensor)  # a pair only where the log-sum-exp is asked for
+    where, window = (cu_queries, cu_keys, most_queries, most_keys), (-1, 0) if causal else (-1, -1)
+    if torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v)):
+        from torch.nn.attention.varlen import varlen_attn
+
+        out = varlen_attn(q, k, v, *where, scale=scale, window_size=window)
+        assert isinstance(out, torch.Tensor)  # a pair only where the log-sum-exp is asked for
+    else:
+        # What that calls. It is a custom operator, the first call of which imports torch's compiler: 5 s of a start until the first token.
+        sides = {"window_size_left": window[0], "window_size_right": window[1]}
+        out = torch.ops.aten._flash_attention_forward(q, k, v, *where, 0.0, causal, False, scale=scale, **sides)[0]
     return out[..., :value_width]
 
 

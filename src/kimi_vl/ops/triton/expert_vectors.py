@@ -9,7 +9,7 @@ import torch
 
 from kimi_vl.ops.experts import Shared
 from kimi_vl.ops.quantised import Weight, parts
-from kimi_vl.ops.triton.expert_launches import VECTOR_DOWN, VECTOR_GATE_UP, Launch
+from kimi_vl.ops.triton.expert_launches import BYTE_VECTOR_DOWN, VECTOR_DOWN, VECTOR_GATE_UP, Launch
 from kimi_vl.ops.triton.expert_sums import shared_parts
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
@@ -127,7 +127,7 @@ def by_vectors(
     shared: Shared | None = None,
     residual_TD: torch.Tensor | None = None,
     gate_up_launch: Launch = VECTOR_GATE_UP,
-    down_launch: Launch = VECTOR_DOWN,
+    down_launch: Launch | None = None,
 ) -> torch.Tensor:
     """Every pair reads its expert by itself; two kernels."""
     (gate_up, gate_up_scales), (down, down_scales) = parts(gate_up_EGD), parts(down_EDF)
@@ -135,7 +135,7 @@ def by_vectors(
     values, scales, num_shared = shared_parts(shared, inner)
     inner_XF = x_TD.new_empty(num_tokens * (top_k + num_shared), inner)
     out_TD = x_TD.new_empty(num_tokens, width)
-    a, b = gate_up_launch, down_launch
+    a, b = gate_up_launch, down_launch or (VECTOR_DOWN if down_scales is None else BYTE_VECTOR_DOWN)
     common = {"TOP_K": top_k, "SHARED": num_shared, "HAS_SCALES": gate_up_scales is not None} | overlap(x_TD.device)
     options = {"BLOCK_F": a.rows, "BLOCK_D": min(a.width, next_power_of_2(width)), "num_warps": a.num_warps} | common
     grid = -(-inner // a.rows), inner_XF.shape[0]

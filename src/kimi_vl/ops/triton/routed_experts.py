@@ -11,7 +11,7 @@ import torch
 
 from kimi_vl.ops.experts import Shared, has_grouped_mm
 from kimi_vl.ops.quantised import ExpertWeight, Packed, Quantised, Weight, of_parts, parts
-from kimi_vl.ops.triton import packed_experts
+from kimi_vl.ops.triton import fp8, packed_experts
 from kimi_vl.ops.triton.expert_groups import by_groups
 from kimi_vl.ops.triton.expert_tiles import by_tiles
 from kimi_vl.ops.triton.expert_vectors import by_vectors
@@ -22,6 +22,7 @@ from kimi_vl.ops.triton.operators import operator
 VECTOR_TOKENS = 1
 # Up to here tiles of tensor cores, behind it torch's grouped product: at 512 tokens an expert has 48 rows, less than one tile of 64.
 TILE_TOKENS = 512
+FP8_TILE_TOKENS = 256  # in fp8, of which torch's products take 271 us for 512 tokens and tiles 305
 # Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
 TOGETHER_TOKENS = 32
 
@@ -100,7 +101,8 @@ def mixture(
         if shared is not None and num_tokens > TOGETHER_TOKENS:
             # Added below: torch.addmm would copy the residual first.
             beside_TD, shared = gated_mlp(x_TD, *shared), None
-        if num_tokens > TILE_TOKENS and has_grouped_mm(x_TD.device, x_TD.dtype):
+        most = FP8_TILE_TOKENS if fp8.taken(x_TD, gate_up_EGD, down_EDF) else TILE_TOKENS
+        if num_tokens > most and has_grouped_mm(x_TD.device, x_TD.dtype):
             return by_groups(x_TD, gate_up_EGD, down_EDF, *chosen, beside_TD=beside_TD, residual_TD=residual_TD)
         if isinstance(gate_up_EGD, Packed):
             assert isinstance(down_EDF, Packed)
