@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from kimi_vl.errors import MediaError
-from kimi_vl.media import load_frames, load_pages, sandbox
+from kimi_vl.media import load_frames, open_medium, sandbox
 from kimi_vl.media.sources import open_source
 
 NUMBERS = (
@@ -188,8 +188,7 @@ def attacks(seed: int, made: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 def read_as_picture(name: str, data: bytes) -> None:
     if name.startswith("tiff"):
-        for _ in load_pages(data):
-            pass
+        open_medium(data).close()  # all its pages, decoded
     else:
         load_frames(data)
 
