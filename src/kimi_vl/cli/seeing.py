@@ -57,7 +57,7 @@ def as_document(sight: Sight, prompt_tokens: int, context: int) -> dict[str, Any
         ],
         "looked_at": [
             {"file": looked.name, "kind": looked.what, "pages": list(looked.pages), "of": looked.of, "notes": list(looked.notes)}
-            | {"details": list(looked.details)}
+            | {"details": list(looked.details), "speech_lines": len(looked.speech), "speech_tokens": looked.speech_tokens}
             for looked in sight.looked
         ],
     }
@@ -71,6 +71,8 @@ def as_lines(sight: Sight, document: dict[str, Any]) -> list[str]:
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4].rjust(6)]) for row in rows]
     for looked in sight.looked:
+        if looked.speech:
+            lines.append(f"{looked.name}: {len(looked.speech):,} lines of speech between the frames, {looked.speech_tokens:,} tokens")
         lines += [f"{looked.name}: {note}" for note in looked.notes] + [f"  {detail}" for detail in looked.details]
     left = document["context"] - document["prompt_tokens"]
     lines.append(

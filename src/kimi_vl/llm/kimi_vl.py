@@ -96,8 +96,8 @@ class KimiVL:
         addresses, PIL images, or what `media.load_frames` and `media.open_medium` returned.
 
         What is looked at of clips and documents follows `processor/views.py`, and what is said by `clip` ("00:10-00:40"), `pages`
-        ("3-7,9"), `frames`, `fps`, `policy`, `media_tokens`; `Answer.looked_at` says what it was. Web addresses are fetched by the rules of
-        `media/fetch.py`: public hosts only.
+        ("3-7,9"), `frames`, `fps`, `policy`, `media_tokens`, `transcript`; `Answer.looked_at` says what it was. Web addresses are
+        fetched by the rules of `media/fetch.py`: public hosts only.
         """
         return _drain(self.stream(question, media, **options))
 

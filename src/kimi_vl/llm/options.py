@@ -44,6 +44,7 @@ class Sighted(Options, total=False):
     fps: float | None
     policy: str | None
     media_tokens: int | None
+    transcript: bool | None
     password: str | None
 
 

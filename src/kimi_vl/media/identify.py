@@ -148,6 +148,8 @@ def _what_else(head: bytes) -> str:
         return "an SVG drawing; render it to PNG first, e.g. `rsvg-convert -o out.png in.svg`"
     if b"<html" in text or b"<!doctype html" in text:
         return "an HTML page; take a screenshot as PNG first"
+    if text.startswith(b"webvtt") or re.match(rb"(\xef\xbb\xbf)?\s*\d+\s+[\d:,.]+\s+-->", text):
+        return "a file of subtitles; put it into its video, e.g. `ffmpeg -i clip.mp4 -i clip.srt -c copy -c:s mov_text both.mp4`"
     if not re.search(rb"[^\t\n\r\x20-\x7e\x80-\xff]", text):
         return "a text file, not a picture; pass its text in the question"
     return "not a picture of a known format"

@@ -25,6 +25,7 @@ from kimi_vl.media.parts import Part
 from kimi_vl.media.rgb import finish
 from kimi_vl.media.selection import Changes, Size, at_rate
 from kimi_vl.media.sources import MAX_BYTES, Fetches, Source, open_source
+from kimi_vl.media.transcript import Transcript
 from kimi_vl.media.words import PageText
 
 MAX_RATE = 240.0  # frames a second that can be asked for
@@ -132,6 +133,7 @@ class Video(Opened):
     damaged_at: float | None = None
     what: ClassVar[str] = "video"
     _changes: dict[tuple[float, float], Changes] = field(default_factory=dict, repr=False)
+    _transcripts: dict[tuple[float, float], Transcript] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> Size:
@@ -166,6 +168,21 @@ class Video(Opened):
             with closing(sandbox.read("video_changes", self.source.file, self.name, {"start": start, "end": end})) as parts:
                 self._changes[start, end] = Changes.from_facts(part.facts for part in parts)
         return self._changes[start, end]
+
+    @property
+    def has_subtitles(self) -> bool:
+        """Whether the file itself holds subtitles that are text."""
+        return bool(self.facts["subtitles"])
+
+    def transcript(self, start: float, end: float) -> Transcript:
+        """What is on screen as subtitles from `start` up to `end` (seconds), of the track meant to be shown, found once and kept.
+
+        Raises: MediaError where there are none, or they cannot be read.
+        """
+        if (start, end) not in self._transcripts:
+            with closing(sandbox.read("video_subtitles", self.source.file, self.name, {"start": start, "end": end})) as parts:
+                self._transcripts[start, end] = Transcript.from_facts(part.facts for part in parts)
+        return self._transcripts[start, end]
 
 
 @dataclass(slots=True)
