@@ -18,8 +18,9 @@ from PIL import Image
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media import sandbox
 from kimi_vl.media.budget import DecodedBudget
+from kimi_vl.media.conversion import as_pdf
 from kimi_vl.media.frames import ANIMATED, INSTEAD, Frame, Frames, ImageSource, check_readable, shown
-from kimi_vl.media.identify import SUPPORTED, Kind
+from kimi_vl.media.identify import Kind
 from kimi_vl.media.limits import DEFAULT_LIMITS, ImageLimits
 from kimi_vl.media.parts import Part
 from kimi_vl.media.rgb import finish
@@ -187,11 +188,14 @@ class Video(Opened):
 
 @dataclass(slots=True)
 class Document(Opened):
-    """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason."""
+    """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason; `laid_out`: what it was before LibreOffice
+    made pages of it, such as "DOCX".
+    """
 
     facts: Mapping[str, Any]
     password: str | None = field(default=None, repr=False)
     broken: dict[int, str] = field(default_factory=dict)
+    laid_out: str | None = None
     what: ClassVar[str] = "PDF"
     _texts: dict[int, str] = field(default_factory=dict, repr=False)
     _sizes: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
@@ -308,7 +312,7 @@ def _reel(pictures: list[Any]) -> Reel:
 def _examined(opened: Source, password: str | None, limits: ImageLimits) -> Medium:
     kind = opened.identity.kind
     if kind == Kind.OFFICE:
-        raise MediaError(f"{opened.name} is {INSTEAD[kind]}. {SUPPORTED}", "unsupported_media")
+        return _office(opened, limits)
     if kind == Kind.PICTURE:
         return _picture(opened, limits)
     if kind == Kind.VIDEO:
@@ -318,6 +322,19 @@ def _examined(opened: Source, password: str | None, limits: ImageLimits) -> Medi
     if part.facts["locked"]:
         raise MediaError(f"{opened.name} is encrypted and needs a password: --pdf-password, in Python password=", "pdf_password_required")
     return Document(opened, part.facts, password)
+
+
+def _office(opened: Source, limits: ImageLimits) -> Medium:
+    pdf, form = as_pdf(opened)
+    try:
+        document = _examined(pdf, None, limits)
+        assert isinstance(document, Document)
+        document.laid_out = form
+    except BaseException:
+        pdf.file.close()
+        raise
+    opened.file.close()
+    return document
 
 
 def _picture(opened: Source, limits: ImageLimits) -> Still | Scan | Animation:

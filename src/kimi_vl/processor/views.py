@@ -304,6 +304,7 @@ def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
     if isinstance(medium, Video) and medium.damaged_at is not None:
         notes.append(f"it is damaged at {format_time(medium.damaged_at)}, and nothing behind that was seen")
     if isinstance(medium, Document):
+        notes += [f"a {medium.laid_out}, seen as LibreOffice lays it out in pages"] if medium.laid_out else []
         notes += medium.broken.values()
     if not views:
         raise MediaError(f"{medium.name}: nothing of it can be seen" + (f" ({'; '.join(notes)})" if notes else ""))
