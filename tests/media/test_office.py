@@ -159,7 +159,7 @@ def test_without_libreoffice_it_says_what_to_install(form, monkeypatch):
 
 
 def in_room(script):
-    """The exit code of a shell script in a room, its last complaint, and what it left in /work/out."""
+    """The exit code of a shell script in a room, its last complaint, and what it left in /room/out."""
     with tempfile.TemporaryDirectory() as root, memory_file() as source, memory_file() as result:
         source.write(b"given")
         source.flush()
@@ -208,7 +208,7 @@ def test_a_room_has_no_network_no_files_no_privileges_and_no_other_processes(tmp
     assert sum("Read-only file system" in line for line in lines) == 2
     told = dict(line.split(maxsplit=1) for line in lines if line.startswith(("processes", "CapEff", "NoNew")))
     assert len(told["processes"].split()) <= 5  # the first one, the shell, and what it has just started
-    assert {line.split(" -> ")[1].split("/")[1] for line in lines if " -> " in line} == {"dev", "work", "proc"}  # nothing is inherited
+    assert {line.split(" -> ")[1].split("/")[1] for line in lines if " -> " in line} == {"dev", "room", "proc"}  # nothing is inherited
     assert int(told["CapEff:"], 16) == 0
     assert told["NoNewPrivs:"] == "1"
 

@@ -48,6 +48,12 @@ class Sighted(Options, total=False):
     password: str | None
 
 
+class Conversed(Sighted, total=False):
+    """The same for a conversation. `paths` names the folders whose files its messages may name; None is any file."""
+
+    paths: Sequence[str | Path] | None
+
+
 LOOKING = tuple(field.name for field in fields(Choice))
 
 # What the answer begins with, as part of the prompt. For "off" it is a thought already finished, the way the official evaluation code
@@ -68,7 +74,7 @@ GENERATION_KEYS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top
 
 def divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """What is said about seeing, and about the answer."""
-    seeing = {name: value for name, value in options.items() if name in (*LOOKING, "password")}
+    seeing = {name: value for name, value in options.items() if name in (*LOOKING, "password", "paths")}
     return seeing, cast("Options", {name: value for name, value in options.items() if name not in seeing})
 
 

@@ -86,7 +86,7 @@ def _convert(document: Source, form: str, program: str, pdf: BinaryIO) -> None:
         source.seek(0)
         order = Order(
             command=[program, *_arguments(form, given)],
-            environment={"HOME": "/work", "TMPDIR": "/work/tmp", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"},
+            environment={"HOME": "/room", "TMPDIR": "/room/tmp", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"},
             shown=[*SHOWN, *_own_folder(program)],
             root=root,
             source_fd=source.fileno(),
@@ -113,8 +113,8 @@ def _convert(document: Source, form: str, program: str, pdf: BinaryIO) -> None:
 
 
 def _arguments(form: str, given: str) -> list[str]:
-    switches = "--headless --norestore --nologo --nodefault --nolockcheck --nofirststartwizard --convert-to pdf --outdir /work".split()
-    return ["-env:UserInstallation=file:///work/profile", f"--infilter={FILTERS[form]}", *switches, f"/work/{given}"]
+    switches = "--headless --norestore --nologo --nodefault --nolockcheck --nofirststartwizard --convert-to pdf --outdir /room".split()
+    return ["-env:UserInstallation=file:///room/profile", f"--infilter={FILTERS[form]}", *switches, f"/room/{given}"]
 
 
 def _run(order: Order, name: str) -> tuple[int, str]:

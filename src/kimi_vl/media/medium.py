@@ -35,10 +35,11 @@ PER_SECOND, MOST = 2.0, 32  # frames of a clip where nobody says anything: what 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """One picture, decoded. Or one of several that the caller has, with the second it shows."""
+    """One picture, decoded; `cut` where the model has seen it already."""
 
     name: str
     image: Image.Image
+    cut: Any = None
     what: ClassVar[str] = "picture"
 
     def frame(self) -> Frame:
@@ -265,13 +266,14 @@ def open_medium(
     limits: ImageLimits = DEFAULT_LIMITS,
     fetcher: Fetches | None = None,
     budget: DecodedBudget | None = None,
+    named: str | None = None,
 ) -> Medium:
     """Open a path, bytes, a binary stream, a data URL, a web address (where there is a `fetcher`), a Pillow image, or what `load_frames`
     gave.
 
     A picture is decoded, and counted against the `budget` of its request; of anything else only what it is. Close it when its question has
-    been answered. `password` is for PDFs that want one. Raises: MediaError for a file that cannot be read, InputError for a source of
-    another type.
+    been answered. `password` is for PDFs that want one, `named` what to call it instead of its path. Raises: MediaError for a file that
+    cannot be read, InputError for a source of another type.
     """
     if isinstance(source, (Still, Reel, Scan, Animation, Video, Document)):
         return source
@@ -282,7 +284,7 @@ def open_medium(
     if isinstance(source, Image.Image):
         medium: Medium = Still("the image", finish(source, "the image", limits))
     else:
-        medium = _open_file(source, password, limits, fetcher)
+        medium = _open_file(source, password, limits, fetcher, named)
     if budget is not None:
         held = [medium.image] if isinstance(medium, Still) else [page.image for page in medium.pages] if isinstance(medium, Scan) else []
         for image in held:
@@ -290,9 +292,9 @@ def open_medium(
     return medium
 
 
-def _open_file(source: object, password: str | None, limits: ImageLimits, fetcher: Fetches | None) -> Medium:
+def _open_file(source: object, password: str | None, limits: ImageLimits, fetcher: Fetches | None, named: str | None = None) -> Medium:
     allowed = {**MAX_BYTES, Kind.PICTURE: limits.max_bytes}
-    opened = open_source(source, max_bytes=allowed, fetcher=fetcher, what="the file")
+    opened = open_source(source, max_bytes=allowed, fetcher=fetcher, what="the file", named=named)
     try:
         medium = _examined(opened, password, limits)
     except BaseException:

@@ -35,8 +35,8 @@ MACROS = re.compile(rb"macroEnabled\.[a-z.]*main\+xml")
 def read_office_info(file: BinaryIO, name: str, request: dict[str, Any]) -> Iterator[Part]:
     """One part of facts: `form` ("DOCX", "PPTX", "XLSX", "ODT", "ODP", "ODS"), `entries`, and `unpacked`, bytes. The request is {}.
 
-    Raises: MediaError for another archive, one that is damaged, encrypted or too large, and for files made to carry macros; InputError for a
-    bad request.
+    Raises: MediaError for another archive, one that is damaged, encrypted or too large, and for files made to carry macros; InputError
+    for a bad request.
     """
     for key in request:
         raise InputError(f"unknown key {key!r} in a request; an office file is asked for nothing")

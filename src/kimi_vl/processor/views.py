@@ -170,13 +170,17 @@ class Sight:
     looked: tuple[Looked, ...]
     tokens: int
 
-    def message(self, question: str) -> Message:
-        """The turn of a conversation: each picture behind its label, what is said in between, then the question."""
+    def parts(self, medium: int) -> list[TextPart | ImagePart]:
+        """What a message holds of one medium (from 0): each picture behind its label, and what is said in between."""
         parts: list[TextPart | ImagePart] = []
         for view in self.views:
-            for part in (view.before + view.label, view.cut, view.behind):
+            for part in (view.before + view.label, view.cut, view.behind) if view.medium == medium else ():
                 parts += [] if not part else [TextPart(part)] if isinstance(part, str) else [ImagePart(part)]
-        return Message("user", (*parts, TextPart(question)))
+        return parts
+
+    def message(self, question: str) -> Message:
+        """The turn of a conversation: what is seen of each medium, then the question."""
+        return Message("user", (*(part for k in range(len(self.media)) for part in self.parts(k)), TextPart(question)))
 
     def frame(self, view: View) -> Frame:
         """The picture of a view anew, as large as its medium holds it, pages at their size in the prompt. Raises: MediaError."""
@@ -202,6 +206,20 @@ class Sight:
         """Close the media."""
         for medium in self.media:
             medium.close()
+
+
+def joined(sights: Sequence[Sight]) -> Sight:
+    """What the questions of one conversation have seen, one after another, as one: an answer may point at any of it."""
+    views: list[View] = []
+    for k, sight in enumerate(sights):
+        before = sum(len(other.media) for other in sights[:k])
+        views += [replace(view, medium=before + view.medium) for view in sight.views]
+    return Sight(
+        tuple(medium for sight in sights for medium in sight.media),
+        tuple(views),
+        tuple(looked for sight in sights for looked in sight.looked),
+        sum(sight.tokens for sight in sights),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,8 +249,16 @@ class _Plan:
     speech_tokens: int = 0
 
 
-def look(question: str, media: Sequence[Medium], processor: Processor, *, context: int, used: int, choice: Choice | None = None) -> Sight:
-    """Choose, decode and cut what a question sees of its media.
+def look(
+    question: str | Sequence[str],
+    media: Sequence[Medium],
+    processor: Processor,
+    *,
+    context: int,
+    used: int,
+    choice: Choice | None = None,
+) -> Sight:
+    """Choose, decode and cut what a question sees of its media, or of each of them its own question.
 
     context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`).
     Raises: InputError for a choice that fits none of the media, and where there is no room; MediaError for a file.
@@ -249,15 +275,15 @@ def look(question: str, media: Sequence[Medium], processor: Processor, *, contex
         raise InputError(
             f"media holds {num_fixed} pictures beside {len(clips)} clips and documents; at most {MAX_IMAGES} pictures are taken"
         )
-    rules = _Rules(
-        tokens_of, lambda text: len(processor.tokenizer.encode(text)), frugality, legibility_for(context), choice, most, question
-    )
+    text_tokens, legibility = (lambda text: len(processor.tokenizer.encode(text))), legibility_for(context)
+    questions = [question] * len(media) if isinstance(question, str) else question
+    rules = [_Rules(tokens_of, text_tokens, frugality, legibility, choice, most, asked) for asked in questions]
     budget = room(context, used, sum(plan.tokens for plan in fixed.values()), choice.media_tokens)
-    shares = dict(zip(clips, fair_shares(budget, [_wanted(media[k], rules) for k in clips]), strict=True))
+    shares = dict(zip(clips, fair_shares(budget, [_wanted(media[k], rules[k]) for k in clips]), strict=True))
     views: list[View] = []
     looked = []
     for k, medium in enumerate(media):
-        plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules)
+        plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules[k])
         own = _spoken(list(_views(k, medium, plan, processor)), plan.speech)
         views += own
         looked.append(_looked(medium, own, plan))
@@ -282,7 +308,8 @@ def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> It
             label = ""
             if plan.labels:
                 label = page_label(frame.page) if frame.page is not None else time_label(frame.seconds or 0.0)
-            cut = processor.image_processor.cut(frame.image)
+            known = medium.cut if isinstance(medium, Still) else None
+            cut = processor.image_processor.cut(frame.image) if known is None else known
             yield View(number, medium.name, frame.kind, label, frame.page, frame.seconds, frame.size_before, cut)
 
 

@@ -37,7 +37,7 @@ NO_ROOM, NO_RESULT, TOO_LARGE = 97, 98, 99  # exit codes; below stand those of t
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Order:
-    """What is to be run, and on what: the input is `source_fd`, put as `given` into the folder /work; what the program leaves there as
+    """What is to be run, and on what: the input is `source_fd`, put as `given` into the folder /room; what the program leaves there as
     `wanted` is written to `result_fd`. `root` is an empty folder to build in, `shown` paths of the system, `environment` all of it.
     """
 
@@ -51,7 +51,7 @@ class Order:
     wanted: str
     cpu_seconds: int
     memory_bytes: int  # of address space, each process
-    work_bytes: int  # all files in /work
+    work_bytes: int  # all files in /room
     result_bytes: int
     files: dict[str, str]  # others to put there: names with folders, contents
 
@@ -108,13 +108,13 @@ def _furnish(libc: ctypes.CDLL, order: Order) -> tuple[int, int]:
     _check(libc.mount(b"room", root.encode(), b"tmpfs", MS_NOSUID | MS_NODEV, options), "a folder in memory")
     for path in (*order.shown, *(f"/dev/{name}" for name in DEVICES)):
         _show(libc, root, path)
-    os.makedirs(f"{root}/work/tmp")
-    os.symlink("work/tmp", f"{root}/tmp")
+    os.makedirs(f"{root}/room/tmp")
+    os.symlink("room/tmp", f"{root}/tmp")
     for name, content in order.files.items():
-        os.makedirs(os.path.dirname(f"{root}/work/{name}"), exist_ok=True)
-        with open(f"{root}/work/{name}", "w", encoding="utf-8") as file:
+        os.makedirs(os.path.dirname(f"{root}/room/{name}"), exist_ok=True)
+        with open(f"{root}/room/{name}", "w", encoding="utf-8") as file:
             file.write(content)
-    folder = os.open(f"{root}/work", os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(f"{root}/room", os.O_RDONLY | os.O_DIRECTORY)
     return os.open(order.given, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder), folder
 
 
@@ -167,7 +167,7 @@ def _shut(libc: ctypes.CDLL, order: Order) -> None:
         libc.mount(b"proc", f"{order.root}/proc".encode(), b"proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, None), "a list of its own processes"
     )
     os.chroot(order.root)
-    os.chdir("/work")
+    os.chdir("/room")
     resource.setrlimit(resource.RLIMIT_CPU, (order.cpu_seconds, order.cpu_seconds))
     resource.setrlimit(resource.RLIMIT_AS, (order.memory_bytes, order.memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
