@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from kimi_vl.errors import MediaError
-from kimi_vl.media import load_frames, load_pages, sandbox
+from kimi_vl.media import load_frames, open_medium, sandbox
 from kimi_vl.media.sources import open_source
 
 NUMBERS = (
@@ -95,22 +95,39 @@ CLIPS = {
 
 def videos() -> dict[str, bytes]:
     """A second of 64×48 in each container."""
-    return {name: clip(*how) for name, how in CLIPS.items()}
+    made = {name: clip(*how) for name, how in CLIPS.items()}
+    return made | {f"{name} with subtitles": clip(*CLIPS[name], subtitles=codec) for name, codec in SUBTITLES.items()}
 
 
-def clip(muxer: str, encoder: str, options: dict[str, str]) -> bytes:
+SUBTITLES = {"mp4 mpeg4": "mov_text", "mkv h264": "ass", "webm vp8": "webvtt"}
+ASS_HEADER = (
+    b"[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name\nStyle: Default\n\n"
+    b"[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+)
+
+
+def clip(muxer: str, encoder: str, options: dict[str, str], subtitles: str | None = None) -> bytes:
     generator = np.random.default_rng(0)
     buffer = BytesIO()
     with av.open(buffer, "w", format=muxer) as out:
         stream = out.add_stream(encoder, rate=8, options=options)
         stream.width, stream.height = 64, 48
         stream.pix_fmt = "yuvj420p" if encoder == "mjpeg" else "yuv420p"
+        words = out.add_stream(subtitles) if subtitles else None
+        if words is not None:
+            words.codec_context.subtitle_header = ASS_HEADER
         for number in range(8):
             pixels = np.kron(generator.integers(0, 256, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
             frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(format=stream.pix_fmt)
             frame.pts, frame.time_base = number, Fraction(1, 8)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
+        for number in range(4) if words is not None else ():
+            line = b"Mind {\\i1}the</i> gap."
+            start = {"ass": b"%d,0,Default,,0,0,0,," % number, "mov_text": len(line).to_bytes(2, "big")}.get(str(subtitles), b"")
+            packet = av.Packet(start + line)
+            packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = words, Fraction(1, 4), number, number, 1
+            out.mux(packet)
     return buffer.getvalue()
 
 
@@ -188,8 +205,7 @@ def attacks(seed: int, made: dict[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 def read_as_picture(name: str, data: bytes) -> None:
     if name.startswith("tiff"):
-        for _ in load_pages(data):
-            pass
+        open_medium(data).close()  # all its pages, decoded
     else:
         load_frames(data)
 
@@ -204,7 +220,8 @@ def read_as(data: bytes, **requests: dict[str, object]) -> None:
 
 
 def read_as_video(name: str, data: bytes) -> None:
-    read_as(data, video_info={}, video_frames={"per_second": 4, "most_side": 64, "max_frames": 16})
+    speech: dict[str, dict[str, object]] = {"video_subtitles": {}} if name.endswith("subtitles") else {}
+    read_as(data, video_info={}, video_frames={"per_second": 4, "most_side": 64, "max_frames": 16}, **speech)
 
 
 def read_as_document(name: str, data: bytes) -> None:

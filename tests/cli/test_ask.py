@@ -430,5 +430,6 @@ def test_the_flags_are_the_documented_ones():
     assert flags == {
         *("-h", "--help", "--json", "--model", "--device", "--dtype", "--quantize", "--schema", "--thinking", "--max-thinking-tokens"),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
-        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--pdf-password", "--dry-run", "--draw"),
+        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--transcript", "--pdf-password"),
+        *("--dry-run", "--draw"),
     }

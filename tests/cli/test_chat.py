@@ -73,13 +73,25 @@ def test_a_document_goes_into_the_conversation_with_the_pages_of_its_question_an
     path.write_bytes(pdf(*(page(text(words, 20, 75, 10), size=(200, 150)) for words in ("Harbour Street", "Bridge Street"))))
     result = talk(terminal, "Where?", "And now?", arguments=[str(path), "--pages", "2"])
     assert (result.code, result.out) == (0, "Bridge Street\nBridge Street\n")
-    assert result.err == f'{path}: looked at page 2 of 2: those that were named\n[page 2: "Bridge Street"]\n'
+    assert result.err == f'{path}: looked at page 2 of 2: those that were named\n[page 2: "Bridge Street"]\n[page 2: "Bridge Street"]\n'
     picture = {"type": "image", "image": Image.new("RGB", (333, 250))}
     seen = {"role": "user", "content": [{"type": "text", "text": "[page 2]"}, picture, {"type": "text", "text": "Where?"}]}
     turns = [seen, {"role": "assistant", "content": "Bridge Street"}, {"role": "user", "content": "And now?"}]
     assert llm.model.steps[0] == processor().prompt(turns).input_ids
     result = talk(terminal, f"/image {path}", "/clear", f"/image {path}", "/quit")
     assert result.err.startswith(f"{path}, 2 pages, goes with the next question\n")
+
+
+def test_draw_shows_what_the_last_answer_points_at_in_any_turns_medium(terminal, tmp_path):
+    terminal.use(scripted_llm(tokens_of("Bridge Street"), context=3000))
+    path, target = tmp_path / "letter.pdf", tmp_path / "out.png"
+    path.write_bytes(pdf(page(text("Bridge Street", 20, 75, 10), size=(200, 150))))
+    result = talk(terminal, f"/draw {target}", "Where?", "And now?", f"/draw {target}", "/clear", f"/draw {target}", arguments=[str(path)])
+    assert result.err.count("/draw needs an answer about a picture, a clip or a PDF") == 2
+    assert f"drawn: {target}, {path}, page 1\n" in result.err
+    with Image.open(target) as drawn:
+        assert drawn.size == (333, 250)
+    assert "draw is 'x.txt'" in talk(terminal, "/draw x.txt").err
 
 
 def test_a_video_waits_for_the_next_question_too(terminal, tmp_path):

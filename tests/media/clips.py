@@ -120,9 +120,12 @@ def _subtitles(out, codec, cues):
 
     def finish():
         for k, (start, end, text) in enumerate(cues):
-            payload = {"ass": f"{k},0,Default,,0,0,0,,{text}", "mov_text": len(text.encode()).to_bytes(2, "big").decode("latin1") + text}
-            data = payload.get(codec, text)
-            packet = av.Packet(data.encode("latin1") if codec == "mov_text" and text.isascii() else data.encode())
+            data = text if isinstance(text, bytes) else text.encode()
+            if codec == "ass":
+                data = f"{k},0,Default,,0,0,0,,".encode() + data
+            elif codec == "mov_text":
+                data = len(data).to_bytes(2, "big") + data
+            packet = av.Packet(data)
             packet.stream, packet.time_base = stream, Fraction(1, 1000)
             packet.pts = packet.dts = round(1000 * start)
             packet.duration = round(1000 * (end - start))

@@ -13,11 +13,13 @@ import pytest
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media import load_image, sandbox
 from kimi_vl.media.documents import read_document_info, read_document_pages, read_document_text
+from kimi_vl.media.office import read_office_info
 from kimi_vl.media.sandbox import READERS, pool
 from kimi_vl.media.sources import open_source
 from kimi_vl.media.video import read_video_changes, read_video_frames, read_video_info, read_video_subtitles
 from tests.media import bombs
 from tests.media.clips import clip, number_of
+from tests.media.offices import office
 from tests.media.pdfs import block, locked, page, pdf, text
 from tests.media.pictures import blocks, encoded
 
@@ -27,6 +29,7 @@ INSIDE = {
     "video_frames": read_video_frames,
     "video_changes": read_video_changes,
     "video_subtitles": read_video_subtitles,
+    "office_info": read_office_info,
     "document_info": read_document_info,
     "document_text": read_document_text,
     "document_pages": read_document_pages,
@@ -102,6 +105,11 @@ def test_every_container_and_codec_gives_inside_what_it_gives_outside(container,
         assert told(read(reader, data, request)) == told(INSIDE[reader](BytesIO(data), "the file", request)), reader
     shown = [number_of(part.pixels_HWC) for part in read("video_frames", data, {"per_second": 10}) if part.pixels_HWC is not None]
     assert shown == list(range(8))
+
+
+def test_office_files_are_read_inside():
+    data = office("DOCX")
+    assert told(read("office_info", data, {})) == told(read_office_info(BytesIO(data), "the file", {}))
 
 
 def test_subtitles_are_read_inside():

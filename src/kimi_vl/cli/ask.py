@@ -86,7 +86,10 @@ def answer(args: argparse.Namespace, llm: KimiVL, question: str, media: list[Med
         explain_length(stream.answer, console)
         tell_citations(stream.answer.citations, console)
     if args.draw:
-        draw(args.draw, stream, console)
+        from kimi_vl.processor.findings import Findings
+
+        found = Findings(stream.answer.citations, stream.answer.boxes, stream.answer.points)
+        draw(args.draw, stream.sight, found, console)
 
 
 def read_question(last: str, files: list[str]) -> str:

@@ -6,6 +6,7 @@ import argparse
 import difflib
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,15 +29,17 @@ from kimi_vl.errors import InputError, KimiVLError, PromptTooLong
 if TYPE_CHECKING:
     from kimi_vl.llm import KimiVL
     from kimi_vl.media import Medium
+    from kimi_vl.processor.findings import Findings
     from kimi_vl.processor.views import Sight
 
 HELP = """\
 /image FILE   show the model a picture, a clip or a PDF along with the next question
+/draw FILE    draw what the last answer points at or cites, into this picture file
 /clear        forget the conversation and its pictures
 /help         this list
 /quit         leave; so does Ctrl-D. Ctrl-C stops an answer"""
 
-COMMANDS = ("/image", "/clear", "/help", "/quit")
+COMMANDS = ("/image", "/draw", "/clear", "/help", "/quit")
 HISTORY_LINES = 1000
 
 
@@ -58,7 +61,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     media = open_files(args.files, args, looking)
     try:
         chat = Chat(open_model(args, console), console, options, media, looking, args.pdf_password)
-        return talk(chat, console)
+        with closing(chat):
+            return talk(chat, console)
     finally:
         for medium in media:
             medium.close()
@@ -92,7 +96,8 @@ def talk(chat: Chat, console: Console) -> int:
 
 
 class Chat:
-    """The conversation so far: finished turns, and the media that wait for the next question.
+    """The conversation so far: finished turns and what they have seen, and the media that wait for the next question. What has been seen
+    stays open, for later answers may point at it too.
 
     `looking` says what is looked at of the media of the command line; those of /image come later and go by the rules.
     """
@@ -107,6 +112,8 @@ class Chat:
         password: str | None = None,
     ) -> None:
         self.messages: list[Any] = []
+        self._sights: list[Sight] = []
+        self._last: tuple[Sight, Findings] | None = None
         self.media = media
         self.has_failed = False
         self._llm, self._console, self._options, self._looking, self._password = llm, console, options, looking, password
@@ -133,9 +140,12 @@ class Chat:
     def _command(self, name: str, argument: str = "") -> bool:
         if name == "/image":
             self._add_image(argument)
+        elif name == "/draw":
+            self._draw(argument)
         elif name == "/clear":
             self.messages = []
             self._forget_media()
+            self.close()
             self._console.note("forgotten")
         elif name == "/help":
             self._console.line(HELP)
@@ -167,21 +177,48 @@ class Chat:
                     answer.append(piece.text)
             self._console.end_answer()
             explain_length(stream.answer, self._console)
-            if sight is not None:
-                from kimi_vl.processor.findings import find
-
-                tell_citations(find(sight, question, "".join(answer)).citations, self._console)
+            self._look_up(question, "".join(answer), sight)
         except KeyboardInterrupt:
             self._console.end_answer()
             self._console.note("stopped")
         if answer:
             self.messages += [message, {"role": "assistant", "content": "".join(answer)}]
-            self._forget_media()
+            if sight is not None:
+                self._sights.append(sight)
+                self.media.clear()  # the list of the caller, who closes what is left in the end
+                self._looking = {}
+
+    def _look_up(self, question: str, answer: str, sight: Sight | None) -> None:
+        """Say where in all that this conversation has seen an answer stands, and keep what it points at for /draw."""
+        sights = [*self._sights, *([sight] if sight else [])]
+        if not sights:
+            return
+        from kimi_vl.processor.findings import find
+        from kimi_vl.processor.views import joined
+
+        seen = joined(sights)
+        self._last = seen, find(seen, question, answer)
+        tell_citations(self._last[1].citations, self._console)
+
+    def _draw(self, argument: str) -> None:
+        from kimi_vl.cli.drawing import check_target, draw
+
+        path = os.path.expanduser(argument.strip("'\""))
+        check_target(path)
+        if self._last is None:
+            raise InputError("/draw needs an answer about a picture, a clip or a PDF")
+        draw(path, *self._last, self._console)
+
+    def close(self) -> None:
+        """Close what has been seen."""
+        for sight in self._sights:
+            sight.close()
+        self._sights, self._last = [], None
 
     def _forget_media(self) -> None:
         for medium in self.media:
             medium.close()
-        self.media.clear()  # the list of the caller, who closes what is left in the end
+        self.media.clear()
         self._looking = {}
 
     def _seen(self, question: str) -> tuple[Sight | None, Any]:

@@ -18,7 +18,7 @@ def show_sight(args: argparse.Namespace, question: str, media: list[Medium], loo
     """A table, or with --json one document. Raises: KimiVLError."""
     from kimi_vl.checkpoint import locate_checkpoint
     from kimi_vl.config import KimiVLConfig
-    from kimi_vl.llm import PREFIXES, look_at
+    from kimi_vl.llm import content_of, see_messages
     from kimi_vl.processor import Processor
 
     folder = locate_checkpoint(args.model)
@@ -26,51 +26,25 @@ def show_sight(args: argparse.Namespace, question: str, media: list[Medium], loo
     processor = Processor.from_pretrained(folder, text_config.vocab_size)
     context = text_config.max_position_embeddings
     thinking: Thinking = args.thinking or "auto"
-    sight = look_at(processor, context, question, media, thinking=thinking, **looking)
-    prompt_tokens = processor.length([sight.message(question)], PREFIXES[thinking])
-    document = as_document(sight, prompt_tokens, context)
-    if args.json:
-        console.document(document)
-    else:
-        for line in as_lines(sight, document):
-            console.line(line)
-
-
-def as_document(sight: Sight, prompt_tokens: int, context: int) -> dict[str, Any]:
-    """All of it as JSON values. Sizes are [width, height], before in pixels (of a page in points), shown in pixels."""
-    return {
-        "prompt_tokens": prompt_tokens,
-        "image_tokens": sum(view.cut.tokens for view in sight.views),
-        "context": context,
-        "media_tokens": sight.tokens,
-        "views": [
-            {
-                "file": view.name,
-                "label": view.label,
-                "page": view.page,
-                "seconds": view.seconds,
-                "size_before": list(view.size_before),
-                "size": list(view.size),
-                "tokens": view.cut.tokens,
-            }
-            for view in sight.views
-        ],
-        "looked_at": [
-            {"file": looked.name, "kind": looked.what, "pages": list(looked.pages), "of": looked.of, "notes": list(looked.notes)}
-            | {"details": list(looked.details)}
-            for looked in sight.looked
-        ],
-    }
+    with see_messages(processor, context, content_of(question, media), thinking=thinking, **looking) as seen:
+        document = seen.account()
+        if args.json:
+            console.document(document)
+        else:
+            for line in as_lines(seen.sight, document):
+                console.line(line)
 
 
 def as_lines(sight: Sight, document: dict[str, Any]) -> list[str]:
-    """The same as a table for people: frames of one size together."""
+    """The account of what is seen as a table for people: frames of one size together."""
     rows = [("file", "what", "before", "shown", "tokens")]
     for _, group in groupby(sight.views, key=lambda view: (view.medium, view.size, view.page)):
         rows.append(_row(list(group)))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4].rjust(6)]) for row in rows]
     for looked in sight.looked:
+        if looked.speech:
+            lines.append(f"{looked.name}: {len(looked.speech):,} lines of speech between the frames, {looked.speech_tokens:,} tokens")
         lines += [f"{looked.name}: {note}" for note in looked.notes] + [f"  {detail}" for detail in looked.details]
     left = document["context"] - document["prompt_tokens"]
     lines.append(

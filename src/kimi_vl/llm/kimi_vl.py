@@ -15,7 +15,18 @@ from kimi_vl.engine import Constraint, Desk, Engine, Generation, Pieces, Samplin
 from kimi_vl.engine.memory import free_bytes, memory_limit
 from kimi_vl.engine.plan import limits_of_one
 from kimi_vl.llm.answers import Answer, AnswerStream, Asked, PlainPieces, ReplyReader
-from kimi_vl.llm.options import PREFIXES, Options, Sighted, Thinking, divided, recommended_params, resolve_device, resolve_options
+from kimi_vl.llm.conversation import Access, see_messages
+from kimi_vl.llm.options import (
+    PREFIXES,
+    Conversed,
+    Options,
+    Sighted,
+    Thinking,
+    divided,
+    recommended_params,
+    resolve_device,
+    resolve_options,
+)
 from kimi_vl.llm.seeing import Media, Messages, check_question, choice_of, look_at, one_or_several
 from kimi_vl.media import sandbox
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -96,8 +107,8 @@ class KimiVL:
         addresses, PIL images, or what `media.load_frames` and `media.open_medium` returned.
 
         What is looked at of clips and documents follows `processor/views.py`, and what is said by `clip` ("00:10-00:40"), `pages`
-        ("3-7,9"), `frames`, `fps`, `policy`, `media_tokens`; `Answer.looked_at` says what it was. Web addresses are fetched by the rules of
-        `media/fetch.py`: public hosts only.
+        ("3-7,9"), `frames`, `fps`, `policy`, `media_tokens`, `transcript`; `Answer.looked_at` says what it was. Web addresses are
+        fetched by the rules of `media/fetch.py`: public hosts only.
         """
         return _drain(self.stream(question, media, **options))
 
@@ -129,16 +140,31 @@ class KimiVL:
         **choice: Any,
     ) -> Sight:
         """What a question behind the messages `before` would see of its media; `choice` as in `ask`. Close it when it is done with."""
-        context = self.model.config.text_config.max_position_embeddings
-        return look_at(self.processor, context, question, media, before=before, thinking=thinking, password=password, **choice)
+        return look_at(self.processor, self._context, question, media, before=before, thinking=thinking, password=password, **choice)
 
-    def chat(self, messages: Messages, **options: Unpack[Options]) -> Answer:
-        """Continue a conversation of OpenAI-style messages."""
+    def chat(self, messages: Messages, **options: Unpack[Conversed]) -> Answer:
+        """Continue a conversation of OpenAI-style messages, with pictures, videos and documents in any of the user's turns.
+
+        Their parts are those of `processor.chat.normalise`; what is looked at, and what the answer says of it, is as in `ask`. Where
+        messages come from somebody else, `paths` names the folders in which they may name files, or none: [].
+        """
         return _drain(self.stream_chat(messages, **options))
 
-    def stream_chat(self, messages: Messages, **options: Unpack[Options]) -> AnswerStream:
+    def stream_chat(self, messages: Messages, **options: Unpack[Conversed]) -> AnswerStream:
         """As `chat`, piece by piece."""
-        return self._answer(messages, options)
+        seeing, saying = divided(options)
+        resolve_options(self.defaults, **saying)  # before anything is opened
+        access = Access.of_caller(seeing.pop("paths", None))
+        seen = see_messages(self.processor, self._context, messages, thinking=saying.get("thinking", "auto"), access=access, **seeing)
+        try:
+            return self._answer(seen.messages, saying, Asked(seen.question, seen.sight, seen.opened) if seen.sight.media else None)
+        except BaseException:
+            seen.close()
+            raise
+
+    @property
+    def _context(self) -> int:
+        return self.model.config.text_config.max_position_embeddings
 
     def _answer(self, messages: Messages, options: Options, asked: Asked | None = None) -> AnswerStream:
         thinking, params, grammar = resolve_options(self.defaults, **options)

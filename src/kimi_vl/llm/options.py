@@ -44,7 +44,14 @@ class Sighted(Options, total=False):
     fps: float | None
     policy: str | None
     media_tokens: int | None
+    transcript: bool | None
     password: str | None
+
+
+class Conversed(Sighted, total=False):
+    """The same for a conversation. `paths` names the folders whose files its messages may name; None is any file."""
+
+    paths: Sequence[str | Path] | None
 
 
 LOOKING = tuple(field.name for field in fields(Choice))
@@ -67,7 +74,7 @@ GENERATION_KEYS = {"temperature": "temperature", "top_p": "top_p", "top_k": "top
 
 def divided(options: Mapping[str, Any]) -> tuple[dict[str, Any], Options]:
     """What is said about seeing, and about the answer."""
-    seeing = {name: value for name, value in options.items() if name in (*LOOKING, "password")}
+    seeing = {name: value for name, value in options.items() if name in (*LOOKING, "password", "paths")}
     return seeing, cast("Options", {name: value for name, value in options.items() if name not in seeing})
 
 

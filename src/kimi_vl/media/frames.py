@@ -26,7 +26,7 @@ Frames = list[tuple[float, Image.Image]]  # (seconds from the start, picture)
 INSTEAD = {
     Kind.VIDEO: "a video, not a picture; `kimi-vl ask` and `KimiVL.ask(..., media=...)` look at its frames",
     Kind.DOCUMENT: "a PDF, not a picture; `kimi-vl ask` and `KimiVL.ask(..., media=...)` look at its pages",
-    Kind.OFFICE: "an office document; export it as PDF first",
+    Kind.OFFICE: "an office document, not a picture; `kimi-vl ask` and `KimiVL.ask(..., media=...)` look at its pages",
 }
 ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")  # formats that can hold one
 ANIMATION_CPU_S = 20  # every frame is decoded on the way to the last

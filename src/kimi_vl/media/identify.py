@@ -30,7 +30,9 @@ class Identity:
 
 
 SUPPORTED_PICTURES = "Supported pictures: PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF, HEIC"
-SUPPORTED = f"{SUPPORTED_PICTURES}; videos: MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV; documents: PDF"
+SUPPORTED_DOCUMENTS = "documents: PDF, and with LibreOffice DOCX, PPTX, XLSX, ODT, ODP, ODS"
+SUPPORTED = f"{SUPPORTED_PICTURES}; videos: MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV; {SUPPORTED_DOCUMENTS}"
+OFFICE_MARKS = (b"word/", b"xl/", b"ppt/", b"[Content_Types].xml", b"_rels/.rels", b"docProps/")
 _CONVERT = "convert it to PNG or JPEG first"
 
 PICTURES = (
@@ -51,6 +53,7 @@ VIDEOS = (
 )
 
 REFUSED = (
+    (b"\xd0\xcf\x11\xe0", "an old or encrypted office document; save it as DOCX, PPTX or XLSX without a password, or export it as PDF"),
     (b"%!PS", f"a PostScript file; {_CONVERT}"),
     (b"\xc5\xd0\xd3\xc6", f"a PostScript file; {_CONVERT}"),
     (b"\x30\x26\xb2\x75", "a Windows Media file; convert it to MP4 first, e.g. `ffmpeg -i clip.wmv clip.mp4`"),
@@ -124,14 +127,8 @@ def _video(head: bytes) -> Identity | None:
 def _document(head: bytes) -> Identity | None:
     if b"%PDF-" in head[:1024]:
         return Identity(Kind.DOCUMENT, "PDF", "a PDF")
-    if head.startswith(b"PK\x03\x04"):
-        for mark, form in ((b"word/", "DOCX"), (b"xl/", "XLSX"), (b"ppt/", "PPTX"), (b"mimetypeapplication/vnd.oasis.opendocument", "ODF")):
-            if mark in head:
-                return Identity(Kind.OFFICE, form, "an office document")
-        if b"[Content_Types].xml" in head:
-            return Identity(Kind.OFFICE, "OOXML", "an office document")
-    if head.startswith(b"\xd0\xcf\x11\xe0"):
-        return Identity(Kind.OFFICE, "OLE", "an office document")
+    if head.startswith(b"PK\x03\x04") and (head[30:38] == b"mimetype" or any(mark in head for mark in OFFICE_MARKS)):
+        return Identity(Kind.OFFICE, "ZIP", "an office document")  # which, its table of contents says (`office.py`)
     return None
 
 
@@ -148,6 +145,8 @@ def _what_else(head: bytes) -> str:
         return "an SVG drawing; render it to PNG first, e.g. `rsvg-convert -o out.png in.svg`"
     if b"<html" in text or b"<!doctype html" in text:
         return "an HTML page; take a screenshot as PNG first"
+    if text.startswith(b"webvtt") or re.match(rb"(\xef\xbb\xbf)?\s*\d+\s+[\d:,.]+\s+-->", text):
+        return "a file of subtitles; put it into its video, e.g. `ffmpeg -i clip.mp4 -i clip.srt -c copy -c:s mov_text both.mp4`"
     if not re.search(rb"[^\t\n\r\x20-\x7e\x80-\xff]", text):
         return "a text file, not a picture; pass its text in the question"
     return "not a picture of a known format"

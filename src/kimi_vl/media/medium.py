@@ -18,13 +18,15 @@ from PIL import Image
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media import sandbox
 from kimi_vl.media.budget import DecodedBudget
+from kimi_vl.media.conversion import as_pdf
 from kimi_vl.media.frames import ANIMATED, INSTEAD, Frame, Frames, ImageSource, check_readable, shown
-from kimi_vl.media.identify import SUPPORTED, Kind
+from kimi_vl.media.identify import Kind
 from kimi_vl.media.limits import DEFAULT_LIMITS, ImageLimits
 from kimi_vl.media.parts import Part
 from kimi_vl.media.rgb import finish
 from kimi_vl.media.selection import Changes, Size, at_rate
 from kimi_vl.media.sources import MAX_BYTES, Fetches, Source, open_source
+from kimi_vl.media.transcript import Transcript
 from kimi_vl.media.words import PageText
 
 MAX_RATE = 240.0  # frames a second that can be asked for
@@ -33,10 +35,11 @@ PER_SECOND, MOST = 2.0, 32  # frames of a clip where nobody says anything: what 
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """One picture, decoded. Or one of several that the caller has, with the second it shows."""
+    """One picture, decoded; `cut` where the model has seen it already."""
 
     name: str
     image: Image.Image
+    cut: Any = None
     what: ClassVar[str] = "picture"
 
     def frame(self) -> Frame:
@@ -132,6 +135,7 @@ class Video(Opened):
     damaged_at: float | None = None
     what: ClassVar[str] = "video"
     _changes: dict[tuple[float, float], Changes] = field(default_factory=dict, repr=False)
+    _transcripts: dict[tuple[float, float], Transcript] = field(default_factory=dict, repr=False)
 
     @property
     def size(self) -> Size:
@@ -167,14 +171,32 @@ class Video(Opened):
                 self._changes[start, end] = Changes.from_facts(part.facts for part in parts)
         return self._changes[start, end]
 
+    @property
+    def has_subtitles(self) -> bool:
+        """Whether the file itself holds subtitles that are text."""
+        return bool(self.facts["subtitles"])
+
+    def transcript(self, start: float, end: float) -> Transcript:
+        """What is on screen as subtitles from `start` up to `end` (seconds), of the track meant to be shown, found once and kept.
+
+        Raises: MediaError where there are none, or they cannot be read.
+        """
+        if (start, end) not in self._transcripts:
+            with closing(sandbox.read("video_subtitles", self.source.file, self.name, {"start": start, "end": end})) as parts:
+                self._transcripts[start, end] = Transcript.from_facts(part.facts for part in parts)
+        return self._transcripts[start, end]
+
 
 @dataclass(slots=True)
 class Document(Opened):
-    """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason."""
+    """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason; `laid_out`: what it was before LibreOffice
+    made pages of it, such as "DOCX".
+    """
 
     facts: Mapping[str, Any]
     password: str | None = field(default=None, repr=False)
     broken: dict[int, str] = field(default_factory=dict)
+    laid_out: str | None = None
     what: ClassVar[str] = "PDF"
     _texts: dict[int, str] = field(default_factory=dict, repr=False)
     _sizes: dict[int, tuple[float, float]] = field(default_factory=dict, repr=False)
@@ -244,13 +266,14 @@ def open_medium(
     limits: ImageLimits = DEFAULT_LIMITS,
     fetcher: Fetches | None = None,
     budget: DecodedBudget | None = None,
+    named: str | None = None,
 ) -> Medium:
     """Open a path, bytes, a binary stream, a data URL, a web address (where there is a `fetcher`), a Pillow image, or what `load_frames`
     gave.
 
     A picture is decoded, and counted against the `budget` of its request; of anything else only what it is. Close it when its question has
-    been answered. `password` is for PDFs that want one. Raises: MediaError for a file that cannot be read, InputError for a source of
-    another type.
+    been answered. `password` is for PDFs that want one, `named` what to call it instead of its path. Raises: MediaError for a file that
+    cannot be read, InputError for a source of another type.
     """
     if isinstance(source, (Still, Reel, Scan, Animation, Video, Document)):
         return source
@@ -261,7 +284,7 @@ def open_medium(
     if isinstance(source, Image.Image):
         medium: Medium = Still("the image", finish(source, "the image", limits))
     else:
-        medium = _open_file(source, password, limits, fetcher)
+        medium = _open_file(source, password, limits, fetcher, named)
     if budget is not None:
         held = [medium.image] if isinstance(medium, Still) else [page.image for page in medium.pages] if isinstance(medium, Scan) else []
         for image in held:
@@ -269,9 +292,9 @@ def open_medium(
     return medium
 
 
-def _open_file(source: object, password: str | None, limits: ImageLimits, fetcher: Fetches | None) -> Medium:
+def _open_file(source: object, password: str | None, limits: ImageLimits, fetcher: Fetches | None, named: str | None = None) -> Medium:
     allowed = {**MAX_BYTES, Kind.PICTURE: limits.max_bytes}
-    opened = open_source(source, max_bytes=allowed, fetcher=fetcher, what="the file")
+    opened = open_source(source, max_bytes=allowed, fetcher=fetcher, what="the file", named=named)
     try:
         medium = _examined(opened, password, limits)
     except BaseException:
@@ -291,7 +314,7 @@ def _reel(pictures: list[Any]) -> Reel:
 def _examined(opened: Source, password: str | None, limits: ImageLimits) -> Medium:
     kind = opened.identity.kind
     if kind == Kind.OFFICE:
-        raise MediaError(f"{opened.name} is {INSTEAD[kind]}. {SUPPORTED}", "unsupported_media")
+        return _office(opened, limits)
     if kind == Kind.PICTURE:
         return _picture(opened, limits)
     if kind == Kind.VIDEO:
@@ -301,6 +324,19 @@ def _examined(opened: Source, password: str | None, limits: ImageLimits) -> Medi
     if part.facts["locked"]:
         raise MediaError(f"{opened.name} is encrypted and needs a password: --pdf-password, in Python password=", "pdf_password_required")
     return Document(opened, part.facts, password)
+
+
+def _office(opened: Source, limits: ImageLimits) -> Medium:
+    pdf, form = as_pdf(opened)
+    try:
+        document = _examined(pdf, None, limits)
+        assert isinstance(document, Document)
+        document.laid_out = form
+    except BaseException:
+        pdf.file.close()
+        raise
+    opened.file.close()
+    return document
 
 
 def _picture(opened: Source, limits: ImageLimits) -> Still | Scan | Animation:

@@ -50,12 +50,17 @@ class Source:
 
 
 def open_source(
-    source: object, *, max_bytes: Mapping[Kind, int] = MAX_BYTES, fetcher: Fetches | None = None, what: str = "the image"
+    source: object,
+    *,
+    max_bytes: Mapping[Kind, int] = MAX_BYTES,
+    fetcher: Fetches | None = None,
+    what: str = "the image",
+    named: str | None = None,
 ) -> Source:
     """Open a path, bytes, a base64 `data:` URL (its declared type is ignored), an http(s) URL or a binary stream.
 
-    `max_bytes` holds the limit for each kind; a kind that is not in it may be as large as the largest. Bytes are called `what`. URLs are
-    fetched by `fetcher`, and refused where there is none.
+    `max_bytes` holds the limit for each kind; a kind that is not in it may be as large as the largest. Bytes are called `what`, anything is
+    called `named` where that is given. URLs are fetched by `fetcher`, and refused where there is none.
     Raises: MediaError for what cannot be opened, is too large or of no supported kind; InputError for a source of another type.
     """
     largest = max(max_bytes.values())
@@ -71,6 +76,7 @@ def open_source(
         file, name = _in_memory(source.read(largest + 1)), "standard input"
     else:
         raise InputError(f"an image must be a path, bytes, a data: URL or a PIL image, not {type(source).__name__}")
+    name = named or name
     try:
         return Source(file, name, _examine(file, name, max_bytes))
     except BaseException:

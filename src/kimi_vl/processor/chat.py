@@ -23,6 +23,7 @@ DEFAULT_SYSTEM = "You are a helpful assistant"  # no full stop (§5.3)
 
 MAX_MESSAGES = 1024
 MAX_PARTS = 512
+MAX_NAME = 200  # characters of a file's name
 MAX_IMAGES = 256  # of one prompt, as in the published serving recipe (§5.6)
 
 ImageSource = str | Path | bytes | Image.Image | Cut
@@ -38,19 +39,30 @@ class ImagePart:
     source: ImageSource
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class MediumPart:
+    """A video, a document, or any other file, which is pictures once it has been looked at (`llm/conversation.py`): a path, an address, a
+    data URL, bytes, or an open medium. `name` is what to call it, where its sender says so.
+    """
+
+    source: Any
+    name: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
     """One turn; text parts that stood side by side have been joined."""
 
     role: str
-    parts: tuple[TextPart | ImagePart, ...]
+    parts: tuple[TextPart | ImagePart | MediumPart, ...]
 
 
 def normalise(messages: Sequence[Mapping[str, Any] | Message]) -> list[Message]:
     """Check OpenAI-style messages and bring them into one form. `Message` objects pass through.
 
     A message has a role (system, user or assistant) and a content: a string, or a list of parts {"type": "text", "text": ...},
-    {"type": "image", "image": path, bytes or PIL image} and {"type": "image_url", "image_url": {"url": path or data URL}}.
+    {"type": "image", "image": path, bytes or PIL image}, {"type": "image_url", "image_url": {"url": path, web address or data URL}},
+    {"type": "video_url", "video_url": {"url": ...}} and {"type": "file", "file": {"file_data": data URL or base64, "filename": ...}}.
     The assistant's content holds text only. Nothing is opened or decoded here.
 
     Raises: InputError naming messages[i].content[j] for anything else, unknown keys included: an option that is silently
@@ -97,9 +109,22 @@ def render(
     for message in turns:
         ids += _header(message.role, tokenizer)
         for part in message.parts:
+            if isinstance(part, MediumPart):
+                raise InputError("a video or file has no tokens before it has been looked at (llm.conversation.see_messages)")
             ids += tokenizer.encode(part.text) if isinstance(part, TextPart) else _image(next(counts), tokenizer)
         ids.append(tokenizer.special(IM_END))
     return ids + _header("assistant", tokenizer) + tokenizer.encode(prefix)
+
+
+def rendered_length(parts: Iterable[TextPart | ImagePart], tokenizer: Tokenizer) -> int:
+    """Tokens of some parts of a message, whose pictures have been cut, by themselves."""
+    ids: list[int] = []
+    for part in _joined(parts):
+        if isinstance(part, TextPart):
+            ids += tokenizer.encode(part.text)
+        elif isinstance(part.source, Cut):
+            ids += _image(part.source.tokens, tokenizer)
+    return len(ids)
 
 
 def _header(role: str, tokenizer: Tokenizer) -> list[int]:
@@ -119,40 +144,59 @@ def _message(message: Any, where: str) -> Message:
     if role not in ROLES:
         raise InputError(f"{where}.role is {str(role)[:40]!r}; it must be one of {', '.join(ROLES)}")
     if isinstance(content, str):
-        parts: list[TextPart | ImagePart] = [TextPart(content)]
+        parts: list[TextPart | ImagePart | MediumPart] = [TextPart(content)]
     elif isinstance(content, (list, tuple)) and 0 < len(content) <= MAX_PARTS:
         parts = [_part(part, f"{where}.content[{j}]") for j, part in enumerate(content)]
     else:
         found = f"a list of {len(content)} parts" if isinstance(content, (list, tuple)) else type(content).__name__
         raise InputError(f"{where}.content is {found}; it must be a string or a list of 1 to {MAX_PARTS} parts")
     if role == "assistant":
-        if any(isinstance(part, ImagePart) for part in parts):
+        if not all(isinstance(part, TextPart) for part in parts):
             raise InputError(f"{where}.content holds an image; the assistant's messages are text only, images belong to the user")
         parts = [_without_thinking(part) for part in _joined(parts)]
     return Message(role, tuple(_joined(parts)))
 
 
-def _part(part: Any, where: str) -> TextPart | ImagePart:
+def _part(part: Any, where: str) -> TextPart | ImagePart | MediumPart:
     kind = part.get("type") if isinstance(part, Mapping) else None
-    if kind not in ("text", "image", "image_url"):
+    if kind not in ("text", "image", "image_url", "video_url", "file"):
         found = f"type {str(kind)[:40]!r}" if isinstance(part, Mapping) else type(part).__name__
-        raise InputError(f'{where} is {found}; a part has the type "text", "image" or "image_url"')
+        raise InputError(f'{where} is {found}; a part has the type "text", "image", "image_url", "video_url" or "file"')
     _check_keys(part, ("type", kind), where)
     value = part[kind]
     if kind == "text":
         if not isinstance(value, str):
             raise InputError(f"{where}.text must be a string, not {type(value).__name__}")
         return TextPart(value)
-    if kind == "image_url":
+    if kind == "file":
+        return _file(value, f"{where}.file")
+    if kind in ("image_url", "video_url"):
         if not isinstance(value, Mapping):
-            raise InputError(f'{where}.image_url must be an object {{"url": ...}}, not {type(value).__name__}')
-        _check_keys(value, ("url",), f"{where}.image_url")
+            raise InputError(f'{where}.{kind} must be an object {{"url": ...}}, not {type(value).__name__}')
+        _check_keys(value, ("url",), f"{where}.{kind}")
         value = value["url"]
         if not isinstance(value, str):
-            raise InputError(f"{where}.image_url.url must be a string, not {type(value).__name__}")
+            raise InputError(f"{where}.{kind}.url must be a string, not {type(value).__name__}")
+        if kind == "video_url":
+            return MediumPart(value, None)
     if not isinstance(value, (str, Path, bytes, Image.Image, Cut)):
         raise InputError(f"{where}.image must be a path, bytes or a PIL image, not {type(value).__name__}")
     return ImagePart(value)
+
+
+def _file(value: Any, where: str) -> MediumPart:
+    """A file that came in the message itself."""
+    if not isinstance(value, Mapping):
+        raise InputError(f'{where} must be an object {{"file_data": ..., "filename": ...}}, not {type(value).__name__}')
+    if "file_id" in value:
+        raise InputError(f"{where}.file_id names an uploaded file, and none are kept here; pass its content as file_data")
+    _check_keys({"filename": "", **value}, ("file_data", "filename"), where)
+    data, name = value["file_data"], value.get("filename")
+    for key, given in (("file_data", data), ("filename", "" if name is None else name)):
+        if not isinstance(given, str):
+            raise InputError(f"{where}.{key} must be a string, not {type(given).__name__}")
+    shown = " ".join("".join(c if c.isprintable() else " " for c in name or "").split())[:MAX_NAME]
+    return MediumPart(data if data[:5].lower() == "data:" else f"data:;base64,{data}", shown or None)
 
 
 def _check_keys(mapping: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
@@ -164,9 +208,9 @@ def _check_keys(mapping: Mapping[str, Any], keys: Sequence[str], where: str) -> 
             raise InputError(f"{where}.{key} is missing")
 
 
-def _joined(parts: Iterable[TextPart | ImagePart]) -> list[TextPart | ImagePart]:
+def _joined(parts: Iterable[TextPart | ImagePart | MediumPart]) -> list[TextPart | ImagePart | MediumPart]:
     """Join neighbouring texts, so that they are tokenised as the one text the official template would make of them."""
-    joined: list[TextPart | ImagePart] = []
+    joined: list[TextPart | ImagePart | MediumPart] = []
     for part in parts:
         if isinstance(part, TextPart) and joined and isinstance(joined[-1], TextPart):
             joined[-1] = TextPart(joined[-1].text + part.text)
@@ -175,7 +219,7 @@ def _joined(parts: Iterable[TextPart | ImagePart]) -> list[TextPart | ImagePart]
     return joined
 
 
-def _without_thinking(part: TextPart | ImagePart) -> TextPart | ImagePart:
+def _without_thinking(part: TextPart | ImagePart | MediumPart) -> TextPart | ImagePart | MediumPart:
     if isinstance(part, TextPart) and THINK_CLOSE in part.text:
         return TextPart(part.text.rpartition(THINK_CLOSE)[2].strip())
     return part

@@ -21,6 +21,11 @@ def time_label(seconds: float) -> str:
     return f"[{format_time(seconds)}]"
 
 
+def speech_line(seconds: float, text: str) -> str:
+    """What is said from a moment on, a line of its own between the frames: "[0:03.5] Mind the step.\\n"."""
+    return f"{time_label(seconds)} {text}\n"
+
+
 def page_label(number: int) -> str:
     """Before a page, counted from 1: "[page 3]"."""
     return f"[page {number}]"

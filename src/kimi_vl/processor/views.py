@@ -6,9 +6,11 @@ prompt is made of what it gives, and so is what `--dry-run` prints.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median_low
 from typing import Any, Self
 
@@ -19,10 +21,11 @@ from kimi_vl.media.identify import Kind
 from kimi_vl.media.medium import MAX_RATE, Animation, Document, Medium, Reel, Scan, Still, Video
 from kimi_vl.media.pages import fit_page, parse_pages, said_pages, select_pages
 from kimi_vl.media.selection import Frugality, Size, TokensOf, fit, select
+from kimi_vl.media.transcript import Cue, chosen_cues
 from kimi_vl.processor.budget import Legibility, fair_shares, frugality_for, legibility_for, room
 from kimi_vl.processor.chat import MAX_IMAGES, ImagePart, Message, TextPart
 from kimi_vl.processor.image import Cut
-from kimi_vl.processor.labels import format_time, page_label, time_label
+from kimi_vl.processor.labels import format_time, page_label, speech_line, time_label
 from kimi_vl.processor.processor import Processor
 
 EVERYTHING = 1 << 40  # tokens: no limit
@@ -43,6 +46,7 @@ MEANT: dict[tuple[type, ...], str] = {
     (Video, Animation, Document): "videos, animations and PDFs",
 }
 PLACED = ("even", "scene", "adaptive")
+SPEECH_SHARE = 2  # of a video's tokens: half may go to what is said, more only where the frames want less
 LONGEST_SAMPLED = 60.0  # frames a second of which so many as are asked for are taken from an animation
 
 
@@ -52,7 +56,8 @@ class Choice:
 
     clip: "00:10-00:40" of videos; pages: "3-7,9" or numbers, of PDFs and TIFFs; frames: how many, or fps: how many a second, of videos and
     animations; policy: where in a video these lie: "even", "scene" or "adaptive" (`media/selection.py`); media_tokens: what all media may
-    take of the prompt. Raises: InputError for a bad value.
+    take of the prompt; transcript: True shows what is said in videos, by the subtitles in their files, between the frames.
+    Raises: InputError for a bad value.
     """
 
     clip: str | Clip | None = None
@@ -61,6 +66,7 @@ class Choice:
     fps: float | None = None
     policy: str | None = None
     media_tokens: int | None = None
+    transcript: bool | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.clip, str):
@@ -77,6 +83,8 @@ class Choice:
             raise InputError(f"fps is {self.fps!r}; it must be a number of frames a second above 0, at most {MAX_RATE:g}")
         if self.frames is not None and self.fps is not None:
             raise InputError("frames and fps say the same in two ways; give one of them")
+        if not isinstance(self.transcript, bool | None):
+            raise InputError(f"transcript is {str(self.transcript)[:40]!r}; it must be True or False")
         if self.policy not in (None, *PLACED):
             raise InputError(f"policy is {str(self.policy)[:40]!r}; it must be one of {', '.join(map(repr, PLACED))}")
         if self.media_tokens is not None and not (type(self.media_tokens) is int and 1 <= self.media_tokens <= MOST_TOKENS):
@@ -87,6 +95,11 @@ class Choice:
         for name, kinds in APPLIES.items():
             if getattr(self, name) is not None and not any(isinstance(medium, kinds) for medium in media):
                 raise InputError(f"{name} applies to none of the files: it is for {MEANT[kinds]}, and there is none")
+        if self.transcript and not any(isinstance(medium, Video) and medium.has_subtitles for medium in media):
+            raise InputError(
+                "transcript applies to none of the files: it is for videos that hold subtitles as text, and there is none; "
+                "a file of subtitles beside a video is put into it by e.g. `ffmpeg -i clip.mp4 -i clip.srt -c copy -c:s mov_text both.mp4`"
+            )
         for medium in media:
             try:
                 if isinstance(medium, Video) and isinstance(self.clip, Clip):
@@ -101,7 +114,8 @@ class Choice:
 class View:
     """One picture of a prompt: of which medium (from 0), what stands before it, and its patches.
 
-    `size_before` is as large as the medium holds it: pixels, of a page points.
+    `size_before` is as large as the medium holds it: pixels, of a page points. `before` and `behind` are lines of speech: what is said
+    between the picture before and this one, and after the last.
     """
 
     medium: int
@@ -112,6 +126,8 @@ class View:
     seconds: float | None
     size_before: Size
     cut: Cut
+    before: str = ""
+    behind: str = ""
 
     @property
     def size(self) -> Size:
@@ -123,7 +139,8 @@ class View:
 class Looked:
     """What was looked at of one medium: `pages` of `of` pages, or frames at `seconds`.
 
-    `notes` say what was shrunk or left out, and why; `details` why each page was chosen, where pages were.
+    `notes` say what was shrunk or left out, and why; `details` why each page was chosen, where pages were. `speech` is what was shown of
+    the subtitles, and takes `speech_tokens`.
     """
 
     name: str
@@ -133,6 +150,8 @@ class Looked:
     seconds: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    speech: tuple[Cue, ...] = ()
+    speech_tokens: int = 0
 
     def __str__(self) -> str:
         """As it is said beside an answer; empty where everything was seen as it is."""
@@ -151,13 +170,17 @@ class Sight:
     looked: tuple[Looked, ...]
     tokens: int
 
-    def message(self, question: str) -> Message:
-        """The turn of a conversation: each picture behind its label, then the question."""
+    def parts(self, medium: int) -> list[TextPart | ImagePart]:
+        """What a message holds of one medium (from 0): each picture behind its label, and what is said in between."""
         parts: list[TextPart | ImagePart] = []
         for view in self.views:
-            parts += [TextPart(view.label)] if view.label else []
-            parts.append(ImagePart(view.cut))
-        return Message("user", (*parts, TextPart(question)))
+            for part in (view.before + view.label, view.cut, view.behind) if view.medium == medium else ():
+                parts += [] if not part else [TextPart(part)] if isinstance(part, str) else [ImagePart(part)]
+        return parts
+
+    def message(self, question: str) -> Message:
+        """The turn of a conversation: what is seen of each medium, then the question."""
+        return Message("user", (*(part for k in range(len(self.media)) for part in self.parts(k)), TextPart(question)))
 
     def frame(self, view: View) -> Frame:
         """The picture of a view anew, as large as its medium holds it, pages at their size in the prompt. Raises: MediaError."""
@@ -185,11 +208,26 @@ class Sight:
             medium.close()
 
 
+def joined(sights: Sequence[Sight]) -> Sight:
+    """What the questions of one conversation have seen, one after another, as one: an answer may point at any of it."""
+    views: list[View] = []
+    for k, sight in enumerate(sights):
+        before = sum(len(other.media) for other in sights[:k])
+        views += [replace(view, medium=before + view.medium) for view in sight.views]
+    return Sight(
+        tuple(medium for sight in sights for medium in sight.media),
+        tuple(views),
+        tuple(looked for sight in sights for looked in sight.looked),
+        sum(sight.tokens for sight in sights),
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Rules:
     """What holds for one question: how pictures are counted, and what clips and pages may cost."""
 
     tokens_of: TokensOf
+    text_tokens: Callable[[str], int]
     frugality: Frugality
     legibility: Legibility
     choice: Choice
@@ -207,10 +245,20 @@ class _Plan:
     labels: bool = False
     details: tuple[str, ...] = ()
     count: int = 1  # of pictures that nothing is taken from
+    speech: tuple[Cue, ...] = ()
+    speech_tokens: int = 0
 
 
-def look(question: str, media: Sequence[Medium], processor: Processor, *, context: int, used: int, choice: Choice | None = None) -> Sight:
-    """Choose, decode and cut what a question sees of its media.
+def look(
+    question: str | Sequence[str],
+    media: Sequence[Medium],
+    processor: Processor,
+    *,
+    context: int,
+    used: int,
+    choice: Choice | None = None,
+) -> Sight:
+    """Choose, decode and cut what a question sees of its media, or of each of them its own question.
 
     context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`).
     Raises: InputError for a choice that fits none of the media, and where there is no room; MediaError for a file.
@@ -227,14 +275,16 @@ def look(question: str, media: Sequence[Medium], processor: Processor, *, contex
         raise InputError(
             f"media holds {num_fixed} pictures beside {len(clips)} clips and documents; at most {MAX_IMAGES} pictures are taken"
         )
-    rules = _Rules(tokens_of, frugality, legibility_for(context), choice, most, question)
+    text_tokens, legibility = (lambda text: len(processor.tokenizer.encode(text))), legibility_for(context)
+    questions = [question] * len(media) if isinstance(question, str) else question
+    rules = [_Rules(tokens_of, text_tokens, frugality, legibility, choice, most, asked) for asked in questions]
     budget = room(context, used, sum(plan.tokens for plan in fixed.values()), choice.media_tokens)
-    shares = dict(zip(clips, fair_shares(budget, [_wanted(media[k], rules) for k in clips]), strict=True))
+    shares = dict(zip(clips, fair_shares(budget, [_wanted(media[k], rules[k]) for k in clips]), strict=True))
     views: list[View] = []
     looked = []
     for k, medium in enumerate(media):
-        plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules)
-        own = list(_views(k, medium, plan, processor))
+        plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules[k])
+        own = _spoken(list(_views(k, medium, plan, processor)), plan.speech)
         views += own
         looked.append(_looked(medium, own, plan))
     return Sight(tuple(media), tuple(views), tuple(looked), budget if clips else 0)
@@ -258,8 +308,21 @@ def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> It
             label = ""
             if plan.labels:
                 label = page_label(frame.page) if frame.page is not None else time_label(frame.seconds or 0.0)
-            cut = processor.image_processor.cut(frame.image)
+            known = medium.cut if isinstance(medium, Still) else None
+            cut = processor.image_processor.cut(frame.image) if known is None else known
             yield View(number, medium.name, frame.kind, label, frame.page, frame.seconds, frame.size_before, cut)
+
+
+def _spoken(views: list[View], cues: Sequence[Cue]) -> list[View]:
+    """The frames of a video with what is said between them: each line before the first frame that is later."""
+    if not (views and cues):
+        return views
+    times = [view.seconds or 0.0 for view in views]
+    gaps = [""] * (len(views) + 1)
+    for cue in cues:
+        gaps[bisect_right(times, cue.start)] += speech_line(cue.start, cue.text)
+    spoken = [replace(view, before=said) for view, said in zip(views, gaps, strict=False)]
+    return [*spoken[:-1], replace(spoken[-1], behind=gaps[-1])]
 
 
 def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
@@ -268,14 +331,14 @@ def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
     if isinstance(medium, Video) and medium.damaged_at is not None:
         notes.append(f"it is damaged at {format_time(medium.damaged_at)}, and nothing behind that was seen")
     if isinstance(medium, Document):
+        notes += [f"a {medium.laid_out}, seen as LibreOffice lays it out in pages"] if medium.laid_out else []
         notes += medium.broken.values()
     if not views:
         raise MediaError(f"{medium.name}: nothing of it can be seen" + (f" ({'; '.join(notes)})" if notes else ""))
     pages = tuple(view.page for view in views if view.page is not None)
     seconds = tuple(view.seconds for view in views if view.seconds is not None)
-    return Looked(
-        medium.name, medium.what, pages, medium.count if isinstance(medium, (Document, Scan)) else None, seconds, tuple(notes), plan.details
-    )
+    of = medium.count if isinstance(medium, (Document, Scan)) else None
+    return Looked(medium.name, medium.what, pages, of, seconds, tuple(notes), plan.details, plan.speech, plan.speech_tokens)
 
 
 # One medium ------------------------------------------------------------------------------------------------------------------
@@ -334,8 +397,44 @@ def _video(video: Video, budget: int, rules: _Rules) -> _Plan:
     placed: dict[str, Any] = {}
     if policy in ("scene", "adaptive"):
         placed = {"policy": policy, "changes": video.changes(start, end)}
-    chosen = select(video.size, start, end, budget=budget, tokens_of=rules.tokens_of, count=count, frugality=frugality, **placed)
-    return _Plan(lambda: video.frames(chosen.moments, chosen.size), chosen.tokens, chosen.notes, labels=len(chosen.moments) > 1)
+    select_within = partial(select, video.size, start, end, tokens_of=rules.tokens_of, count=count, frugality=frugality, **placed)
+    left = budget - select_within(budget=EVERYTHING).tokens
+    speech, speech_tokens, said = _speech(video, start, end, max(left, budget // SPEECH_SHARE), rules)
+    chosen = select_within(budget=budget - speech_tokens)
+    return _Plan(
+        lambda: video.frames(chosen.moments, chosen.size),
+        chosen.tokens + speech_tokens,
+        (*chosen.notes, *said),
+        labels=len(chosen.moments) > 1 or bool(speech),
+        speech=speech,
+        speech_tokens=speech_tokens,
+    )
+
+
+def _speech(video: Video, start: float, end: float, budget: int, rules: _Rules) -> tuple[tuple[Cue, ...], int, list[str]]:
+    """What is shown of a video's subtitles, its tokens, and what is said about it."""
+    if not rules.choice.transcript:
+        return (), 0, ["it holds subtitles, which are not shown; ask for them (transcript)"] if video.has_subtitles else []
+    if not video.has_subtitles:
+        return (), 0, ["it holds no subtitles that are text"]
+    try:
+        transcript = video.transcript(start, end)
+    except MediaError as error:
+        return (), 0, [f"its subtitles cannot be read: {error}"]
+    cues = transcript.cues
+    costs = [rules.text_tokens(speech_line(cue.start, cue.text)) for cue in cues]
+    numbers = chosen_cues(rules.question, cues, costs, budget)
+    notes = [] if cues else ["nothing is said in its subtitles there"]
+    if len(numbers) < len(cues):
+        notes.append(f"{len(numbers):,} of {len(cues):,} lines of speech: more would not fit {budget:,} tokens")
+    if transcript.unreadable:
+        notes.append(f"{transcript.unreadable:,} of its subtitles cannot be read: they are damaged, or not UTF-8")
+    if transcript.cut_short:
+        notes.append("its subtitles are damaged or too many, and were not read to the end")
+    if len(video.facts["subtitles"]) > 1:
+        language = f", {transcript.language}" if transcript.language else ""
+        notes.append(f"subtitles are those of track {transcript.track}{language}, one of {len(video.facts['subtitles'])}")
+    return tuple(cues[k] for k in numbers), sum(costs[k] for k in numbers), notes
 
 
 def _animation(animation: Animation, budget: int, rules: _Rules) -> _Plan:

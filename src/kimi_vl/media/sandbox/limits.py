@@ -52,6 +52,9 @@ READERS = {
     ),
     "video_changes": Reader("kimi_vl.media.video:read_video_changes", Limits(seconds=60, cpu_seconds=240, parts=10_000, part_pixels=0)),
     "video_subtitles": Reader("kimi_vl.media.video:read_video_subtitles", Limits(seconds=60, cpu_seconds=60, parts=10_000, part_pixels=0)),
+    "office_info": Reader(
+        "kimi_vl.media.office:read_office_info", Limits(seconds=4.5, cpu_seconds=5, memory_bytes=512 * MiB, part_pixels=0)
+    ),
     "document_info": _document("read_document_info", Limits(seconds=4.5, cpu_seconds=5, memory_bytes=1440 * MiB)),
     "document_text": _document(
         "read_document_text", Limits(seconds=60, part_seconds=4.5, cpu_seconds=60, memory_bytes=1440 * MiB, parts=10_000)

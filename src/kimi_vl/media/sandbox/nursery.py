@@ -32,6 +32,12 @@ ENVIRONMENT = {"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREAD
 ENVIRONMENT |= {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 
 
+def package_paths() -> str:
+    """The parent's own paths, without the working folder, as JSON: the same decoders, whatever PYTHONPATH and site hooks would say."""
+    own = str(Path(__file__).parents[3])
+    return json.dumps([own, *(path for path in sys.path if os.path.isabs(path) and path != own)])
+
+
 class NurseryGone(Exception):
     """The nursery has died, or does not answer; the message says why it never began, where it says anything."""
 
@@ -56,10 +62,7 @@ class Nursery:
         ours, theirs = socket.socketpair()
         self._control = Channel(ours)
         with theirs:
-            # The parent's own paths, without the working folder: the same decoders, whatever PYTHONPATH and site hooks would say.
-            own = str(Path(__file__).parents[3])
-            paths = [own, *(path for path in sys.path if os.path.isabs(path) and path != own)]
-            command = [sys.executable, "-I", "-S", "-c", PROGRAM, json.dumps(paths), str(theirs.fileno()), READERS["picture"].where]
+            command = [sys.executable, "-I", "-S", "-c", PROGRAM, package_paths(), str(theirs.fileno()), READERS["picture"].where]
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,

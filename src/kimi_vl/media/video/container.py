@@ -133,6 +133,8 @@ class Video:
         """Seconds from 0:00 to the end as the file claims it; None where it claims none."""
         if self.stream.duration and self.stream.duration > 0:
             return self.seconds((self.stream.start_time or 0) + self.stream.duration)
+        if self.container.streams.subtitles:  # the last line may outlast the pictures, and the file's length is that of its longest stream
+            return None
         if self.container.duration and self.container.duration > 0:
             absolute = "matroska" in self.container.format.name  # its length counts from its clock's 0, not from where it starts
             start = Fraction(0 if absolute else self.container.start_time or 0, av.time_base)

@@ -36,7 +36,8 @@ def read_video_subtitles(file: BinaryIO, name: str, request: object) -> Iterator
     """Parts of facts: `subtitles`, a list of [start, end, text] in seconds from 0:00, as `read_video_info` counts them; cleaned of markup.
 
     The request holds the keys of `SubtitlesRequest`. The closing facts: `end` (true), `track`, `language`, `cut_short` (true where a limit
-    was met: 20,000 cues, 2,000,000 characters). A cue that says no duration ends where the next begins, or after 5 seconds.
+    was met: 20,000 cues, 2,000,000 characters), `unreadable` (cues that are damaged, or not UTF-8). A cue that says no
+    duration ends where the next begins, or after 5 seconds.
     Raises: MediaError where the file has no such track; InputError for a bad request.
     """
     wanted = SubtitlesRequest.from_dict(request)
@@ -44,11 +45,11 @@ def read_video_subtitles(file: BinaryIO, name: str, request: object) -> Iterator
         track, stream = _track(video.container, name, wanted.track)
         for other in video.container.streams:
             other.discard = Discard.default if other is stream else Discard.all
-        cues, cut_short = _cues(video, stream)
+        cues, cut_short, unreadable = _cues(video, stream)
         chosen = [list(cue) for cue in cues if cue[1] > wanted.start and (wanted.end is None or cue[0] < wanted.end)]
         for first in range(0, len(chosen), BATCH):
             yield Part({"subtitles": chosen[first : first + BATCH]})
-        yield Part({"end": True, "track": track, "language": stream.language, "cut_short": cut_short})
+        yield Part({"end": True, "track": track, "language": stream.language, "cut_short": cut_short, "unreadable": unreadable})
 
 
 def clean(text: str) -> str:
@@ -69,31 +70,32 @@ def _track(container: InputContainer, name: str, asked: int | None) -> tuple[int
     return asked, tracks[asked]
 
 
-def _cues(video: Video, stream: SubtitleStream) -> tuple[list[Cue], bool]:
-    """All cues in order of time, and whether a limit was met."""
-    effort, cues, characters = Effort(video.name), [], 0
+def _cues(video: Video, stream: SubtitleStream) -> tuple[list[Cue], bool, int]:
+    """All cues in order of time, whether a limit was met, and how many could not be read."""
+    effort, cues, characters, unreadable = Effort(video.name), [], 0, 0
     try:
         for packet in video.container.demux(stream):
             effort.packet()
             text = _text(packet)
+            unreadable += text is None
             if text and packet.pts is not None and stream.time_base:
                 start = float(packet.pts * stream.time_base - video.zero)
                 cues.append((start, start + float((packet.duration or 0) * stream.time_base), text))
                 characters += len(text)
             if len(cues) >= MAX_CUES or characters > MAX_CHARACTERS:
-                return _ended(cues), True
+                return _ended(cues), True, unreadable
     except FFmpegError:
-        return _ended(cues), True
-    return _ended(cues), False
+        return _ended(cues), True, unreadable
+    return _ended(cues), False, unreadable
 
 
-def _text(packet: Packet) -> str:
+def _text(packet: Packet) -> str | None:
     if not packet.size:
         return ""
     try:
         found = packet.decode()
     except FFmpegError:  # one damaged cue says nothing about the others
-        return ""
+        return None
     lines = [clean(s.dialogue.decode("utf-8", "replace")) for s in found if isinstance(s, AssSubtitle)]
     return "\n".join(line for line in lines if line)[:MAX_TEXT]
 
@@ -101,7 +103,7 @@ def _text(packet: Packet) -> str:
 def _ended(cues: list[Cue]) -> list[Cue]:
     """In order of time, none before 0:00, each with an end."""
     cues = sorted((max(0.0, start), end, text) for start, end, text in cues if end >= 0)
-    following = [start for start, _, _ in cues[1:]] + [float("inf")]
+    following = [*(start for start, _, _ in cues[1:]), float("inf")][: len(cues)]
     return [
         (round(start, 3), round(end if end > start else min(start + 5, max(then, start)), 3), text)
         for (start, end, text), then in zip(cues, following, strict=True)

@@ -49,7 +49,7 @@ def confine(nursery: int, empty: int | None) -> list[str]:
         os._exit(1)
     if empty is not None and _enter_as_root(empty):
         held.append("files")
-    if _drop_capabilities(libc):
+    if drop_capabilities(libc):
         held.append("capabilities")
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0:
         held.append("privileges")
@@ -102,7 +102,8 @@ def _enter_as_root(empty: int) -> bool:
     return True
 
 
-def _drop_capabilities(libc: ctypes.CDLL) -> bool:
+def drop_capabilities(libc: ctypes.CDLL) -> bool:
+    """Give up all that a privileged process may do beyond others. False where the system refuses."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
     nothing = (ctypes.c_uint32 * 6)()
     return libc.capset(header, nothing) == 0
