@@ -89,3 +89,25 @@ def locked(words, user, owner):
         11: stream(rc4(own, content)),
     }
     return assembled(objects, trailer=f"/Encrypt 3 0 R /ID [<{identity.hex()}> <{identity.hex()}>]")
+
+
+def unembedded(words, collection="GB1", name="STSong-Light", encoding="UniGB-UCS2-H"):
+    """One page saying `words` in a font that the file does not hold, as programs of East Asia write them."""
+    system = f"<< /Registry (Adobe) /Ordering ({collection}) /Supplement 2 >>"
+    extra = {
+        3: f"<< /Type /Font /Subtype /Type0 /BaseFont /{name} /Encoding /{encoding} /DescendantFonts [4 0 R] >>".encode(),
+        4: f"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /{name} /CIDSystemInfo {system} /DW 1000 /FontDescriptor 5 0 R >>".encode(),
+        5: f"<< /Type /FontDescriptor /FontName /{name} /Flags 4 /FontBBox [0 -120 1000 880] /ItalicAngle 0 /Ascent 880 /Descent -120 "
+        "/CapHeight 700 /StemV 90 >>".encode(),
+        11: stream(f"BT /F2 30 Tf 50 200 Td <{words.encode('utf-16-be').hex()}> Tj ET BT /F1 20 Tf 50 100 Td (Total 12) Tj ET".encode()),
+    }
+    fonts = f"{FONTS[:-3]} /F2 3 0 R >>"
+    body, _ = page()
+    return assembled(
+        {
+            1: b"<< /Type /Catalog /Pages 2 0 R >>",
+            2: b"<< /Type /Pages /Kids [10 0 R] /Count 1 >>",
+            **extra,
+            10: f"<< /Type /Page /Parent 2 0 R /Resources << {fonts} >> /Contents 11 0 R {body} >>".encode(),
+        }
+    )

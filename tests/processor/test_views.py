@@ -17,9 +17,9 @@ from kimi_vl.media.selection import Frugality
 from kimi_vl.processor.budget import LARGE, SMALL, fair_shares, frugality_for, legibility_for, room
 from kimi_vl.processor.chat import ImagePart, TextPart
 from kimi_vl.processor.findings import drawn, find
-from kimi_vl.processor.views import Choice, look
+from kimi_vl.processor.views import Choice, joined, look
 from tests.media.clips import clip, number_of, scenes
-from tests.media.pdfs import block, locked, page, pdf, text
+from tests.media.pdfs import block, locked, page, pdf, text, unembedded
 from tests.tiny_checkpoint import processor
 
 CONTEXT = 16_384
@@ -62,6 +62,52 @@ def layout(sight):
     """Labels as texts, pictures as their sizes, in the order of the prompt."""
     parts = sight.message("Why?").parts
     return [part.text if isinstance(part, TextPart) else part.source.size for part in parts]
+
+
+# Documents whose fonts are missing -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "font"),
+    [
+        ("\u5408\u8a08", ("GB1", "STSong-Light", "UniGB-UCS2-H")),
+        ("\u5408\u8a08\u304b\u306a", ("Japan1", "HeiseiMin-W3", "UniJIS-UCS2-H")),
+        ("\uc548\ub155\ud558", ("Korea1", "HYSMyeongJo-Medium", "UniKS-UCS2-H")),
+    ],
+)
+def test_characters_that_nothing_can_draw_are_counted_and_said(words, font):
+    sight = see(unembedded(words, *font))
+    [view] = sight.views
+    rows = view.cut.pixels().min(axis=(1, 2))
+    height = len(rows)
+    assert rows[: height // 2].min() == 255  # where the words should be
+    assert rows[height // 2 :].min() < 100  # Latin ones are drawn
+    assert sight.media[0].texts() == [f"{words}\nTotal 12"]
+    assert sight.looked[0].notes == (
+        f"{len(words)} Chinese, Japanese or Korean characters on page 1 are in fonts that the file does not hold, and are blank "
+        "in what was seen; save it with its fonts embedded",
+    )
+
+
+def test_of_a_page_without_such_characters_nothing_is_said(booklet):
+    sight = see(booklet)
+    assert sight.media[0].blank == {}
+    assert sight.looked[0].notes == ()
+
+
+# What several questions have seen ------------------------------------------------------------------------------------------------
+
+
+def test_what_several_questions_have_seen_is_one_sight_with_places_in_all_of_it(booklet):
+    picture, pages = see(Image.new("RGB", (90, 60))), see(booklet)
+    both = joined([picture, pages])
+    assert [view.medium for view in both.views] == [0, 1, 1, 1]
+    assert [view.name for view in both.views] == [view.name for sight in (picture, pages) for view in sight.views]
+    assert len(both.looked) == 2
+    found = find(both, "What is the fee of part 2?", "222 dollars")
+    assert [(citation.page, citation.verified) for citation in found.citations] == [(2, True)]
+    assert [view.page for view, _ in drawn(both, found)] == [2]
+    assert find(joined([pages, picture]), "What is the fee of part 2?", "222 dollars").citations == found.citations
 
 
 # Clips ---------------------------------------------------------------------------------------------------------------

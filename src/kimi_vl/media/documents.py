@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,11 @@ SAMPLED = 8  # pages looked at for a text layer
 FINE = 1 << 24  # pixels of an imaginary rendering by which the page's own coordinates become shares
 HEADER_WITHIN = 1024  # bytes in which "%PDF-" must stand
 
+# Radicals to Hangul, compatibility forms, half and full width, and the planes of rarer ideographs.
+EAST_ASIAN = re.compile(
+    "[\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\uff00-\uffef\U0001f200-\U0001f2ff\U00020000-\U0003ffff]"
+)
+LARGEST = 14_400  # points on a side that the format allows; PDFium takes a second to order the characters of a page of 10^9
 PAGE_ERRORS = (pdfium.PdfiumError, MemoryError, MediaError)
 
 READS = {"info": {"password"}, "text": {"password", "pages", "boxes"}, "pages": {"password", "pages", "dpi", "size", "max_pixels"}}
@@ -131,7 +137,8 @@ def read_document_text(document: BinaryIO, name: str, request: Mapping[str, Any]
 
 
 def read_document_pages(document: BinaryIO, name: str, request: Mapping[str, Any]) -> Iterator[Part]:
-    """Each page as a viewer shows it, on white, with annotations and filled forms: pixels, and `page`, `width`, `height` (points), `dpi`.
+    """Each page as a viewer shows it, on white, with annotations and filled forms: pixels, and `page`, `width`, `height` (points), `dpi`;
+    `blank`, where there are any, counts characters of East Asian scripts in fonts that the file does not hold: nothing here draws them.
 
     Request: `pages` (numbers from 1; where it is left out, all of a document of at most 64), `password`, and the size: `dpi` (150 where
     neither it nor `size` is given), `size` ([width, height] of a box in pixels into which each page is fitted), `max_pixels`. The smallest
@@ -146,8 +153,10 @@ def read_document_pages(document: BinaryIO, name: str, request: Mapping[str, Any
                 with _page(pdf, number) as page:
                     width, height = page.get_size()
                     pixels = _drawn(page, picture_size(width, height, wanted))
+                    blank = _blank_characters(page)
                 dpi = round(72 * pixels.shape[1] / width, 2)
-                yield Part({"page": number, "width": _points(width), "height": _points(height), "dpi": dpi}, pixels)
+                facts = {"page": number, "width": _points(width), "height": _points(height), "dpi": dpi}
+                yield Part(facts | ({"blank": blank} if blank else {}), pixels)
             except PAGE_ERRORS as error:
                 yield _failed(number, error)
 
@@ -289,6 +298,28 @@ def _drawn(page: pdfium.PdfPage, size: tuple[int, int]) -> np.ndarray:
     finally:
         pdfium_c.FPDFBitmap_Destroy(bitmap)
     return pixels_HWC
+
+
+def _blank_characters(page: pdfium.PdfPage) -> int:
+    """Characters of the text layer that no font here can draw. The fonts that PDFium brings are Latin, and no others can be opened."""
+    if max(page.get_size()) > LARGEST:
+        return 0
+    text = page.get_textpage()
+    try:
+        count = min(text.count_chars(), MAX_CHARACTERS)
+        if not EAST_ASIAN.search(text.get_text_range(0, count, errors="ignore")):
+            return 0
+        return sum(_is_blank(text, k) for k in range(count))
+    finally:
+        text.close()
+
+
+def _is_blank(text: pdfium.PdfTextPage, number: int) -> bool:
+    if not EAST_ASIAN.match(chr(pdfium_c.FPDFText_GetUnicode(text, number))):
+        return False
+    of = pdfium_c.FPDFText_GetTextObject(text, number)
+    font = pdfium_c.FPDFTextObj_GetFont(of) if of else None
+    return bool(font) and pdfium_c.FPDFFont_GetIsEmbedded(font) == 0
 
 
 def _draw(page: pdfium.PdfPage, where: tuple[Any, ...]) -> None:

@@ -189,13 +189,14 @@ class Video(Opened):
 
 @dataclass(slots=True)
 class Document(Opened):
-    """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason; `laid_out`: what it was before LibreOffice
-    made pages of it, such as "DOCX".
+    """A PDF of `count` pages. `broken`: pages that could not be read so far, with the reason; `blank`: pages drawn so far, with how many of
+    their characters no font here can draw; `laid_out`: what it was before LibreOffice made pages of it, such as "DOCX".
     """
 
     facts: Mapping[str, Any]
     password: str | None = field(default=None, repr=False)
     broken: dict[int, str] = field(default_factory=dict)
+    blank: dict[int, int] = field(default_factory=dict)
     laid_out: str | None = None
     what: ClassVar[str] = "PDF"
     _texts: dict[int, str] = field(default_factory=dict, repr=False)
@@ -253,6 +254,8 @@ class Document(Opened):
             for part in parts:
                 if "error" in part.facts:
                     self.broken[part.facts["page"]] = str(part.facts["error"])
+                if "blank" in part.facts:
+                    self.blank[part.facts["page"]] = part.facts["blank"]
                 yield part
 
 

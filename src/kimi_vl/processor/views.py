@@ -7,7 +7,7 @@ prompt is made of what it gives, and so is what `--dry-run` prints.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -313,6 +313,17 @@ def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> It
             yield View(number, medium.name, frame.kind, label, frame.page, frame.seconds, frame.size_before, cut)
 
 
+def _blank(pages: Mapping[int, int]) -> list[str]:
+    """What is said of characters that were not drawn."""
+    if not pages:
+        return []
+    where = f"{'page' if len(pages) == 1 else 'pages'} {said_pages(pages)}"
+    return [
+        f"{sum(pages.values()):,} Chinese, Japanese or Korean characters on {where} are in fonts that the file does not hold, "
+        "and are blank in what was seen; save it with its fonts embedded"
+    ]
+
+
 def _spoken(views: list[View], cues: Sequence[Cue]) -> list[View]:
     """The frames of a video with what is said between them: each line before the first frame that is later."""
     if not (views and cues):
@@ -333,6 +344,7 @@ def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
     if isinstance(medium, Document):
         notes += [f"a {medium.laid_out}, seen as LibreOffice lays it out in pages"] if medium.laid_out else []
         notes += medium.broken.values()
+        notes += _blank(medium.blank)
     if not views:
         raise MediaError(f"{medium.name}: nothing of it can be seen" + (f" ({'; '.join(notes)})" if notes else ""))
     pages = tuple(view.page for view in views if view.page is not None)
