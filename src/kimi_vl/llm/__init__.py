@@ -1,6 +1,7 @@
 """What a Python user holds, and what everything above depends on: `KimiVL`, its options, its answers."""
 
 from kimi_vl.llm.answers import Answer, AnswerStream, Piece, Usage
+from kimi_vl.llm.async_kimi_vl import AsyncKimiVL, ChatModel
 from kimi_vl.llm.kimi_vl import KimiVL
 from kimi_vl.llm.options import DEFAULT_PARAMS, PREFIXES, Thinking, recommended_params, resolve_device, resolve_options
 from kimi_vl.llm.seeing import look_at, open_media
@@ -10,6 +11,8 @@ __all__ = [
     "PREFIXES",
     "Answer",
     "AnswerStream",
+    "AsyncKimiVL",
+    "ChatModel",
     "KimiVL",
     "Piece",
     "Thinking",
