@@ -48,6 +48,7 @@ class Runner(uvicorn.Server):
             lifespan="on",
             log_config=None,
             access_log=False,
+            proxy_headers=False,
             server_header=False,
             timeout_keep_alive=int(options.keep_alive_s),
             timeout_graceful_shutdown=int(LAST_S),

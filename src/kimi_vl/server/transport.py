@@ -72,6 +72,11 @@ class Connection(HttpToolsProtocol):
         with suppress(httptools.HttpParserError):
             super().data_received(data)
 
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        if not self._in_header:  # behind another request, in the bytes of which this one came
+            self._expect_header()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
         if len(self.headers) > self.options.headers and not self.transport.is_closing():
@@ -95,7 +100,10 @@ class Connection(HttpToolsProtocol):
         self._refuse(ApiError(400, "invalid_request", "this is not HTTP as it should be"))
 
     def _is_between_requests(self) -> bool:
-        return not self._in_header and (self.cycle is None or self.cycle.response_complete)
+        return not self._in_header and not self._is_answering()
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _expect_header(self) -> None:
         self._in_header, self._header_bytes = True, 0
@@ -108,12 +116,22 @@ class Connection(HttpToolsProtocol):
 
     def _header_is_late(self) -> None:
         self._header_timer = None
-        if not self.transport.is_closing():
+        if self._is_answering():
+            self._header_timer = self.loop.call_later(self.options.header_s, self._header_is_late)
+        else:
             self._refuse(ApiError(408, "request_timeout", f"the headers did not arrive within {self.options.header_s:g} seconds"))
 
     def _refuse(self, error: ApiError) -> None:
-        """An answer without a request, and the end of the connection."""
+        """An answer without a request, and the end of the connection; only the end where it would stand within another answer."""
         self._stop_timer()
+        if self.transport.is_closing():
+            return
+        if self._is_answering():
+            if self.cycle.response_started or self.pipeline:
+                self.transport.close()
+                return
+            self.cycle.disconnected = True  # whoever reads its body hears that there will be no more
+            self.cycle.message_event.set()
         head = [f"HTTP/1.1 {error.status} Refused", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(error.body)}"]
         head += [f"X-Request-Id: {uuid.uuid4()}", "Connection: close", *(f"{name}: {value}" for name, value in error.headers.items())]
         self.transport.write("\r\n".join(head).encode() + b"\r\n\r\n" + error.body)
