@@ -209,8 +209,8 @@ def test_nothing_that_a_client_says_breaks_a_line_of_the_log(capfd):
         server.client.get("/v1/" + "a" * 3000 + "%0a%1b[31m", headers={"X-Request-Id": "mine", "User-Agent": "x" * 3000})
         assert server.client.get("/v1/models", headers={"X-Request-Id": "mine"}).headers["x-request-id"] != "mine"
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
-    assert [line["event"] for line in lines][:2] == ["request", "request"]
-    assert len(lines[0]["path"]) == 256
+    assert [line["event"] for line in lines][:3] == ["listening", "request", "request"]
+    assert len(lines[1]["path"]) == 256
 
 
 def test_a_fault_behind_the_border_is_500_and_says_nothing_of_it(monkeypatch):

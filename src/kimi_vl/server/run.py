@@ -63,6 +63,7 @@ class Runner(uvicorn.Server):
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """As uvicorn's, and then the watchdog."""
         await super().startup(sockets)  # type: ignore[arg-type]
+        log.info("listening", host=self.service.options.host, port=self.port, model=self.service.name)
         self._watching = asyncio.ensure_future(self._watch())
 
     @contextlib.contextmanager

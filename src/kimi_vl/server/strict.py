@@ -32,7 +32,7 @@ def parse(model: type[Model], value: Any, *, lenient: bool = False) -> tuple[Mod
             return model.model_validate(value), ignored
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            path = _path(value, first["loc"])
+            path = _path(value, first["loc"], first["type"] == "missing")
             if lenient and first["type"] == "extra_forbidden" and len(ignored) < MAX_IGNORED:
                 ignored.append(said(path))
                 _holder(value, path).pop(path[-1])
@@ -58,16 +58,16 @@ def _as_error(model: type[Strict], first: Mapping[str, Any], path: list[str | in
     return invalid(code, f"{param or 'the body'}: {first['msg'].removeprefix('Value error, ')}", param or None)
 
 
-def _path(value: Any, loc: Sequence[str | int]) -> list[str | int]:
-    """The steps that are keys and places in what was sent; the others are names of alternatives in our models."""
+def _path(value: Any, loc: Sequence[str | int], is_missing: bool) -> list[str | int]:
+    """The steps that are keys and places in what was sent, or the key that is missing; the others name alternatives in our models."""
     path: list[str | int] = []
     for k, step in enumerate(loc):
         is_place = isinstance(step, int) and isinstance(value, list) and step < len(value)
         if is_place or (isinstance(value, dict) and step in value):
             path.append(step)
             value = value[step]
-        elif k == len(loc) - 1 and isinstance(step, str) and isinstance(value, dict) and not step.endswith(")"):
-            path.append(step)  # what is missing
+        elif is_missing and k == len(loc) - 1:
+            path.append(step)
     return path
 
 

@@ -23,8 +23,8 @@ from kimi_vl.processor import Processor
 from kimi_vl.processor.chat import DEFAULT_SYSTEM, ImagePart, Message, TextPart
 from kimi_vl.processor.findings import Findings, find
 from kimi_vl.processor.views import Choice, Sight, View, look
-from kimi_vl.server.errors import ApiError, as_api_error, invalid
-from kimi_vl.server.files import Files
+from kimi_vl.server.errors import ApiError, as_api_error, clean, invalid
+from kimi_vl.server.files import Files, shown_name
 from kimi_vl.server.openai import requests
 from kimi_vl.server.openai.chunks import CitationOut, Found, Place
 from kimi_vl.server.openai.requests import AnyMessage, AssistantMessage, FilePart, Looking, MediaPart, ToolMessage, VideoPart
@@ -166,14 +166,14 @@ class Seeing:
             if source.file_id is not None:
                 return self._uploaded(source.file_id, tenant, one.param)
             data = source.file_data or ""
-            return data if data[:5].lower() == "data:" else f"data:;base64,{data}", source.filename or "the file"
+            return data if data[:5].lower() == "data:" else f"data:;base64,{data}", shown_name(source.filename or "the file")
         url = one.part.video_url.url if isinstance(one.part, VideoPart) else one.part.image_url.url
         if url[:5].lower() == "data:":
             return url, "the video" if isinstance(one.part, VideoPart) else "the image"
         if url.startswith("file-"):
             return self._uploaded(url, tenant, one.param)
         if url[:5].lower() in ("http:", "https"):
-            return url, url[:200]
+            return url, clean(url[:200])
         return self._local(url, one.param)
 
     def _uploaded(self, file_id: str, tenant: str, param: str) -> tuple[Path, str]:
