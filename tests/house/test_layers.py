@@ -16,7 +16,7 @@ LAYERS = [
     {"engine"},
     {"llm"},
     {"training"},
-    {"evaluation", "bench"},
+    {"evaluation", "bench", "server"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -27,6 +27,7 @@ FORBIDDEN = {
     "processor": {"checkpoint", "ops"},  # knows no network
     "engine": {"processor", "media", "checkpoint"},  # knows token ids, nothing of text
     "evaluation": {"model", "engine", "checkpoint"},  # judges answers, whoever gave them
+    "server": {"model", "checkpoint", "ops"},  # depends on a ChatModel, whoever computes it
 }
 
 

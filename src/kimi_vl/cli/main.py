@@ -27,6 +27,7 @@ from kimi_vl.errors import InputError, KimiVLError
 COMMANDS = {
     "ask": "ask a question about pictures and documents",
     "chat": "talk about pictures and documents in the terminal",
+    "serve": "answer over HTTP: OpenAI's interface, and a page for the browser",
     "eval": "measure how well a checkpoint reads, answers, points and refuses",
     "bench": "measure how fast this machine is, beside its limit",
     "doctor": "show what is installed, what this machine can run, and what is missing",

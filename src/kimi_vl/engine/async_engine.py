@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -91,6 +92,7 @@ class AsyncEngine:
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._streams: dict[Request, AnswerStream[Any]] = {}
         self._closing = False
+        self._step_began: float | None = None
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -160,6 +162,12 @@ class AsyncEngine:
         """What brought the engine down, if something did."""
         return self._failure
 
+    @property
+    def step_s(self) -> float:
+        """Seconds since the step began that the engine is in, 0 outside of one. One that does not end is a kernel that hangs."""
+        began = self._step_began
+        return 0.0 if began is None else time.monotonic() - began
+
     def _refuse(self) -> None:
         """Raises, unless a request can be taken."""
         if self._failure is not None:
@@ -175,8 +183,10 @@ class AsyncEngine:
         try:
             while True:
                 self._obey()
+                self._step_began = time.monotonic()
                 for event in self.engine.step():
                     self._hear(event)
+                self._step_began = None
         except _Stop:
             self._end_all(EngineStopped("the engine was stopped before the answer was complete"))
         except BaseException as failure:  # noqa: BLE001 - not one request's: nothing that the engine says can be trusted from here on

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from kimi_vl.engine.engine import Engine, Event
+from kimi_vl.engine.sampling import Logprobs
 from kimi_vl.errors import KimiVLError, RequestFailed
 
 PieceOut = TypeVar("PieceOut", covariant=True)
@@ -26,6 +27,14 @@ class Reader(Protocol[PieceOut]):
 
     def read(self, token_ids: Sequence[int], ended: bool) -> Reaction[PieceOut]:
         """The next tokens of the answer, forced ones among them, and whether they are the last."""
+
+
+@runtime_checkable
+class Told(Protocol):
+    """A reader that wants the log-probabilities of tokens as well."""
+
+    def tell(self, logprobs: Logprobs) -> None:
+        """Those of the token that `read` will be given next, where they were asked for and it was drawn."""
 
 
 class Tokens:
@@ -51,6 +60,8 @@ def hear(engine: Engine, event: Event, reader: Reader[Any]) -> Heard:
     ended = event.ended
     while error is None:
         try:
+            if event.logprobs is not None and isinstance(reader, Told):
+                reader.tell(event.logprobs)
             reaction = reader.read(event.token_ids, event.ended)
         except Exception as caught:  # noqa: BLE001 - a fault of this answer's reader, and of no other
             error = caught if isinstance(caught, KimiVLError) else RequestFailed(f"the answer could not be read: {caught!r}")

@@ -43,6 +43,8 @@ class Request:
 
     status: Status = Status.WAITING
     finish_reason: Ending | None = None
+    was_admitted: bool = False
+    num_cached: int = 0  # of the prompt's tokens that were in the cache when it was first admitted
     num_computed: int = 0  # tokens whose latents are in the pages, those of the step that runs now included
     num_pending: int = 0  # tokens that are being sampled and not known yet; they follow token_ids
     num_stale: int = 0  # tokens that are being sampled and will be thrown away

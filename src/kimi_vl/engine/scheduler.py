@@ -279,6 +279,8 @@ class Scheduler:
     def _admit(self, request: Request) -> None:
         request.pages = self.pool.share(self._shareable(request))
         request.num_computed = len(request.pages) * self.limits.page_size
+        if not request.was_admitted:
+            request.was_admitted, request.num_cached = True, request.num_computed
         request.status = Status.RUNNING
         self.waiting.remove(request)
         insort(self.running, request, key=_rank)

@@ -1,6 +1,7 @@
 """What a Python user holds, and what everything above depends on: `KimiVL`, its options, its answers."""
 
 from kimi_vl.llm.answers import Answer, AnswerStream, Piece, Usage
+from kimi_vl.llm.async_kimi_vl import AsyncKimiVL, ChatModel
 from kimi_vl.llm.conversation import Access, Cost, Seen, content_of, see_messages
 from kimi_vl.llm.kimi_vl import KimiVL
 from kimi_vl.llm.options import DEFAULT_PARAMS, PREFIXES, Thinking, recommended_params, resolve_device, resolve_options
@@ -12,6 +13,8 @@ __all__ = [
     "Access",
     "Answer",
     "AnswerStream",
+    "AsyncKimiVL",
+    "ChatModel",
     "Cost",
     "KimiVL",
     "Piece",

@@ -1,0 +1,343 @@
+"""The application: which route does what, and in which order things begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shutil
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, Response
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
+
+from kimi_vl import __version__
+from kimi_vl.llm import ChatModel
+from kimi_vl.server.errors import ApiError, invalid
+from kimi_vl.server.files import File, check_purpose, storage_error
+from kimi_vl.server.openai import chat
+from kimi_vl.server.openai.models import model as model_object
+from kimi_vl.server.openai.models import models as model_list
+from kimi_vl.server.openai.requests import ChatRequest, TokenizeRequest
+from kimi_vl.server.openai.tokenize import count
+from kimi_vl.server.options import ServerOptions
+from kimi_vl.server.service import Service
+from kimi_vl.server.stream import EventStream
+from kimi_vl.server.strict import Strict
+from kimi_vl.server.transport import Border, ClientLeft, Receive, Scope, Send, body_parts, while_connected
+
+PAGE = Path(str(resources("kimi_vl.server"))) / "page"
+CSP = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+)
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+    ".png": "image/png",
+    ".json": "application/json; charset=utf-8",
+    ".ico": "image/x-icon",
+}
+JSON = "application/json; charset=utf-8"
+
+Route = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAPI:
+    """The whole server as an ASGI application; `app.state.service` is what its routes share. The model is closed with it."""
+    options = options or ServerOptions()
+    service = Service(model, options)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await service.admission.drain(0)
+            await model.close()
+            service.close()
+
+    app = FastAPI(
+        title="kimi-vl",
+        version=__version__,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    app.state.service = service
+    app.add_middleware(_Bordered, options=options, access=service.access, metrics=service.metrics)
+    app.add_exception_handler(HTTPException, _no_route)
+    _add_health(app, service)
+    _add_openai(app, service)
+    _add_files(app, service)
+    _add_page(app)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+class _Bordered(Border):
+    """`Border` in the form in which FastAPI adds what stands around it."""
+
+
+async def _no_route(request: Request, error: Any) -> Response:
+    """What the router says, in our words."""
+    if error.status_code == 405:
+        raise ApiError(405, "method_not_allowed", "this route does not take that method", headers={"Allow": error.headers.get("Allow", "")})
+    raise ApiError(404, "route_not_found", "there is no such route")
+
+
+def _json(data: Any, headers: dict[str, str] | None = None, status: int = 200) -> Response:
+    body = data if isinstance(data, bytes) else msgspec.json.encode(data)
+    return Response(body, status, headers, media_type=JSON)
+
+
+# What supervisors ask ------------------------------------------------------------------------------------------------------
+
+
+def _add_health(app: FastAPI, service: Service) -> None:
+    async def live(_: Request) -> Response:
+        return _json({"status": "ok"})
+
+    async def ready(_: Request) -> Response:
+        if (trouble := service.trouble) is not None:
+            raise ApiError(503, trouble, "this server answers no questions now")
+        return _json({"status": "ready", "model": service.name})
+
+    async def metrics(_: Request) -> Response:
+        return Response(service.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    _get(app, "/health", live, "The process is alive.")
+    _get(app, "/health/live", live, "The process is alive.")
+    _get(app, "/ready", ready, "Questions are answered.")
+    _get(app, "/metrics", metrics, "Numbers for Prometheus.")
+
+
+# OpenAI ----------------------------------------------------------------------------------------------------------------------
+
+
+def _add_openai(app: FastAPI, service: Service) -> None:
+    async def models(_: Request) -> Response:
+        return _json(model_list(service))
+
+    async def one_model(request: Request) -> Response:
+        service.check_model(request.path_params["model"])
+        return _json(model_object(service))
+
+    async def tokenize(request: Request) -> Response:
+        with service.admission.request():
+            asked, headers = await service.json(request.scope, request.receive, TokenizeRequest)
+            service.check_model(asked.model)
+            tenant = request.scope["tenant"]
+            counted = await while_connected(request.receive, service.with_media(lambda: count(service, asked, tenant)))
+            return _json(counted, headers)
+
+    async def completions(request: Request) -> Response:
+        return _Chat(service)
+
+    _get(app, "/v1/models", models, "The models.")
+    _get(app, "/v1/models/{model:path}", one_model, "One model.")
+    _post(app, "/v1/tokenize", tokenize, "How many tokens a conversation takes, and what is seen of its media.", TokenizeRequest)
+    _post(app, "/v1/chat/completions", completions, "Answer a conversation.", ChatRequest)
+
+
+class _Chat(Response):
+    """`/v1/chat/completions`: an answer that knows how it is sent only once the request has been read."""
+
+    def __init__(self, service: Service) -> None:
+        self._service, self.background = service, None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service, stage = self._service, "reading"
+        started = time.monotonic()
+        with service.admission.request():
+            try:
+                request, headers = await service.json(scope, receive, ChatRequest)
+                stage = "preparing"
+                asked = await while_connected(receive, chat.ask(service, request, scope["tenant"], started))
+                stage = "answering"
+                try:
+                    if request.stream:
+                        await EventStream(chat.chunks(service, asked), service.options, headers)(scope, receive, send)
+                    else:
+                        body = await while_connected(receive, chat.whole(service, asked))
+                        await _json(body, headers)(scope, receive, send)
+                finally:
+                    asked.seen.close()
+            except ClientLeft:
+                service.metrics.cancelled.labels(stage).inc()
+                raise
+
+
+# Files -----------------------------------------------------------------------------------------------------------------------
+
+
+def _add_files(app: FastAPI, service: Service) -> None:
+    files = service.files
+
+    async def upload(request: Request) -> Response:
+        with service.admission.request():
+            return _json(await _upload(service, request))
+
+    async def listing(request: Request) -> Response:
+        found = await asyncio.to_thread(files.list, request.scope["tenant"])
+        ends = {"first_id": found[0].id, "last_id": found[-1].id} if found else {}
+        return _json({"object": "list", "data": found, "has_more": False, **ends})
+
+    async def one(request: Request) -> Response:
+        return _json(await asyncio.to_thread(files.find, request.scope["tenant"], request.path_params["file_id"]))
+
+    async def delete(request: Request) -> Response:
+        file_id = request.path_params["file_id"]
+        await asyncio.to_thread(files.delete, request.scope["tenant"], file_id)
+        return _json({"id": file_id, "object": "file", "deleted": True})
+
+    async def content(request: Request) -> Response:
+        file = await asyncio.to_thread(files.find, request.scope["tenant"], request.path_params["file_id"])
+        path = files.path(request.scope["tenant"], file.id)
+        headers = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox"}
+        return FileResponse(path, media_type="application/octet-stream", headers=headers)
+
+    _add(app, "/v1/files", upload, "POST", "Upload a file (multipart: file, purpose).", None)
+    _get(app, "/v1/files", listing, "The files of this key.")
+    _get(app, "/v1/files/{file_id}", one, "One file.")
+    _add(app, "/v1/files/{file_id}", delete, "DELETE", "Delete a file.", None)
+    _get(app, "/v1/files/{file_id}/content", content, "What is in a file.")
+
+
+async def _upload(service: Service, request: Request) -> File:
+    """Written to disk as it comes. Raises: ApiError."""
+    tenant, options = request.scope["tenant"], service.options
+    if not (request.headers.get("content-type") or "").lower().startswith("multipart/form-data"):
+        raise ApiError(415, "unsupported_content_type", "an upload is multipart/form-data with the fields file and purpose")
+    try:
+        parts = body_parts(request.receive, options.file_bytes + (1 << 20), options)
+        async with aclosing(parts):  # type: ignore[type-var]
+            form = await MultiPartParser(request.headers, parts, max_files=1, max_fields=8, max_part_size=4096).parse()  # type: ignore[arg-type]
+    except MultiPartException as error:
+        raise invalid("invalid_value", f"the upload is no proper multipart form: {error.message}") from None
+    except (KeyError, AssertionError, UnicodeError):
+        raise invalid("invalid_value", "the upload is no proper multipart form") from None
+    except OSError as error:
+        raise storage_error(error) from None
+    try:
+        purpose, sent = form.get("purpose"), form.get("file")
+        purpose = check_purpose(purpose if isinstance(purpose, str) else None)
+        if sent is None or isinstance(sent, str):
+            raise invalid("invalid_value", "file is missing; it must be a file of the form", "file")
+        return await asyncio.to_thread(_kept, service, tenant, sent, purpose)
+    finally:
+        await form.close()
+
+
+def _kept(service: Service, tenant: str, sent: UploadFile, purpose: str) -> File:
+    """Copied from where the form has it. Raises: ApiError."""
+    data, path = service.files.begin(tenant)
+    try:
+        with data:
+            sent.file.seek(0)
+            shutil.copyfileobj(sent.file, data, 1 << 20)
+        return service.files.keep(tenant, path, sent.filename or "file", purpose)
+    except OSError as error:
+        raise storage_error(error) from None
+    finally:
+        path.unlink(missing_ok=True)
+
+
+# The page --------------------------------------------------------------------------------------------------------------------
+
+
+def _add_page(app: FastAPI) -> None:
+    """The files of the page, listed once: nothing that a client writes becomes a path."""
+    known = {str(path.relative_to(PAGE)): path for path in PAGE.rglob("*") if path.is_file()}
+    tags = {name: f'"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}"' for name, path in known.items()}
+
+    def answer(name: str, request: Request) -> Response:
+        path = known.get(name)
+        if path is None or path.suffix not in TYPES:
+            raise ApiError(404, "route_not_found", "there is no such route")
+        headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "ETag": tags[name]}
+        if request.headers.get("if-none-match") == tags[name]:
+            return Response(status_code=304, headers=headers)
+        return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)
+
+    async def index(request: Request) -> Response:
+        return answer("index.html", request)
+
+    async def asset(request: Request) -> Response:
+        return answer(f"assets/{request.path_params['name']}", request)
+
+    app.add_api_route("/", index, include_in_schema=False)
+    app.add_api_route("/assets/{name:path}", asset, include_in_schema=False)
+
+
+# Routes, and what is said of them --------------------------------------------------------------------------------------------
+
+
+def _get(app: FastAPI, path: str, route: Route, what: str) -> None:
+    _add(app, path, route, "GET", what, None)
+
+
+def _post(app: FastAPI, path: str, route: Route, what: str, body: type[Strict]) -> None:
+    _add(app, path, route, "POST", what, body)
+
+
+def _add(app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None) -> None:
+    extra: dict[str, Any] = {
+        "responses": {
+            "default": {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+        }
+    }
+    if body is not None:
+        schema = {"$ref": f"#/components/schemas/{body.__name__}"}
+        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        app.state.bodies = [*getattr(app.state, "bodies", []), body]
+    name = path.strip("/").replace("/", "_") or "page"
+    app.add_api_route(
+        path, route, methods=[method], summary=what, operation_id=f"{method.lower()}_{name}", openapi_extra=extra, response_class=Response
+    )
+
+
+ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string", "maxLength": 512},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"]},
+                "code": {"type": "string"},
+            },
+        }
+    },
+}
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's document, with the bodies that our own reader checks."""
+    if app.openapi_schema is None:
+        document = FastAPI.openapi(app)
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas["Error"] = ERROR
+        for body in app.state.bodies:
+            schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= schema.pop("$defs", {})
+            schemas[body.__name__] = schema
+        app.openapi_schema = document
+    return app.openapi_schema

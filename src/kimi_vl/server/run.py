@@ -1,0 +1,126 @@
+"""Running the application: signals, draining, and the watchdog that ends a process whose engine cannot be trusted.
+
+The first SIGTERM or SIGINT lets nobody in any more (503 draining, not ready) and waits for those inside, the second one does not wait:
+what is still being written ends with an error event. A process whose engine has failed or hangs exits with 70, for a supervisor to start
+it anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import faulthandler
+import signal
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from kimi_vl.errors import InputError
+from kimi_vl.server.service import Service
+from kimi_vl.server.transport import connection
+
+WATCH_S = 1.0
+LAST_S = 4.0  # for what is left to be said once nobody waits any more
+FAILED = 70
+
+log = structlog.get_logger()
+
+
+class Runner(uvicorn.Server):
+    """One server in one process. `exit_code` is 0 after a drain, 70 after a failure of the engine."""
+
+    def __init__(self, app: FastAPI) -> None:
+        self.service: Service = app.state.service
+        options = self.service.options
+        self.exit_code = 0
+        self._signals = 0
+        self._ending: asyncio.Task[None] | None = None
+        config = uvicorn.Config(
+            app,
+            host=options.host,
+            port=options.port,
+            http=connection(options),
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=int(options.keep_alive_s),
+            timeout_graceful_shutdown=int(LAST_S),
+        )
+        super().__init__(config)
+
+    @property
+    def port(self) -> int:
+        """That is listened on, once it has started."""
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+    async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
+        """As uvicorn's, and then the watchdog."""
+        await super().startup(sockets)  # type: ignore[arg-type]
+        log.info("listening", host=self.service.options.host, port=self.port, model=self.service.name)
+        self._watching = asyncio.ensure_future(self._watch())
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours, which are not raised once more at the end: a drain that went well is no failure."""
+        loop = asyncio.get_running_loop()
+        try:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.add_signal_handler(number, self.end)
+        except (ValueError, RuntimeError, NotImplementedError):  # not the main thread: whoever runs it there ends it
+            yield
+            return
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As uvicorn calls it."""
+        self.end()
+
+    def end(self) -> None:
+        """Drain, then exit; called once more: do not wait."""
+        self._signals += 1
+        if self._ending is not None:
+            self._ending.cancel()
+        self._ending = asyncio.ensure_future(self._end(self.service.options.drain_s if self._signals == 1 else 0.0))
+
+    async def _end(self, grace_s: float) -> None:
+        log.info("draining", inside=self.service.admission.inside, grace_s=grace_s)
+        if not await self.service.admission.drain(grace_s):
+            # Streams end with an error event: the engine stops, and their clients hear of it.
+            await self.service.model.close()
+            await self.service.admission.drain(LAST_S)
+        self.should_exit = True
+
+    async def _watch(self) -> None:
+        service = self.service
+        while not self.should_exit:
+            await asyncio.sleep(WATCH_S)
+            hangs = service.model.step_s > service.options.step_s
+            if service.model.failure is None and not hangs:
+                continue
+            log.critical("engine failed", hangs=hangs, error=type(service.model.failure).__name__)
+            if hangs and sys.__stderr__ is not None:
+                faulthandler.dump_traceback(sys.__stderr__, all_threads=True)  # places in the code, no values
+            self.exit_code = FAILED
+            self.should_exit = self.force_exit = True
+
+
+def run(app: FastAPI) -> int:
+    """Serve until a signal comes; the exit code. Raises: InputError where the address cannot be listened on."""
+    runner = Runner(app)
+    try:
+        runner.run()
+    except SystemExit:
+        options = runner.service.options
+        raise InputError(f"{options.host}:{options.port} cannot be listened on; another program may have that port") from None
+    return runner.exit_code
