@@ -63,7 +63,7 @@ def questions(rng: random.Random, count: int) -> list[dict[str, Any]]:
             request |= {"temperature": 1.0, "seed": k, "n": rng.choice((1, 2, 3))}
         if k % 7 == 2:
             request |= {"response_format": {"type": "json_schema", "json_schema": {"name": "w", "schema": SCHEMA}}, "thinking": "off"}
-        if k % 11 == 3:
+        elif k % 11 == 3:
             request |= {
                 "tools": [{"type": "function", "function": {"name": "look"}}],
                 "tool_choice": "required",
@@ -115,6 +115,13 @@ class Server:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
     async def stop(self) -> tuple[int, list[Any]]:
         """Exit code, and what the log said of faults."""
         self.process.send_signal(signal.SIGTERM)
@@ -160,10 +167,19 @@ async def ask(client: httpx.AsyncClient, request: dict[str, Any], streams: bool)
     return 200, joined(response.text) if streams else said(response.json())
 
 
-async def soak(args: argparse.Namespace) -> dict[str, Any]:
+async def run(args: argparse.Namespace) -> dict[str, Any]:
+    """The report."""
+    if args.overload:
+        with Server("--max-running", str(args.max_running), "--set", f"waiting={args.max_running}") as server:
+            return await overload(args, server)
+    arguments = ("--set", f"waiting={4 * args.clients}", "--set", "queue_s=300", "--max-running", str(args.max_running))
+    with Server(*arguments) as server:
+        return await soak(args, server)
+
+
+async def soak(args: argparse.Namespace, server: Server) -> dict[str, Any]:
     """Raises: AssertionError for a server that cannot even answer one after another."""
     rng = random.Random(args.seed)
-    server = Server("--set", f"waiting={4 * args.clients}", "--set", "queue_s=300", "--max-running", str(args.max_running))
     base, report = f"http://127.0.0.1:{server.port}", Report()
     asked = questions(rng, args.questions)
     async with httpx.AsyncClient(base_url=base, timeout=600, trust_env=False, limits=httpx.Limits(max_connections=args.clients)) as client:
@@ -252,9 +268,8 @@ def counted(text: str, name: str) -> dict[str, float]:
     return {line.split('"')[1]: float(line.split()[-1]) for line in lines}
 
 
-async def overload(args: argparse.Namespace) -> dict[str, Any]:
+async def overload(args: argparse.Namespace, server: Server) -> dict[str, Any]:
     """Ten times as many as fit, at once and again: who is sent away hears so at once, who is taken in is answered."""
-    server = Server("--max-running", str(args.max_running), "--set", f"waiting={args.max_running}")
     fits, report = 2 * args.max_running, Report()
     request = {"model": "nano", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 24, "logit_bias": {}}
     async with httpx.AsyncClient(
@@ -290,7 +305,7 @@ def main() -> int:
     parser.add_argument("--overload", action="store_true")
     parser.add_argument("--bursts", type=int, default=5)
     args = parser.parse_args()
-    found = asyncio.run(overload(args) if args.overload else soak(args))
+    found = asyncio.run(run(args))
     print(json.dumps(found, indent=1))
     return 0 if found["passed"] else 1
 

@@ -53,13 +53,15 @@ def test_a_key_that_stands_twice(data):
 
 
 @pytest.mark.parametrize("depth", [65, 500, 5000, 1_000_000])
-@pytest.mark.parametrize("opening", ["[", '{"a":'])
-def test_depth(depth, opening):
-    assert code_of(opening.encode() * depth) == "invalid_json"
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}")])
+def test_depth(depth, opening, closing):
+    assert code_of((opening * depth + "1" + closing * depth).encode()) == "invalid_json"
+    assert code_of((opening * depth).encode()) == "invalid_json"
 
 
 def test_depth_64_is_read_and_brackets_in_strings_are_none():
     assert decode(b"[" * 64 + b"]" * 64, DEPTH)
+    assert decode(b"[" * 64 + b"1" + b"]" * 64, DEPTH)
     text = "[" * 200 + '\\"' + '"]'
     assert decode(json.dumps([text, {"a": text}]).encode(), DEPTH) == [text, {"a": text}]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +23,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from kimi_vl import __version__
 from kimi_vl.llm import ChatModel
 from kimi_vl.server.errors import ApiError, invalid
-from kimi_vl.server.files import File, check_purpose, storage_error
+from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
 from kimi_vl.server.openai import chat
 from kimi_vl.server.openai.models import model as model_object
 from kimi_vl.server.openai.models import models as model_list
@@ -296,21 +297,29 @@ def _post(app: FastAPI, path: str, route: Route, what: str, body: type[Strict]) 
 
 
 def _add(app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None) -> None:
-    extra: dict[str, Any] = {
-        "responses": {
-            "default": {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
-        }
-    }
+    error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    extra: dict[str, Any] = {"responses": {"default": error}}
+    if names := re.findall(r"{(\w+)", path):
+        extra["parameters"] = [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}} for name in names
+        ]
     if body is not None:
         schema = {"$ref": f"#/components/schemas/{body.__name__}"}
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
         app.state.bodies = [*getattr(app.state, "bodies", []), body]
+    if path == "/v1/files" and method == "POST":
+        extra["requestBody"] = {"required": True, "content": {"multipart/form-data": {"schema": UPLOAD}}}
     name = path.strip("/").replace("/", "_") or "page"
     app.add_api_route(
         path, route, methods=[method], summary=what, operation_id=f"{method.lower()}_{name}", openapi_extra=extra, response_class=Response
     )
 
 
+UPLOAD = {
+    "type": "object",
+    "required": ["file", "purpose"],
+    "properties": {"file": {"type": "string", "format": "binary"}, "purpose": {"enum": list(PURPOSES)}},
+}
 ERROR = {
     "type": "object",
     "required": ["error"],
