@@ -1,10 +1,10 @@
 """Throws damaged files at the sandbox and counts how each ends:
 
-    python tools/fuzz_media.py --count 5000 [--kind pictures|videos|documents] [--seed 0] [--minutes 10]
+    python tools/fuzz_media.py --count 5000 [--kind pictures|videos|documents|offices] [--seed 0] [--minutes 10]
 
-Samples of every picture format, of five containers and six codecs, and of PDFs are cut, flipped, spliced and given lying numbers. Every
-file must end as parts or a MediaError, this process must live, and at the end its descriptors and child processes must be as many as at
-the start (RELIABILITY G4). Exit code 1 where that is not so.
+Samples of every picture format, of five containers and six codecs, of PDFs and office files are cut, flipped, spliced and given lying
+numbers. Every file must end as parts or a MediaError, this process must live, and at the end its descriptors and child processes must be
+as many as at the start (RELIABILITY G4). Exit code 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 import re
 import sys
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -168,6 +169,27 @@ def pdf(content: bytes, entries: bytes) -> bytes:
     return bytes(data) + b"trailer\n<< /Size %d /Root 1 0 R /Info 8 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(bodies) + 1, start)
 
 
+def offices() -> dict[str, bytes]:
+    """Office files as far as they are looked at before LibreOffice is: their tables of contents and what names their kind."""
+    prefix = "application/vnd.openxmlformats-officedocument"
+    mains = {"docx": "wordprocessingml.document", "xlsx": "spreadsheetml.sheet", "pptx": "presentationml.presentation"}
+    made = {}
+    for name, kind in mains.items():
+        types = f'<Types><Override PartName="/word/document.xml" ContentType="{prefix}.{kind}.main+xml"/></Types>'
+        made[name] = archive({"[Content_Types].xml": types, "word/document.xml": "<w/>" * 40, "word/media/image1.png": "x"})
+    for name, kind in (("odt", "text"), ("ods", "spreadsheet"), ("odp", "presentation")):
+        made[name] = archive({"mimetype": f"application/vnd.oasis.opendocument.{kind}", "content.xml": "<o/>" * 40})
+    return made
+
+
+def archive(entries: dict[str, str]) -> bytes:
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as out:
+        for name, text in entries.items():
+            out.writestr(name, text, zipfile.ZIP_STORED if name == "mimetype" else None)
+    return buffer.getvalue()
+
+
 def mutated(data: bytes, other: bytes, generator: random.Random) -> bytes:
     """`data` with one to four wounds, more often near its beginning, where the headers are."""
     wounded = bytearray(data)
@@ -228,10 +250,15 @@ def read_as_document(name: str, data: bytes) -> None:
     read_as(data, document_info={}, document_text={"pages": [1]}, document_pages={"pages": [1], "max_pixels": 60_000})
 
 
+def read_as_office(name: str, data: bytes) -> None:
+    read_as(data, office_info={})
+
+
 KINDS: dict[str, tuple[Callable[[], dict[str, bytes]], Callable[[str, bytes], None]]] = {
     "pictures": (pictures, read_as_picture),
     "videos": (videos, read_as_video),
     "documents": (documents, read_as_document),
+    "offices": (offices, read_as_office),
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 FUZZER = Path(__file__).parents[2] / "tools" / "fuzz_media.py"
 
 
-@pytest.mark.parametrize("kind", ["pictures", "videos", "documents"])
+@pytest.mark.parametrize("kind", ["pictures", "videos", "documents", "offices"])
 def test_a_handful_of_damaged_files_ends_well(kind):
     run = subprocess.run(
         [sys.executable, FUZZER, "--kind", kind, "--count", "12"], capture_output=True, text=True, timeout=120, check=False

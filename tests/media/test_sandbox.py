@@ -288,8 +288,8 @@ def test_32_threads_at_once_and_nothing_is_left():
     assert not sandbox._pool._lent
     assert sandbox._pool._num_taken == 0
     assert len(workers()) == len(sandbox._pool._idle) <= sandbox._pool.size
-    # A worker at rest holds one descriptor of ours, its socket.
-    assert abs(descriptors() - before) <= sandbox._pool.size
+    # A worker at rest holds two descriptors of ours, its socket and its slab, and which of them rest in the end depends on who came last.
+    assert abs(descriptors() - before) <= 2 * sandbox._pool.size
 
 
 def test_who_holds_every_worker_and_takes_nothing_is_told_so(monkeypatch):

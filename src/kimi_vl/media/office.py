@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -47,7 +48,7 @@ def read_office_info(file: BinaryIO, name: str, request: dict[str, Any]) -> Iter
             form = _form(archive, name)
     except MediaError:
         raise
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, ValueError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, ValueError, zlib.error) as error:
         raise MediaError(f"{name} is a damaged ZIP archive ({error}); save or download it again", "invalid_media") from None
     yield Part({"form": form, "entries": len(entries), "unpacked": sum(entry.file_size for entry in entries)})
 
