@@ -75,6 +75,7 @@ class MockServer:
         self.key: str | None = None
         self.models: list[dict[str, Any]] = [MODEL]
         self.files: dict[str, str] = {}
+        self.gate: threading.Event | None = None  # uploads wait for it
         self.count: Callable[[int, str], dict[str, Any]] = lambda index, name: medium(index, name, 64, [view(640, 480, 64)])
 
     def close(self) -> None:
@@ -143,6 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, path.read_bytes(), TYPES[path.suffix], {"Content-Security-Policy": CSP, "Referrer-Policy": "no-referrer"})
 
     def _upload(self, body: bytes) -> None:
+        if self.mock.gate is not None:
+            assert self.mock.gate.wait(10)
         head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
         parts = {part.get_param("name", header="content-disposition"): part for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()}
         assert parts["purpose"].get_content().strip() == "user_data"

@@ -124,7 +124,7 @@ export async function models(): Promise<Model[]> {
   return list.data;
 }
 
-export async function tokenize(model: string, messages: unknown[], signal: AbortSignal): Promise<Counted> {
+export async function tokenize(model: string, messages: unknown[], signal?: AbortSignal): Promise<Counted> {
   return (await (await request('v1/tokenize', json({ model, messages }, signal))).json()) as Counted;
 }
 

@@ -19,17 +19,16 @@ export class Cell<T> {
 
   watch(watcher: (value: T) => void): () => void {
     this.watchers.add(watcher);
-    return () => this.watchers.delete(watcher);
+    return () => void this.watchers.delete(watcher);
   }
 }
 
 export function useCell<T>(cell: Cell<T>): T {
   const [, redraw] = useState({});
+  const drawn = cell.value;
   useEffect(() => {
-    const drawn = cell.value;
-    const unwatch = cell.watch(() => redraw({}));
-    if (!Object.is(drawn, cell.value)) redraw({});
-    return unwatch;
+    if (!Object.is(drawn, cell.value)) redraw({}); // it changed before anybody watched
+    return cell.watch(() => redraw({}));
   }, [cell]);
-  return cell.value;
+  return drawn;
 }

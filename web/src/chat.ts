@@ -1,6 +1,6 @@
 // What the page does: questions are asked, answers written into conversations, conversations kept.
 
-import { ApiError, type Model, deleteFile, models } from './api';
+import { ApiError, type Model, deleteFile, models, tokenize } from './api';
 import { Cell } from './cell';
 import {
   type AnswerMessage,
@@ -9,6 +9,7 @@ import {
   type Message,
   type Summary,
   type UserMessage,
+  mediaOf,
   newConversation,
   newId,
   newestLeaf,
@@ -46,13 +47,14 @@ export class Chat {
     this.settings.watch(saveSettings);
   }
 
-  async start(): Promise<void> {
+  /** The history, and the conversation that the address names. */
+  async restore(): Promise<void> {
     addEventListener('hashchange', () => void this.show(location.hash.slice(1)));
     addEventListener('pagehide', () => [...this.unsaved.keys()].forEach((id) => void this.save(id)));
+    this.models.watch(() => this.draft.countSoon());
     await this.list();
     await this.show(location.hash.slice(1));
     if (!this.store.isLasting) this.notice.value = 'This browser keeps no data for the page: the history is gone when it is closed.';
-    await this.findModels();
   }
 
   async findModels(): Promise<void> {
@@ -164,6 +166,7 @@ export class Chat {
     this.announcement.value = 'The question was sent.';
     try {
       await this.write(id, answer, controller.signal, true);
+      void this.learnCosts(id, parent);
     } catch (error) {
       this.fail(id, answer.id, error);
     } finally {
@@ -193,28 +196,42 @@ export class Chat {
   }
 
   private async uploaded(id: string, leaf: string | null, signal: AbortSignal): Promise<Message[]> {
-    for (const message of this.path(id, leaf)) {
-      for (const attachment of message.role === 'user' ? message.attachments : []) {
-        if (!attachment.fileId) this.setFile(id, message.id, attachment.id, await this.uploads.id(attachment, signal));
-      }
+    for (const medium of mediaOf(this.path(id, leaf))) {
+      if (!medium.fileId) this.setFile(id, medium.id, await this.uploads.id(medium, signal));
     }
     return this.path(id, leaf);
   }
 
-  private forgetFiles(id: string, leaf: string | null): void {
-    for (const message of this.path(id, leaf)) {
-      for (const attachment of message.role === 'user' ? message.attachments : []) this.setFile(id, message.id, attachment.id, undefined);
+  /** What the media of a question cost and how they were seen, where it was sent before that was known. */
+  private async learnCosts(id: string, leaf: string): Promise<void> {
+    const path = this.path(id, leaf);
+    const media = mediaOf(path);
+    if (!this.model || media.every((one) => one.views)) return;
+    const counted = await tokenize(this.model.id, messagesOf(path, this.settings.value.system)).catch(() => null);
+    for (const [k, { id: medium }] of media.entries()) {
+      const seen = counted?.media[k];
+      if (seen) this.changeMedium(id, medium, (one) => ({ ...one, tokens: seen.tokens, views: seen.views, leftOut: seen.left_out }));
     }
+    this.saveSoon(id);
   }
 
-  private setFile(id: string, message: string, attachment: string, fileId: string | undefined): void {
-    this.change<UserMessage>(id, message, (user) => ({
-      ...user,
-      attachments: user.attachments.map((one) => {
-        const { fileId: _, ...rest } = one;
-        return one.id !== attachment ? one : fileId ? { ...rest, fileId } : rest;
-      }),
-    }));
+  private forgetFiles(id: string, leaf: string | null): void {
+    for (const medium of mediaOf(this.path(id, leaf))) this.setFile(id, medium.id, undefined);
+  }
+
+  private setFile(id: string, medium: string, fileId: string | undefined): void {
+    this.changeMedium(id, medium, ({ fileId: _, ...one }) => (fileId ? { ...one, fileId } : one));
+  }
+
+  /** Wherever a conversation has it: versions of a question share their media. */
+  private changeMedium(id: string, medium: string, change: (one: Attachment) => Attachment): void {
+    for (const node of Object.values(this.open.get(id)?.nodes ?? {})) {
+      if (node.role !== 'user' || !node.attachments.some((one) => one.id === medium)) continue;
+      this.change<UserMessage>(id, node.id, (user) => ({
+        ...user,
+        attachments: user.attachments.map((one) => (one.id === medium ? change(one) : one)),
+      }));
+    }
   }
 
   private async read(id: string, answer: string, pieces: AsyncIterable<Piece>): Promise<void> {

@@ -65,6 +65,13 @@ export class Draft {
     if (one) void this.send(one.attachment);
   }
 
+  /** Ask the server what the media cost, once what is still coming is there. */
+  countSoon(): void {
+    this.counting?.abort();
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => void this.countNow(), WAIT_MS);
+  }
+
   /** Hand over what has been written. */
   finish(): { text: string; attachments: Attachment[] } {
     const taken = { text: this.text.value.trim(), attachments: this.attached.value.map((one) => one.attachment) };
@@ -107,12 +114,6 @@ export class Draft {
 
   private change(id: string, change: (one: Attached) => Attached): void {
     this.attached.value = this.attached.value.map((one) => (one.attachment.id === id ? change(one) : one));
-  }
-
-  private countSoon(): void {
-    this.counting?.abort();
-    clearTimeout(this.timer);
-    this.timer = setTimeout(() => void this.countNow(), WAIT_MS);
   }
 
   private async countNow(): Promise<void> {

@@ -2,6 +2,7 @@ import { render } from 'preact';
 import { Chat } from './chat';
 import { App } from './components/App';
 import { ChatContext } from './components/context';
+import { loadSettings } from './settings';
 import { Store } from './store';
 import './styles/tokens.css';
 import './styles/layout.css';
@@ -10,8 +11,9 @@ import './styles/markdown.css';
 import './styles/spots.css';
 import './styles/composer.css';
 
+document.documentElement.dataset['theme'] = loadSettings().theme; // first of all: the page must not flash in the other one
 const chat = new Chat(await Store.open());
-document.documentElement.dataset['theme'] = chat.settings.value.theme;
+await chat.restore();
 const page = document.getElementById('page');
 if (page) {
   render(
@@ -21,4 +23,4 @@ if (page) {
     page,
   );
 }
-await chat.start();
+await chat.findModels();
