@@ -1,0 +1,28 @@
+// Files on their way to the server, and those that are there.
+
+import { ApiError, upload } from './api';
+import type { Attachment } from './conversation';
+import { shownName } from './media';
+import type { Store } from './store';
+
+export class Uploads {
+  private readonly running = new Map<string, Promise<string>>();
+
+  constructor(private readonly store: Store) {}
+
+  /** The id of a medium at the server; uploaded where it has none. One upload for all who ask. Raises: ApiError; AbortError. */
+  id(attachment: Attachment, signal: AbortSignal, progress: (share: number) => void = () => undefined): Promise<string> {
+    if (attachment.fileId) return Promise.resolve(attachment.fileId);
+    const under = this.running.get(attachment.id);
+    if (under) return under;
+    const sending = this.send(attachment, signal, progress).finally(() => this.running.delete(attachment.id));
+    this.running.set(attachment.id, sending);
+    return sending;
+  }
+
+  private async send(attachment: Attachment, signal: AbortSignal, progress: (share: number) => void): Promise<string> {
+    const { blob } = await this.store.medium(attachment.id);
+    if (!blob) throw new ApiError(0, 'not_kept', `${shownName(attachment.name)} is no longer kept in this browser; attach it again.`);
+    return await upload(blob, attachment.name, progress, signal);
+  }
+}
