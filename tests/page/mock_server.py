@@ -90,7 +90,9 @@ def view(width: float, height: float, tokens: int, **more: Any) -> dict[str, Any
     return {"width": width, "height": height, **seen, "tokens": tokens, "page": None, "time_s": None, "note": None, **more}
 
 
-def medium(index: int, name: str, tokens: int, views: list[dict[str, Any]], kind: str = "image", left_out: str | None = None) -> dict[str, Any]:
+def medium(
+    index: int, name: str, tokens: int, views: list[dict[str, Any]], kind: str = "image", left_out: str | None = None
+) -> dict[str, Any]:
     """One medium of what `/v1/tokenize` says."""
     return {"index": index, "kind": kind, "name": name, "tokens": tokens, "views": views, "left_out": left_out}
 
@@ -147,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.mock.gate is not None:
             assert self.mock.gate.wait(10)
         head = f"Content-Type: {self.headers['content-type']}\r\n\r\n".encode()
-        parts = {part.get_param("name", header="content-disposition"): part for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()}
+        parts = {
+            part.get_param("name", header="content-disposition"): part
+            for part in BytesParser(policy=HTTP).parsebytes(head + body).iter_parts()
+        }
         assert parts["purpose"].get_content().strip() == "user_data"
         name, data = parts["file"].get_filename(), parts["file"].get_payload(decode=True)
         self.mock.heard.uploads.append((name, data))
@@ -208,7 +213,9 @@ def _events(steps: list[Step]) -> Iterator[str]:
     """The data of each event of an answer."""
 
     def chunk(delta: dict[str, Any], **more: Any) -> str:
-        return json.dumps({"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None, **more}]})
+        return json.dumps(
+            {"id": "c", "object": "chat.completion.chunk", "choices": [{"index": 0, "delta": delta, "finish_reason": None, **more}]}
+        )
 
     yield chunk({"role": "assistant", "content": ""})
     for kind, *values in steps:

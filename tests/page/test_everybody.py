@@ -45,7 +45,9 @@ def test_a_phone_scrolls_in_one_direction_only(page, server):
     with_everything(page, server)
     for selector in ("html", ".thread", ".composer"):
         assert page.locator(selector).evaluate("(element) => element.scrollWidth - element.clientWidth") <= 0
-    assert page.locator(".thread").evaluate("(e) => [...e.querySelectorAll('.column > *')].every((c) => c.getBoundingClientRect().right <= 360)")
+    assert page.locator(".thread").evaluate(
+        "(e) => [...e.querySelectorAll('.column > *')].every((c) => c.getBoundingClientRect().right <= 360)"
+    )
     for opens, closes in (("Conversations", "Close conversations"), ("Settings", "Close settings")):
         page.get_by_role("button", name=opens, exact=True).click()
         assert page.locator("html").evaluate("(element) => element.scrollWidth") <= 360
@@ -69,7 +71,8 @@ def test_a_screen_reader_is_not_told_every_token(page, server):
         window.told = [];
         const regions = document.querySelectorAll('[aria-live]:not([aria-live=off]), [role=status], [role=alert], [role=log]');
         window.regions = regions.length;
-        for (const region of regions) new MutationObserver(() => told.push(region.textContent)).observe(region, { childList: true, characterData: true, subtree: true });
+        const all = { childList: true, characterData: true, subtree: true };
+        for (const region of regions) new MutationObserver(() => told.push(region.textContent)).observe(region, all);
     }""")
     ask(page, "Count")
     page.get_by_text("1,234 tokens in").wait_for()
@@ -108,7 +111,19 @@ def test_text_stands_out_from_its_ground(page, server, theme):
     page.emulate_media(color_scheme=theme)
     with_everything(page, server)
     page.get_by_role("button", name="Settings").click()
-    selectors = [".said", ".markdown", ".usage", ".thinking summary", ".hint", ".spot-name", ".tag", ".chip-quote", ".quiet", ".looked", "header h1"]
+    selectors = [
+        ".said",
+        ".markdown",
+        ".usage",
+        ".thinking summary",
+        ".hint",
+        ".spot-name",
+        ".tag",
+        ".chip-quote",
+        ".quiet",
+        ".looked",
+        "header h1",
+    ]
     told = dict(page.evaluate(CONTRAST, selectors))
     assert {selector: ratio for selector, ratio in told.items() if ratio < 4.5} == {}  # WCAG 2 AA
 

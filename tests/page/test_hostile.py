@@ -36,7 +36,10 @@ PAYLOADS = [
     "<base href=https://attacker.example/><meta http-equiv=refresh content='0;url=https://attacker.example'>",
     "\u202ertl override <b>bold</b> \u0000 \ufffd",
 ]
-MARKUP = "#page :is(script, iframe, object, embed, form:not(#composer):not(.key form), style, link, base, meta, img[src^=http], [onerror], [onload], [onclick])"
+MARKUP = (
+    "#page :is(script, iframe, object, embed, form:not(#composer):not(.key form), style, link, base, meta, img[src^=http], "
+    "[onerror], [onload], [onclick])"
+)
 SCHEMES = "[...document.querySelectorAll('#page a')].map((a) => new URL(a.href).protocol)"
 
 

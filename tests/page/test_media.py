@@ -16,7 +16,9 @@ HAND_OVER = """([event, name, type, data]) => {
     const target = document.querySelector('#composer textarea');
     const given = { bubbles: true, cancelable: true };
     if (event === 'paste') target.dispatchEvent(new ClipboardEvent('paste', { ...given, clipboardData: transfer }));
-    else for (const kind of ['dragenter', 'dragover', 'drop']) target.dispatchEvent(new DragEvent(kind, { ...given, dataTransfer: transfer }));
+    else for (const kind of ['dragenter', 'dragover', 'drop']) {
+      target.dispatchEvent(new DragEvent(kind, { ...given, dataTransfer: transfer }));
+    }
 }"""
 
 
@@ -76,7 +78,8 @@ def test_what_is_no_medium_is_refused_in_words(page, server):
 
 
 def test_a_file_that_the_server_cannot_read_says_so_at_its_card(page, server):
-    body = '{"error": {"message": "the file is no picture", "type": "x", "code": "invalid_image", "param": "messages[0].content[1].image_url"}}'
+    where = "messages[0].content[1].image_url"
+    body = '{"error": {"message": "the file is no picture", "type": "x", "code": "invalid_image", "param": "%s"}}' % where
     page.route("**/v1/tokenize", lambda route: route.fulfill(status=400, content_type="application/json", body=body))
     good = {"name": "good.png", "mimeType": "image/png", "buffer": RECEIPT.read_bytes()}
     attach(page, good, {"name": "broken.png", "mimeType": "image/png", "buffer": b"not a picture"})
@@ -146,7 +149,9 @@ def test_a_page_of_a_pdf_is_a_sheet_with_its_number(page, server):
     server.count = lambda index, name: medium(index, name, 900, [view(600, 800, 450, page=n) for n in (1, 3)], "document")
     cited = {"page": 3, "quote": "Yours sincerely", "box": [60, 600, 300, 640], "verified": True, "medium": 0}
     boxes = [{"label": "signature", "box": [60, 600, 300, 700], "medium": 0, "view": 1, "page": 3}]
-    server.script = [said("On page 3.", {**NOTHING, "boxes": boxes, "citations": [cited, {**cited, "page": 9, "verified": False, "box": None}]})]
+    server.script = [
+        said("On page 3.", {**NOTHING, "boxes": boxes, "citations": [cited, {**cited, "page": 9, "verified": False, "box": None}]})
+    ]
     attach(page, LETTER)
     page.get_by_text("900 tokens").wait_for()
     ask(page, "Who signed?")
