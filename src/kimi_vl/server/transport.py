@@ -1,7 +1,7 @@
 """What stands between a socket and a route: how much of a request is read and how long, who is asked for, and an answer to everything.
 
 `Connection` sees bytes, before there is a request: the size of the header block and the time that it takes. `Border` is plain ASGI: hosts,
-origins, keys, kinds and sizes of bodies, request ids, and one JSON error for whatever goes wrong behind it. `read_body` receives within
+origins, keys, kinds and sizes of bodies, request ids, and one JSON error for whatever goes wrong behind it. `body_parts` receives within
 limits.
 """
 
@@ -20,7 +20,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kimi_vl.server.access import Access
-from kimi_vl.server.errors import ApiError, as_api_error, invalid
+from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.options import ServerOptions
 
@@ -309,11 +309,6 @@ async def body_parts(receive: Receive, limit: int, options: ServerOptions) -> As
         yield data
 
 
-async def read_body(receive: Receive, limit: int, options: ServerOptions) -> bytes:
-    """A whole body. Raises: as `body_parts`."""
-    return b"".join([part async for part in body_parts(receive, limit, options)])
-
-
 async def while_connected(receive: Receive, work: Awaitable[Any]) -> Any:
     """The result of some work, which is cancelled when the client leaves. Raises: ClientLeft, and what the work raises."""
     working = asyncio.ensure_future(work)
@@ -350,10 +345,3 @@ def _too_large(limit: int) -> ApiError:
 def _short(text: str) -> str:
     """A text of a client for the log."""
     return text[:256]
-
-
-def only(value: str | None, name: str) -> str:
-    """A header or parameter that has to be there. Raises: ApiError."""
-    if not value:
-        raise invalid("invalid_value", f"{name} is missing", name)
-    return value
