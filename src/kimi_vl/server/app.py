@@ -80,7 +80,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.service = service
-    app.add_middleware(_Bordered, options=options, access=service.access, metrics=service.metrics)
+    app.add_middleware(_Bordered, options=options, access=service.access, admission=service.admission, metrics=service.metrics)
     app.add_exception_handler(HTTPException, _no_route)
     _add_health(app, service)
     _add_openai(app, service)
@@ -139,7 +139,6 @@ def _add_openai(app: FastAPI, service: Service) -> None:
         return _json(model_object(service))
 
     async def tokenize(request: Request) -> Response:
-        service.admission.check()
         asked, headers = await service.json(request.scope, request.receive, TokenizeRequest)
         with service.admission.request():
             service.check_model(asked.model)
@@ -165,7 +164,6 @@ class _Chat(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         service, self._stage = self._service, "reading"
         started = time.monotonic()
-        service.admission.check()
         try:
             request, headers = await service.json(scope, receive, ChatRequest)
             with service.admission.request():  # not before: whoever sends slowly takes no place

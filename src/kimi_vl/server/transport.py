@@ -20,6 +20,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kimi_vl.server.access import Access
+from kimi_vl.server.admission import Admission
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.options import ServerOptions
@@ -27,6 +28,7 @@ from kimi_vl.server.options import ServerOptions
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -146,10 +148,8 @@ def connection(options: ServerOptions) -> type[Connection]:
 class Border:
     """ASGI around ASGI. A request comes through once it is clear whose it is; an error behind it is told in the one shape."""
 
-    def __init__(
-        self, app: Callable[[Scope, Receive, Send], Awaitable[None]], options: ServerOptions, access: Access, metrics: Metrics
-    ) -> None:
-        self._app, self._options, self._access, self._metrics = app, options, access, metrics
+    def __init__(self, app: App, options: ServerOptions, access: Access, admission: Admission, metrics: Metrics) -> None:
+        self._app, self._options, self._access, self._admission, self._metrics = app, options, access, admission, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -179,6 +179,8 @@ class Border:
         _check_origin(scope["method"], headers)
         _check_body(headers, self._options, scope["path"])
         scope["tenant"] = tenant
+        if scope["method"] == "POST":
+            self._admission.check()  # here, because going as far as the route costs as much again
         with self._access.admitted(tenant, scope["path"]) as limits:
             answer.extra = limits
             await self._app(scope, receive, answer)
