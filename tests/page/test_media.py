@@ -1,6 +1,7 @@
 """Pictures, PDFs and videos: how they come in, what they cost, what is drawn over them."""
 
 import base64
+import json
 import threading
 from pathlib import Path
 
@@ -78,8 +79,8 @@ def test_what_is_no_medium_is_refused_in_words(page, server):
 
 
 def test_a_file_that_the_server_cannot_read_says_so_at_its_card(page, server):
-    where = "messages[0].content[1].image_url"
-    body = '{"error": {"message": "the file is no picture", "type": "x", "code": "invalid_image", "param": "%s"}}' % where
+    error = {"message": "the file is no picture", "type": "x", "code": "invalid_image", "param": "messages[0].content[1].image_url"}
+    body = json.dumps({"error": error})
     page.route("**/v1/tokenize", lambda route: route.fulfill(status=400, content_type="application/json", body=body))
     good = {"name": "good.png", "mimeType": "image/png", "buffer": RECEIPT.read_bytes()}
     attach(page, good, {"name": "broken.png", "mimeType": "image/png", "buffer": b"not a picture"})

@@ -17,6 +17,7 @@ import torch
 from kimi_vl.checkpoint.locate import NANO
 from kimi_vl.engine import AnswerStream as EngineStream
 from kimi_vl.engine import AsyncEngine, Engine, FinishReason, Limits, Logprobs, Pictures, Reaction, SamplingParams
+from kimi_vl.engine.engine import FEATURE_TOKENS
 from kimi_vl.engine.memory import free_bytes
 from kimi_vl.engine.plan import planned_limits
 from kimi_vl.llm.answers import Usage
@@ -313,7 +314,8 @@ def serving_limits(llm: KimiVL, *, max_running: int | None = None, kind: Kind | 
     device, config = llm.model.device, llm.model.config
     where = "cuda" if device.type == "cuda" else "cpu"
     running = max_running or RUNNING[where]
-    free = free_bytes(device) * 2 // llm.model.dtype.itemsize  # the plan counts halves, a CPU computes in fp32
+    features = FEATURE_TOKENS * config.text_config.hidden_size * llm.model.dtype.itemsize  # of pictures, which the engine keeps
+    free = (free_bytes(device) - features) * 2 // llm.model.dtype.itemsize  # the plan counts halves, a CPU computes in fp32
     limits = planned_limits(config, free_bytes=free, max_running=running, step_tokens=STEP_TOKENS[where], kind=kind, page_size=page_size)
     most = running * -(-config.text_config.max_position_embeddings // page_size)
     return replace(limits, num_pages=min(limits.num_pages, most), shares_prefixes=True)

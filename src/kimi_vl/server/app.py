@@ -80,7 +80,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.service = service
-    app.add_middleware(_Bordered, options=options, access=service.access, metrics=service.metrics)
+    app.add_middleware(_Bordered, options=options, access=service.access, admission=service.admission, metrics=service.metrics)
     app.add_exception_handler(HTTPException, _no_route)
     _add_health(app, service)
     _add_openai(app, service)
@@ -139,8 +139,8 @@ def _add_openai(app: FastAPI, service: Service) -> None:
         return _json(model_object(service))
 
     async def tokenize(request: Request) -> Response:
+        asked, headers = await service.json(request.scope, request.receive, TokenizeRequest)
         with service.admission.request():
-            asked, headers = await service.json(request.scope, request.receive, TokenizeRequest)
             service.check_model(asked.model)
             tenant = request.scope["tenant"]
             counted = await while_connected(request.receive, service.with_media(lambda: count(service, asked, tenant)))
@@ -159,17 +159,17 @@ class _Chat(Response):
     """`/v1/chat/completions`: an answer that knows how it is sent only once the request has been read."""
 
     def __init__(self, service: Service) -> None:
-        self._service, self.background = service, None
+        self._service, self._stage, self.background = service, "reading", None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        service, stage = self._service, "reading"
+        service, self._stage = self._service, "reading"
         started = time.monotonic()
-        with service.admission.request():
-            try:
-                request, headers = await service.json(scope, receive, ChatRequest)
-                stage = "preparing"
+        try:
+            request, headers = await service.json(scope, receive, ChatRequest)
+            with service.admission.request():  # not before: whoever sends slowly takes no place
+                self._stage = "preparing"
                 asked = await while_connected(receive, chat.ask(service, request, scope["tenant"], started))
-                stage = "answering"
+                self._stage = "answering"
                 try:
                     if request.stream:
                         await EventStream(chat.chunks(service, asked), service.options, headers)(scope, receive, send)
@@ -178,9 +178,9 @@ class _Chat(Response):
                         await _json(body, headers)(scope, receive, send)
                 finally:
                     asked.seen.close()
-            except ClientLeft:
-                service.metrics.cancelled.labels(stage).inc()
-                raise
+        except ClientLeft:
+            service.metrics.cancelled.labels(self._stage).inc()
+            raise
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ class ServerOptions:
     headers: int = 100
     header_s: float = 10.0
     body_s: float = 300.0
+    receiving_bytes: int = GiB  # of all bodies that are being received
     body_rate: int = 16 * KiB  # bytes a second, on the average, once `header_s` has passed
     keep_alive_s: float = 30.0
     connections: int = 4096

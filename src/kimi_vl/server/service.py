@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kimi_vl.engine import SamplingParams
@@ -22,8 +23,9 @@ from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.openai.content import Seeing
 from kimi_vl.server.options import ServerOptions
 from kimi_vl.server.strict import Model, parse
-from kimi_vl.server.transport import Receive, Scope, check_json, read_body
+from kimi_vl.server.transport import Receive, Scope, body_parts, check_json
 
+READERS = 4  # threads that read text; compiling grammars, which may take seconds, has others
 LARGE = 64 * 1024  # bytes of a body; decoding more of it takes longer than going to a thread and back
 IGNORED = "x-ignored-parameters"
 Result = TypeVar("Result")
@@ -34,13 +36,15 @@ class Service:
 
     def __init__(self, model: ChatModel, options: ServerOptions) -> None:
         self.model, self.options = model, options
-        self.name = options.model_name or model.name
+        self.name = options.model_name or (Path(model.name).name if Path(model.name).is_dir() else model.name)
         self.started = int(time.time())
         self.access, self.metrics = Access(options), Metrics()
         waiting = 4 * model.max_running if options.waiting is None else options.waiting
         self.admission = Admission(model.max_running, waiting, options.queue_s)
         self.files = Files(options)
         self.seeing = Seeing(model.processor, model.context, options, self.files)
+        self._receiving = 0  # bytes
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="text")
         self._threads = ThreadPoolExecutor(options.media_workers, thread_name_prefix="media")
         self._measure()
 
@@ -48,18 +52,37 @@ class Service:
         """A request's body, and headers that say what was passed over. Raises: ApiError."""
         headers = {name.lower(): value for name, value in scope["headers"]}
         check_json(headers.get(b"content-type", b"").decode("latin-1"))
-        body = await read_body(receive, self.options.body_bytes, self.options)
+        body = await self._received(receive)
 
         def read() -> tuple[Model, list[str]]:
             return parse(model, decode(body, self.options.json_depth), lenient=self.options.lenient)
 
-        value, ignored = await asyncio.to_thread(read) if len(body) > LARGE else read()
+        value, ignored = await self.with_text(read) if len(body) > LARGE else read()
         return value, {IGNORED: ", ".join(ignored).encode("ascii", "replace").decode()[:1000]} if ignored else {}
+
+    async def _received(self, receive: Receive) -> bytes:
+        """A whole body; all that are being received have one budget."""
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for part in body_parts(receive, self.options.body_bytes, self.options):
+                size += len(part)
+                self._receiving += len(part)
+                if self._receiving > self.options.receiving_bytes:
+                    raise ApiError(503, "server_is_overloaded", "too much is being received; try again in a moment")
+                parts.append(part)
+            return b"".join(parts)
+        finally:
+            self._receiving -= size
 
     def check_model(self, name: str | None) -> None:
         """Raises: ApiError 404."""
         if name is not None and name != self.name:
             raise ApiError(404, "model_not_found", f"there is no such model here; there is {self.name}", param="model")
+
+    async def with_text(self, work: Callable[[], Result]) -> Result:
+        """In one of the threads that read text."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work)
 
     async def with_media(self, work: Callable[[], Result]) -> Result:
         """In one of the few threads where media are opened, so that nobody's pictures take all of the machine."""
@@ -104,6 +127,7 @@ class Service:
 
     def close(self) -> None:
         """Threads and files; the model is its owner's."""
+        self._readers.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.files.close()
 

@@ -1,7 +1,7 @@
 """What stands between a socket and a route: how much of a request is read and how long, who is asked for, and an answer to everything.
 
 `Connection` sees bytes, before there is a request: the size of the header block and the time that it takes. `Border` is plain ASGI: hosts,
-origins, keys, kinds and sizes of bodies, request ids, and one JSON error for whatever goes wrong behind it. `read_body` receives within
+origins, keys, kinds and sizes of bodies, request ids, and one JSON error for whatever goes wrong behind it. `body_parts` receives within
 limits.
 """
 
@@ -20,13 +20,15 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kimi_vl.server.access import Access
-from kimi_vl.server.errors import ApiError, as_api_error, invalid
+from kimi_vl.server.admission import Admission
+from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.options import ServerOptions
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -146,10 +148,8 @@ def connection(options: ServerOptions) -> type[Connection]:
 class Border:
     """ASGI around ASGI. A request comes through once it is clear whose it is; an error behind it is told in the one shape."""
 
-    def __init__(
-        self, app: Callable[[Scope, Receive, Send], Awaitable[None]], options: ServerOptions, access: Access, metrics: Metrics
-    ) -> None:
-        self._app, self._options, self._access, self._metrics = app, options, access, metrics
+    def __init__(self, app: App, options: ServerOptions, access: Access, admission: Admission, metrics: Metrics) -> None:
+        self._app, self._options, self._access, self._admission, self._metrics = app, options, access, admission, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -179,6 +179,8 @@ class Border:
         _check_origin(scope["method"], headers)
         _check_body(headers, self._options, scope["path"])
         scope["tenant"] = tenant
+        if scope["method"] == "POST":
+            self._admission.check()  # here, because going as far as the route costs as much again
         with self._access.admitted(tenant, scope["path"]) as limits:
             answer.extra = limits
             await self._app(scope, receive, answer)
@@ -309,11 +311,6 @@ async def body_parts(receive: Receive, limit: int, options: ServerOptions) -> As
         yield data
 
 
-async def read_body(receive: Receive, limit: int, options: ServerOptions) -> bytes:
-    """A whole body. Raises: as `body_parts`."""
-    return b"".join([part async for part in body_parts(receive, limit, options)])
-
-
 async def while_connected(receive: Receive, work: Awaitable[Any]) -> Any:
     """The result of some work, which is cancelled when the client leaves. Raises: ClientLeft, and what the work raises."""
     working = asyncio.ensure_future(work)
@@ -350,10 +347,3 @@ def _too_large(limit: int) -> ApiError:
 def _short(text: str) -> str:
     """A text of a client for the log."""
     return text[:256]
-
-
-def only(value: str | None, name: str) -> str:
-    """A header or parameter that has to be there. Raises: ApiError."""
-    if not value:
-        raise invalid("invalid_value", f"{name} is missing", name)
-    return value

@@ -81,7 +81,7 @@ async def ask(service: Service, request: ChatRequest, tenant: str, started: floa
         if any(isinstance(part, Given) for turn in turns for part in turn.parts):
             seen, question = await service.with_media(read)
         else:
-            seen, question = await asyncio.to_thread(read)
+            seen, question = await service.with_text(read)
     except InputError as error:
         raise as_api_error(error, "messages") from None
     asked = Asked(request, params, question, seen, grammar, toolbox, started)
