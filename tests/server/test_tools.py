@@ -197,3 +197,11 @@ def test_nano_must_call_and_does(nano):
         [made] = answer["message"]["tool_calls"]
         assert made["function"]["name"] == "weather"
         assert list(json.loads(made["function"]["arguments"])) == ["city"]
+
+
+def test_what_only_began_like_a_call_is_not_lost():
+    text = 'See <tool_call>{"name": "no'
+    with served(ScriptedModel(Script(*text))) as server:
+        assert server.chat(tools=TOOLS).json()["choices"][0]["message"]["content"] == text
+        streamed = [chunk["choices"][0]["delta"].get("content", "") for chunk in server.events(tools=TOOLS)]
+        assert "".join(streamed) == text
