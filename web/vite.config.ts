@@ -30,6 +30,21 @@ function buildRecord(): Plugin {
   };
 }
 
+/** licences.txt: what the packages that the bundle is made of want to be said wherever they go. */
+function licences(): Plugin {
+  return {
+    name: 'licences',
+    apply: 'build',
+    generateBundle() {
+      const { dependencies } = JSON.parse(readFileSync('package.json', 'utf8')) as { dependencies: Record<string, string> };
+      const texts = Object.entries(dependencies).map(
+        ([name, version]) => `${name} ${version}\n\n${readFileSync(join('node_modules', name, 'LICENSE'), 'utf8').trim()}\n`,
+      );
+      this.emitFile({ type: 'asset', fileName: 'licences.txt', source: texts.join(`\n${'-'.repeat(80)}\n\n`) });
+    },
+  };
+}
+
 /** KaTeX names each font in three formats; every browser that this page is for reads woff2. */
 function woff2Only(): Plugin {
   return {
@@ -44,7 +59,7 @@ function woff2Only(): Plugin {
 
 export default defineConfig({
   base: './',
-  plugins: [woff2Only(), buildRecord()],
+  plugins: [woff2Only(), licences(), buildRecord()],
   build: {
     outDir: PAGE,
     emptyOutDir: true,

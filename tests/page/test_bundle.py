@@ -46,8 +46,15 @@ def test_a_changed_source_changes_the_digest(tmp_path):
 def test_the_bundle_is_small_and_has_only_what_the_page_loads():
     files = [path for path in PAGE.rglob("*") if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= MOST_BYTES
-    assert {path.suffix for path in files} == {".html", ".js", ".css", ".svg", ".woff2", ".json"}
+    assert {path.suffix for path in files} == {".html", ".js", ".css", ".svg", ".woff2", ".json", ".txt"}
     assert [path.name for path in files if path.suffix == ".js" and b"sourceMappingURL" in path.read_bytes()] == []
+
+
+def test_the_licences_of_what_is_in_it_are_in_it():
+    text = (PAGE / "licences.txt").read_text(encoding="utf-8")
+    packages = json.loads((WEB / "package.json").read_text(encoding="utf-8"))["dependencies"]
+    assert [f"{name} {version}\n\n" for name, version in packages.items() if f"{name} {version}\n\n" not in text] == []
+    assert text.lower().count("copyright") >= len(packages)
 
 
 def test_nothing_of_the_page_lies_elsewhere():
