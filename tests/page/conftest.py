@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,16 @@ WATCH = """
 window.violations = [];
 addEventListener('securitypolicyviolation', (event) => violations.push(`${event.violatedDirective}: ${event.blockedURI} ${event.sample}`));
 """
+FORGET = """async () => {
+    localStorage.clear();
+    sessionStorage.clear();
+    return await new Promise((resolve) => {
+        const gone = indexedDB.deleteDatabase('kimi-vl');
+        gone.onsuccess = () => resolve(true);
+        gone.onerror = gone.onblocked = () => resolve(false);
+    });
+}"""
+WINDOW = {"width": 1100, "height": 800}
 
 
 @pytest.fixture(scope="session")
@@ -52,29 +63,56 @@ def server(served: MockServer) -> MockServer:
     return served
 
 
-@pytest.fixture
-def context(browser: Any) -> Iterator[Any]:
-    """A browser that has never been here."""
-    context = browser.new_context(viewport={"width": 1100, "height": 800}, locale="en-GB")
+@dataclass
+class Tab:
+    """A tab for all tests of a file, since a new one costs as much as a test, and what has been seen in it."""
+
+    page: Any
+    dialogs: list[str] = field(default_factory=list)
+    abroad: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def watch(self, home: str) -> None:
+        """Note dialogs, requests to anywhere else, and errors."""
+        self.page.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))
+        self.page.on(
+            "request", lambda request: None if request.url.startswith((home, "blob:", "data:")) else self.abroad.append(request.url)
+        )
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.add_init_script(WATCH)
+
+    def forget(self, home: str) -> None:
+        """As if nobody had ever been here."""
+        page = self.page
+        page.unroute_all()
+        page.context.set_offline(False)
+        page.context.clear_permissions()
+        page.goto(home + "blank")
+        assert page.evaluate(FORGET)
+        page.set_viewport_size(WINDOW)
+        page.emulate_media(color_scheme="light")
+        self.dialogs, self.abroad, self.errors = [], [], []
+
+
+@pytest.fixture(scope="module")
+def tab(browser: Any, served: MockServer) -> Iterator[Tab]:
+    context = browser.new_context(viewport=WINDOW, locale="en-GB")
     context.set_default_timeout(8000)
-    yield context
+    tab = Tab(context.new_page())
+    tab.watch(served.url)
+    yield tab
     context.close()
 
 
 @pytest.fixture
-def page(context: Any, server: MockServer) -> Iterator[Any]:
+def page(tab: Tab, server: MockServer) -> Iterator[Any]:
     """The page, open. Whatever a test does: no script but ours runs, nothing is asked of another host, no policy is broken."""
-    page = context.new_page()
-    dialogs, abroad, errors = [], [], []
-    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: None if request.url.startswith((server.url, "blob:", "data:")) else abroad.append(request.url))
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.add_init_script(WATCH)
-    page.goto(server.url)
-    page.get_by_role("textbox", name="Question").wait_for()
-    yield page
-    assert (dialogs, abroad, errors) == ([], [], [])
-    assert page.evaluate("violations") == []
+    tab.forget(server.url)
+    tab.page.goto(server.url)
+    tab.page.get_by_role("textbox", name="Question").wait_for()
+    yield tab.page
+    assert (tab.dialogs, tab.abroad, tab.errors) == ([], [], [])
+    assert tab.page.evaluate("violations") == []
 
 
 def ask(page: Any, text: str) -> None:

@@ -105,6 +105,7 @@ def said(text: str, found: dict[str, Any] | None = None) -> list[Step]:
 class _Handler(BaseHTTPRequestHandler):
     mock: MockServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a body behind its header would wait 40 ms
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing."""
@@ -113,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/" or path.startswith("/assets/"):
             self._file(path.lstrip("/") or "index.html")
+        elif path == "/blank":
+            self._send(200, b"<!doctype html><title>blank</title>", TYPES[".html"], {})
         elif self._has_key() and path == "/v1/models":
             self._json({"object": "list", "data": self.mock.models})
 

@@ -3,7 +3,9 @@
 from tests.page.conftest import ask
 
 STORED = """async () => JSON.stringify([
-    { ...localStorage }, { ...sessionStorage }, document.cookie, location.href,
+    ...[localStorage, sessionStorage].map((kept) =>
+        Array.from({ length: kept.length }, (_, k) => [kept.key(k), kept.getItem(kept.key(k))])),
+    document.cookie, location.href,
     await new Promise((resolve) => { indexedDB.open('kimi-vl').onsuccess = (event) => {
         const all = event.target.result.transaction('conversations').objectStore('conversations').getAll();
         all.onsuccess = () => resolve(all.result);
@@ -59,10 +61,10 @@ def test_a_server_that_is_away_is_one_line_and_comes_back(page, server):
     page.locator(".model-name").get_by_text("nano").wait_for()
 
 
-def test_offline_says_so(page, context, server):
-    context.set_offline(True)
+def test_offline_says_so(page, server):
+    page.context.set_offline(True)
     ask(page, "Hello")
     page.locator(".ending").get_by_text("You are offline.").wait_for()
-    context.set_offline(False)
+    page.context.set_offline(False)
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("article", name="Answer").get_by_text("Hello").wait_for()

@@ -1,7 +1,5 @@
 """For everybody: a phone's width, the keyboard alone, screen readers, light and dark."""
 
-import pytest
-
 from tests.page.conftest import ask, attach
 from tests.page.mock_server import NOTHING, said
 from tests.page.test_media import RECEIPT
@@ -78,7 +76,7 @@ def test_a_screen_reader_is_not_told_every_token(page, server):
     page.get_by_text("1,234 tokens in").wait_for()
     page.get_by_role("status").get_by_text("The answer is complete.").wait_for()
     assert page.evaluate("regions") == 1
-    assert page.evaluate("told") == ["The question was sent.", "The answer is complete."]
+    assert [words for words in page.evaluate("told") if words] == ["The question was sent.", "The answer is complete."]
     assert page.get_by_role("article", name="Answer").locator("xpath=ancestor::*[@aria-live or @role='log' or @role='status']").count() == 0
 
 
@@ -106,9 +104,7 @@ def test_the_keyboard_is_enough(page, server):
     page.get_by_text("What would you like to know?").wait_for()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(page, server, theme):
-    page.emulate_media(color_scheme=theme)
+def test_text_stands_out_from_its_ground_in_light_and_dark(page, server):
     with_everything(page, server)
     page.get_by_role("button", name="Settings").click()
     selectors = [
@@ -124,8 +120,10 @@ def test_text_stands_out_from_its_ground(page, server, theme):
         ".looked",
         "header h1",
     ]
-    told = dict(page.evaluate(CONTRAST, selectors))
-    assert {selector: ratio for selector, ratio in told.items() if ratio < 4.5} == {}  # WCAG 2 AA
+    for theme in ("light", "dark"):
+        page.emulate_media(color_scheme=theme)
+        told = dict(page.evaluate(CONTRAST, selectors))
+        assert {selector: ratio for selector, ratio in told.items() if ratio < 4.5} == {}  # WCAG 2 AA
 
 
 def test_the_theme_follows_the_system_and_the_switch(page, server):

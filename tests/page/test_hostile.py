@@ -40,7 +40,7 @@ MARKUP = (
     "#page :is(script, iframe, object, embed, form:not(#composer):not(.key form), style, link, base, meta, img[src^=http], "
     "[onerror], [onload], [onclick])"
 )
-SCHEMES = "[...document.querySelectorAll('#page a')].map((a) => new URL(a.href).protocol)"
+SCHEMES = "[...document.querySelectorAll('#page a')].map((a) => a.protocol)"
 
 
 def is_clean(page):
