@@ -189,3 +189,13 @@ def test_sending_waits_for_an_upload_on_its_way(page, server):
     page.get_by_text("I see.").wait_for()
     assert len(server.heard.uploads) == 1
     page.locator(".question .card").get_by_text("64 tokens").wait_for()  # learnt afterwards
+
+
+def test_a_question_sent_in_haste_uploads_once(page, server):
+    attach(page, RECEIPT)
+    ask(page, "What is it?")
+    page.get_by_text("I see.").wait_for()
+    page.locator(".question .card").get_by_text("64 tokens").wait_for()
+    page.locator(".question .card-picture img").wait_for()
+    assert [data for _, data in server.heard.uploads] == [RECEIPT.read_bytes()]
+    assert len(server.heard.chats) == 1

@@ -216,7 +216,10 @@ export class Chat {
   }
 
   private forgetFiles(id: string, leaf: string | null): void {
-    for (const medium of mediaOf(this.path(id, leaf))) this.setFile(id, medium.id, undefined);
+    for (const medium of mediaOf(this.path(id, leaf))) {
+      this.uploads.forget(medium.id);
+      this.setFile(id, medium.id, undefined);
+    }
   }
 
   private setFile(id: string, medium: string, fileId: string | undefined): void {

@@ -53,6 +53,7 @@ export class Draft {
 
   remove(id: string): void {
     this.uploading.get(id)?.abort();
+    this.uploads.forget(id);
     const gone = this.attached.value.find((one) => one.attachment.id === id);
     if (gone?.attachment.fileId) deleteFile(gone.attachment.fileId).catch(() => undefined);
     this.attached.value = this.attached.value.filter((one) => one.attachment.id !== id);
@@ -91,9 +92,13 @@ export class Draft {
     const kind = kindOf(file) ?? 'image';
     const attachment: Attachment = { id: newId(), name: file.name || `pasted ${kind}`, type: file.type, kind, size: file.size };
     this.attached.value = [...this.attached.value, { attachment, progress: 0, counted: false, trouble: null }];
-    await this.store.keep(attachment.id, this.conversation, file, await thumbnail(file, kind));
-    this.change(attachment.id, (one) => ({ ...one })); // its thumbnail is there
-    await this.send(attachment);
+    await this.store.keep(attachment.id, this.conversation, file, null); // at once: the question may be sent before there is a thumbnail
+    await Promise.all([this.send(attachment), this.preview(attachment, file)]);
+  }
+
+  private async preview(attachment: Attachment, file: File): Promise<void> {
+    const small = await thumbnail(file, attachment.kind);
+    if (small) await this.store.keep(attachment.id, this.conversation, file, small);
   }
 
   private async send(attachment: Attachment): Promise<void> {

@@ -1,6 +1,7 @@
 // History in IndexedDB: conversations, and the media that belong to them as far as there is room.
 
 import { type DBSchema, type IDBPDatabase, openDB } from 'idb';
+import { Cell } from './cell';
 import type { Conversation, Summary } from './conversation';
 
 export const MOST_MEDIA_BYTES = 500e6; // of all conversations; the oldest media go first, their thumbnails stay
@@ -22,6 +23,7 @@ interface Schema extends DBSchema {
 
 /** What the page remembers. Where the browser keeps nothing, in memory and `isLasting` is false. */
 export class Store {
+  readonly kept = new Cell(0); // how often a medium was kept: whoever waits for one looks again
   private readonly memory = { conversations: new Map<string, Conversation>(), media: new Map<string, Medium>() };
 
   private constructor(private readonly db: IDBPDatabase<Schema> | null) {}
@@ -81,6 +83,7 @@ export class Store {
   async keep(id: string, conversation: string, blob: Blob, thumbnail: Blob | null): Promise<void> {
     const medium = { id, conversation, added: Date.now(), size: blob.size, blob, thumbnail };
     this.memory.media.set(id, medium);
+    this.kept.value += 1;
     if (!this.db) return;
     const kept = blob.size <= MOST_MEDIUM_BYTES ? medium : { ...medium, size: 0, blob: null };
     try {

@@ -10,7 +10,6 @@ interface CardProps {
   progress?: number;
   counted?: boolean;
   trouble?: string | null;
-  version?: unknown; // changes when the thumbnail may be there
   onRemove?: () => void;
   onRetry?: () => void;
 }
@@ -18,8 +17,8 @@ interface CardProps {
 const ICONS = { image: 'picture', video: 'film', document: 'page' } as const;
 
 /** A medium: its thumbnail, name, what it costs, and what is not seen of it. */
-export function AttachmentCard({ attachment, progress = 1, counted = true, trouble = null, version, onRemove, onRetry }: CardProps) {
-  const thumbnail = useMedium(attachment.id, 'thumbnail', version);
+export function AttachmentCard({ attachment, progress = 1, counted = true, trouble = null, onRemove, onRetry }: CardProps) {
+  const thumbnail = useMedium(attachment.id, 'thumbnail');
   const name = shownName(attachment.name);
   return (
     <div class={`card ${trouble ? 'troubled' : ''}`}>

@@ -51,7 +51,6 @@ export function Composer() {
             <AttachmentCard
               key={one.attachment.id}
               {...one}
-              version={one.progress > 0}
               onRemove={() => draft.remove(one.attachment.id)}
               onRetry={() => draft.retry(one.attachment.id)}
             />
