@@ -10,6 +10,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from kimi_vl.llm import see_messages
+from tests.media.test_transcript import CUES, film
 from tests.server.conftest import async_nano
 from tests.server.serving import HELLO, refused, served, until
 
@@ -235,6 +237,25 @@ def test_documents_are_cited_and_clips_are_seen(nano, plain):
     [medium] = nano.client.post("/v1/tokenize", json={"messages": messages, "media": {"frames": 3}}).json()["media"]
     assert medium["kind"] == "video"
     assert [view["time_s"] is None for view in medium["views"]] == [False] * 3
+
+
+def test_a_conversation_is_the_same_prompt_as_in_python(nano, plain):
+    """Media in two turns, speech between frames: what a server shows is what `KimiVL.chat` shows."""
+    spoken = film(CUES, codec="mov_text", container="mp4")
+    video = {"type": "video_url", "video_url": {"url": f"data:video/mp4;base64,{base64.b64encode(spoken).decode()}"}}
+    letter = {"type": "image_url", "image_url": {"url": data_url("receipt.png")}}
+    messages = [
+        {"role": "user", "content": [{"type": "text", "text": "Look:"}, video, {"type": "text", "text": "What is said?"}]},
+        {"role": "assistant", "content": "The fee."},
+        {"role": "user", "content": [letter, {"type": "text", "text": "And the total?"}]},
+    ]
+    with see_messages(plain.processor, plain.model.config.text_config.max_position_embeddings, messages, transcript=True, fps=1) as seen:
+        expected = plain.processor.prompt(seen.messages).input_ids
+        assert "The fee is 4711." in plain.processor.tokenizer.decode(expected)
+    asked = {"messages": messages, "return_tokens": True, "media": {"transcript": True, "fps": 1}}
+    counted = nano.client.post("/v1/tokenize", json=asked).json()
+    assert counted["tokens"] == list(expected)
+    refused(nano.client.post("/v1/tokenize", json={"messages": messages, "media": {"transcript": "yes"}}), 400, "invalid_type")
 
 
 def test_counting_text(nano):

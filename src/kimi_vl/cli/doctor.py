@@ -16,8 +16,10 @@ from kimi_vl.cli.console import Console
 from kimi_vl.errors import KimiVLError
 
 MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
-REQUIRED = ("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich", "llguidance", "av", "pypdfium2")
-REQUIRED += ("fastapi", "uvicorn", "pydantic", "msgspec", "python-multipart", "prometheus-client", "structlog")
+REQUIRED = (
+    *("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich", "llguidance", "av", "pypdfium2"),
+    *("fastapi", "uvicorn", "pydantic", "msgspec", "python-multipart", "prometheus-client", "structlog"),
+)
 OPTIONAL = {
     "heif": ("pillow-heif",),
     "train": ("safetensors", "opencv-python-headless", "matplotlib", "fonttools", "tokenizers"),

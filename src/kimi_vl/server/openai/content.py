@@ -1,28 +1,28 @@
 """Where the parts of a conversation become media: the one narrow place. Blocking; never called in the event loop's thread.
 
-All media of a conversation are opened within one budget and looked at together, by the rules of `processor/views.py`; in the prompt the
-pictures of each stand where its part stood. What is asked is the last thing the user said.
+All media of a conversation are opened here, within one budget and by what a client may name, and looked at by `llm.see_messages`, as those
+of `KimiVL.chat` are.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from kimi_vl.errors import InputError, KimiVLError
-from kimi_vl.llm import PREFIXES, Thinking
+from kimi_vl.llm import Thinking, conversation
 from kimi_vl.media import Medium, open_medium
 from kimi_vl.media.budget import DecodedBudget
 from kimi_vl.media.fetch import Fetcher, FetchPolicy, RequestFetcher
 from kimi_vl.media.medium import Animation, Document, Scan, Still, Video
 from kimi_vl.processor import Processor
-from kimi_vl.processor.chat import DEFAULT_SYSTEM, ImagePart, Message, TextPart
+from kimi_vl.processor.chat import DEFAULT_SYSTEM, MediumPart, Message, TextPart
 from kimi_vl.processor.findings import Findings, find
-from kimi_vl.processor.views import Choice, Sight, View, look
+from kimi_vl.processor.views import Sight, View
 from kimi_vl.server.errors import ApiError, as_api_error, clean, invalid
 from kimi_vl.server.files import Files, shown_name
 from kimi_vl.server.openai import requests
@@ -31,7 +31,7 @@ from kimi_vl.server.openai.requests import AnyMessage, AssistantMessage, FilePar
 from kimi_vl.server.openai.tools import RESULT_CLOSE, RESULT_OPEN, Toolbox, written
 from kimi_vl.server.options import ServerOptions
 
-NO_QUESTION = "What is this?"
+NOTHING = conversation.Access(paths=())  # media come open: whoever looks at them has nothing to open
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Turn:
 class Seen:
     """A conversation that is ready for the model. Close it when its answer has been looked up."""
 
-    messages: list[Message]
-    question: str
-    sight: Sight | None
+    messages: Sequence[Message]
+    question: str = ""
+    sight: Sight | None = None
     names: tuple[str, ...] = ()
 
     def close(self) -> None:
@@ -108,22 +108,21 @@ class Seeing:
     def see(self, turns: Sequence[Turn], tenant: str, looking: Looking | None, thinking: Thinking) -> Seen:
         """Raises: ApiError naming the part."""
         given = [part for turn in turns for part in turn.parts if isinstance(part, Given)]
-        question = _question(turns)
         if not given:
             if looking is not None:
                 raise invalid("invalid_value", "media says how media are looked at, and there are none", "media")
-            return Seen([_message(turn, {}) for turn in turns], question, None)
+            return Seen([_message(turn, {}) for turn in turns])
         names: list[str] = []
         opened: list[Medium] = []
         try:
             self._open(given, tenant, opened, names)
-            sight = self._look(turns, opened, question, looking, thinking)
+            media = {id(one): medium for one, medium in zip(given, opened, strict=True)}
+            seen = self._look([_message(turn, media) for turn in turns], looking, thinking)
         except BaseException:
             for medium in opened:
                 medium.close()
             raise
-        shown = {id(one): [view for view in sight.views if view.medium == k] for k, one in enumerate(given)}
-        return Seen([_message(turn, shown) for turn in turns], question, sight, tuple(names))
+        return Seen(seen.messages, seen.question, seen.sight, tuple(names))
 
     def _open(self, given: Sequence[Given], tenant: str, opened: list[Medium], names: list[str]) -> None:
         budget = DecodedBudget(self.options.decoded_bytes)
@@ -145,11 +144,10 @@ class Seeing:
                 if counts[kind] > getattr(self.options, kind):
                     raise invalid("too_many_media", f"a request may hold {getattr(self.options, kind)} {kind}", one.param)
 
-    def _look(self, turns: Sequence[Turn], media: list[Medium], question: str, looking: Looking | None, thinking: Thinking) -> Sight:
-        used = self.processor.length([_message(turn, {}) for turn in turns], PREFIXES[thinking])
+    def _look(self, messages: Sequence[Message], looking: Looking | None, thinking: Thinking) -> conversation.Seen:
+        choice = looking.model_dump(exclude_none=True) if looking else {}
         try:
-            choice = Choice(**looking.model_dump(exclude_none=True)) if looking else Choice()
-            return look(question, media, self.processor, context=self.context, used=used, choice=choice)
+            return conversation.see_messages(self.processor, self.context, messages, thinking=thinking, access=NOTHING, **choice)
         except InputError as error:
             raise as_api_error(error, "media" if looking else "messages") from None
 
@@ -249,32 +247,17 @@ def _parts(content: Any, where: str) -> list[str | Given]:
     return [part.text if isinstance(part, requests.TextPart) else Given(part, f"{where}.content[{j}]") for j, part in enumerate(content)]
 
 
-def _message(turn: Turn, shown: dict[int, list[View]]) -> Message:
-    """With the pictures that are shown of each medium, none where nothing is shown; texts side by side are one."""
-    parts: list[TextPart | ImagePart] = []
+def _message(turn: Turn, media: Mapping[int, Medium]) -> Message:
+    """With open media in their places; texts side by side are one."""
+    parts: list[TextPart | MediumPart] = []
     for part in turn.parts:
-        if isinstance(part, str):
-            _say(parts, part)
-            continue
-        for view in shown.get(id(part), []):
-            _say(parts, view.label)
-            parts.append(ImagePart(view.cut))
+        if isinstance(part, Given):
+            parts.append(MediumPart(media[id(part)], None))
+        elif parts and isinstance(parts[-1], TextPart):
+            parts[-1] = TextPart(parts[-1].text + part)
+        elif part:
+            parts.append(TextPart(part))
     return Message(turn.role, tuple(parts))
-
-
-def _say(parts: list[TextPart | ImagePart], text: str) -> None:
-    if parts and isinstance(parts[-1], TextPart):
-        parts[-1] = TextPart(parts[-1].text + text)
-    elif text:
-        parts.append(TextPart(text))
-
-
-def _question(turns: Sequence[Turn]) -> str:
-    for turn in reversed(turns):
-        text = " ".join(part for part in turn.parts if isinstance(part, str)).strip()
-        if turn.role == "user" and text:
-            return text
-    return NO_QUESTION
 
 
 def _in_units(values: list[float], view: View) -> list[float]:

@@ -189,6 +189,7 @@ class Looking(Strict):
     fps: Annotated[float, Field(gt=0, le=240)] | None = None
     policy: Literal["even", "scene", "adaptive"] | None = None
     media_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    transcript: bool | None = None
 
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
