@@ -1,4 +1,4 @@
-"""A server that answers as it is told, by the contract that the page is written against. Standard library only."""
+"""A server that answers as it is told, by the contract that the page is written against, and under the policy of the real one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from dataclasses import dataclass, field
 from email.parser import BytesParser
 from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).parents[2] / "src" / "kimi_vl" / "server" / "page"
+from kimi_vl.server.app import CSP, PAGE
+
 TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
-# Narrower than what the real server sends: what works here works there.
-CSP = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; font-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
-    "require-trusted-types-for 'script'; trusted-types dompurify"
-)
 MODEL = {
     "id": "nano",
     "object": "model",

@@ -226,7 +226,9 @@ def test_the_page_and_what_it_may_load(scripted):
     response = scripted.client.get("/")
     assert response.status_code == 200
     policy = response.headers["content-security-policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert "trusted-types" in policy
     assert "frame-ancestors 'none'" in policy
     assert response.headers["x-content-type-options"] == "nosniff"
     assert scripted.client.get("/", headers={"if-none-match": response.headers["etag"]}).status_code == 304

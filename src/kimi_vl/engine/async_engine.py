@@ -188,6 +188,7 @@ class AsyncEngine:
                     self._hear(event)
                 self._step_began = None
         except _Stop:
+            self._leave_idle()
             self._end_all(EngineStopped("the engine was stopped before the answer was complete"))
         except BaseException as failure:  # noqa: BLE001 - not one request's: nothing that the engine says can be trusted from here on
             self._failure = failure
@@ -206,6 +207,16 @@ class AsyncEngine:
 
     def _stop(self) -> None:
         raise _Stop
+
+    def _leave_idle(self) -> None:
+        """End the requests that are left, and wait for the steps that were launched ahead: nothing is held or computed any more."""
+        for request in self._streams:
+            self.engine.cancel(request)
+        try:
+            while not self.engine.is_idle:
+                self.engine.step()
+        except Exception as failure:  # noqa: BLE001 - it is being stopped; who asks why it did not end well finds it here
+            self._failure = failure
 
     def _hear(self, event: Event) -> None:
         stream = self._streams.get(event.request)

@@ -37,8 +37,9 @@ from kimi_vl.server.transport import Border, ClientLeft, Receive, Scope, Send, b
 
 PAGE = Path(str(resources("kimi_vl.server"))) / "page"
 CSP = (
-    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
-    "frame-ancestors 'none'; base-uri 'none'; object-src 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; font-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; object-src 'none'; "
+    "require-trusted-types-for 'script'; trusted-types dompurify"
 )
 TYPES = {
     ".html": "text/html; charset=utf-8",
