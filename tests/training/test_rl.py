@@ -52,6 +52,7 @@ trains_vision = false
 replay_weight = 0.1
 validate_every = 1
 validation_problems = 6
+validation_seed = 7922
 [problems]
 families = { chart = 0.5, table = 0.5 }
 tasks = ["count", "sum", "find"]

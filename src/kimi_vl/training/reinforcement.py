@@ -42,6 +42,7 @@ class Reinforcement:
     replay_weight: float  # of the supervised loss beside
     validate_every: int
     validation_problems: int
+    validation_seed: int  # of the held-out problems: runs on other problems are measured on the same
     problems: ProblemMix
     replay: SceneMix
     budget: Budget

@@ -42,7 +42,6 @@ from kimi_vl.training.synth.pack import DataPack
 from kimi_vl.training.trainer import Ranks, Trainer
 
 Z95 = 1.959964  # the normal distribution's 97.5 % point
-VALIDATION_SEED = 7919  # added to the problems' seed, so that held-out problems are nobody's training problems
 CLOSING = 20.0  # seconds before the deadline that are kept for saving and exporting
 
 
@@ -453,8 +452,8 @@ def new_policy(trainer: Trainer, settings: Reinforcement, args: argparse.Namespa
 
 
 def held_out(settings: Reinforcement, args: argparse.Namespace) -> dict[str, list[Problem]]:
-    """The same problems for every run, whatever its seed and its number of ranks."""
-    mix = dataclasses.replace(settings.problems, seed=settings.problems.seed + VALIDATION_SEED)
+    """The same problems for every run, whatever its seeds and its number of ranks; of splits that no run trains on."""
+    mix = dataclasses.replace(settings.problems, seed=settings.validation_seed)
     found: dict[str, list[Problem]] = {}
     for split in ("val", "test"):
         stream = problems(ProblemStream(mix, args.checkpoint, args.data, split=split), workers=args.workers)
