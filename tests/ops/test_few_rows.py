@@ -35,6 +35,24 @@ def check_linear(module, kind, tokens=2, normed=True, added=True):
     assert_near(found, expected if residual is None else expected + residual.double(), limit(kind))
 
 
+def check_warps(module, kind, tokens=5, normed=True, added=True, rows=37):
+    x, norm = random(tokens, 80, kind=kind), random(80, kind=kind)
+    residual = random(tokens, rows, kind=kind) if added else None
+    inputs = formulas.rms_norm(x, norm, 1e-5) if normed else x.double()
+    whole = random(rows, 80, kind=kind, std=0.1)
+    for weight in (whole, *(quantised(whole.float(), kind) for kind in ("int8", "fp8"))):
+        found = module.linear_by_warps(x, weight, norm=(norm, 1e-5) if normed else None, residual_TR=residual)
+        values = weight.double() if weight is whole else weight.values.double() * weight.scales.double()[:, None]
+        assert_near(found, inputs @ values.T + (residual.double() if added else 0.0), limit(kind))
+
+
+def check_map_values(module, kind, tokens=5):
+    attended, key_value_up = random(tokens, HEADS, 32, kind=kind), random(HEADS * (NOPE + VALUE), 32, kind=kind, std=0.2)
+    value_up = key_value_up.unflatten(0, (HEADS, -1))[:, NOPE:].double()
+    found = module.map_values(attended, key_value_up, NOPE)
+    assert_near(found, torch.einsum("THL,HVL->THV", attended.double(), value_up).flatten(1), limit(kind))
+
+
 def check_quantised(module, kind, tokens=2, rows=37):
     """By vectors and by tiles."""
     x, residual = random(tokens, 80, kind=kind), random(tokens, rows, kind=kind)
@@ -54,7 +72,7 @@ def check_latent_query(module, kind, tokens=2, kept=None):
     q_nope, key_value_up = random(tokens, HEADS, NOPE, kind=kind), random(HEADS * (NOPE + VALUE), 32, kind=kind, std=0.2)
     q_rope, latents, norm_weight, cos, sin = (x.to(DEVICE) for x in (q_rope, latents, norm_weight, cos, sin))
     whole = torch.cat((torch.cat((q_nope, q_rope), dim=-1).flatten(1), latents), dim=1)
-    slots, pages = torch.tensor([5, 2][:tokens], device=DEVICE), random(2, 4, 48, kind=kind).to(kept or getattr(torch, kind))
+    slots, pages = torch.randperm(12)[:tokens].to(DEVICE), random(3, 4, 48, kind=kind).to(kept or getattr(torch, kind))
     turned, after = formulas.write_latent(q_rope, latents, norm_weight, eps, cos, sin, slots, pages)
     q_latent, found = module.latent_query(whole, key_value_up, (norm_weight, eps), cos, sin, slots, pages, HEADS, NOPE)
     key_up = key_value_up.unflatten(0, (HEADS, -1))[:, :NOPE].double()
@@ -114,7 +132,19 @@ def test_linear_with_quantised_weights(tokens, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("tokens", [1, 2])
+@pytest.mark.parametrize(("tokens", "normed", "added"), [(1, True, True), (3, True, False), (9, False, True), (16, False, False)])
+def test_linear_by_warps(tokens, normed, added, kind):
+    check_warps(few_rows, kind, tokens, normed, added)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 8, 16])
+def test_map_values(tokens, kind):
+    check_map_values(few_rows, kind, tokens)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tokens", [1, 2, 5, 12])
 @pytest.mark.parametrize("kept", [None, FP8], ids=str)
 def test_latent_query(tokens, kind, kept):
     check_latent_query(few_rows, kind, tokens, kept)
@@ -154,6 +184,9 @@ MUTANTS = (
         "(head * (N + V) + V + n)[:, None]",
     ),
     ("rows written one place on", few_rows, check_latent_query, "tl.load(slots + t),", "tl.load(slots + t) + 1,"),
+    ("a warp's part of x for all", few_rows, check_warps, "x_PCT = tl.permute(tl.reshape(x_TD", "x_PCT = tl.permute(tl.reshape(x_TD * (d < 64)[None]"),
+    ("the values of another head", few_rows, check_map_values, "r // HEAD * STRIDE", "(R - 1 - r) // HEAD * STRIDE"),
+    ("queries of another token", few_rows, lambda *a: check_latent_query(*a, tokens=5), "(all_T * stride + head", "((num_tokens - 1 - all_T) * stride + head"),
     ("the map of the keys for the values", few_rows, check_join_values, "(N + V) + N + v)[:, None]", "(N + V) + v)[:, None]"),
     (
         "parts of another head",

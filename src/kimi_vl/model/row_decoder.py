@@ -49,7 +49,7 @@ class RowDecoder:
         pages_GOZ, norm = cache.layers_GOZ[attention.layer], attention.kv_a_layernorm
         projected_BX = _linear(x_BD, joined(attention.q_proj, attention.kv_a_proj_with_mqa), layer.input_layernorm)
         where = (pages_GOZ, step.page_table_BJ, step.cu_seqlens, step.lengths_B)
-        if x_BD.shape[0] <= few_rows.LATENT_TOKENS:
+        if x_BD.shape[0] <= few_rows.WARP_TOKENS:
             query = few_rows.latent_query(
                 projected_BX,
                 attention.kv_b_proj.weight,
@@ -61,12 +61,16 @@ class RowDecoder:
                 attention.num_heads,
                 attention.nope,
             )
-            parts = paged_latent_attention.attend_parts(*query, *where, scale=attention.scale)
-            attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
+            if x_BD.shape[0] <= few_rows.LATENT_TOKENS:
+                parts = paged_latent_attention.attend_parts(*query, *where, scale=attention.scale)
+                attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
+            else:
+                attended_BHL = paged_latent_attention.attend(*query, *where, scale=attention.scale)
+                attended_BX = few_rows.map_values(attended_BHL, attention.kv_b_proj.weight, attention.nope)
         else:
             attended_BX = self._attend_many(attention, projected_BX, cos, sin, where, step.slots_T)
-        if x_BD.shape[0] <= few_rows.LINEAR_TOKENS:
-            return few_rows.linear(attended_BX, attention.o_proj.weight, residual_TR=x_BD), None
+        if x_BD.shape[0] <= few_rows.WARP_TOKENS:
+            return _linear(attended_BX, attention.o_proj.weight, residual_BR=x_BD), None
         return x_BD, _linear(attended_BX, attention.o_proj.weight)
 
     def _attend_many(
@@ -105,9 +109,11 @@ class RowDecoder:
 
 def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, residual_BR: torch.Tensor | None = None) -> torch.Tensor:
     """residual + weight · norm(x)."""
+    given = None if norm is None else (norm.weight, norm.eps)
     if x_BD.shape[0] <= few_rows.LINEAR_TOKENS and x_BD.shape[1] <= few_rows.MOST_WIDTH:
-        given = None if norm is None else (norm.weight, norm.eps)
         return few_rows.linear(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
+    if few_rows.by_warps(x_BD, weight_RD):
+        return few_rows.linear_by_warps(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
     if norm is not None:
         x_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
     if isinstance(weight_RD, Quantised):

@@ -16,7 +16,11 @@ from kimi_vl.ops.triton.paged_latent_attention import joined_parts
 from kimi_vl.ops.triton.rms_norm import normed
 
 LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
-LATENT_TOKENS = 4  # of the maps between queries, latents and values, which are small; at 8 batched products of torch are 3 % faster
+LATENT_TOKENS = 4  # of the maps between queries, latents and values, which are small
+WARP_TOKENS = 16  # of products by tensor cores whose programs hold rows of the matrix whole, each warp a part of the width
+WARP_WIDTH = 2048  # of these: 16 rows of it are 64 KB, a quarter of a processor's registers
+WARP_ROWS = 16
+WARP_MOST_ROWS = 32_768
 MOST_WIDTH = 4096  # of what a program takes at once, as much as its registers hold
 BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 8 take 2 % longer
 BLOCK_BYTE_ROWS = 2  # in eight bits: 3.9 us for 3,648 rows and 2.9 for 2,048; 4 take 4.8 and 3.1
@@ -130,7 +134,111 @@ def linear_by_tiles(
     return out_TR
 
 
-@jit
+@jit(varying=("num_tokens",))
+def _warp_linear_kernel(
+    x,
+    norm_weight,
+    weight,
+    scales,
+    residual,
+    out,
+    eps,
+    num_tokens,
+    D,
+    R,
+    HEAD: tl.constexpr,
+    STRIDE: tl.constexpr,
+    HAS_NORM: tl.constexpr,
+    HAS_SCALES: tl.constexpr,
+    HAS_RESIDUAL: tl.constexpr,
+    BLOCK_R: tl.constexpr,
+    BLOCK_D: tl.constexpr,
+    BLOCK_T: tl.constexpr,
+    PARTS: tl.constexpr,
+    OVERLAPS: tl.constexpr,
+):
+    """One program: BLOCK_R values of every token. The width is cut into PARTS, one for each warp: a tile of 16 rows is no work for more
+    than one. With a HEAD, that many rows belong to a head, lie STRIDE rows behind those of the one before, and see its own part of x."""
+    r, d = tl.program_id(0) * BLOCK_R + tl.arange(0, BLOCK_R), tl.arange(0, BLOCK_D)
+    row_R, x_stride = r, D
+    if HEAD > 0:
+        row_R, x_stride = r // HEAD * STRIDE + r % HEAD, R // HEAD * D
+        x += tl.program_id(0) * BLOCK_R // HEAD * D
+    weight_RD = tl.load(weight + row_R.to(tl.int64)[:, None] * D + d[None], mask=(r < R)[:, None] & (d < D)[None], other=0.0)
+    begin(OVERLAPS)
+    t = tl.arange(0, BLOCK_T)
+    x_TD = tl.load(x + (t * x_stride)[:, None] + d[None], mask=(t < num_tokens)[:, None] & (d < D)[None], other=0.0)
+    if HAS_NORM:
+        value_TD = x_TD.to(tl.float32)
+        unit_TD = (value_TD * tl.rsqrt(tl.sum(value_TD * value_TD, 1) / D + eps)[:, None]).to(x_TD.dtype)
+        norm_D = tl.load(norm_weight + d, mask=d < D, other=0.0).to(tl.float32)
+        x_TD = (unit_TD.to(tl.float32) * norm_D[None]).to(x_TD.dtype)
+    weight_PRC = tl.permute(tl.reshape(weight_RD.to(x_TD.dtype), [BLOCK_R, PARTS, BLOCK_D // PARTS]), [1, 0, 2])
+    x_PCT = tl.permute(tl.reshape(x_TD, [BLOCK_T, PARTS, BLOCK_D // PARTS]), [1, 2, 0])
+    sum_RT = tl.sum(tl.dot(weight_PRC, x_PCT, input_precision="ieee"), 0)
+    if HAS_SCALES:
+        sum_RT *= tl.load(scales + r, mask=r < R, other=0.0)[:, None]
+    place_RT, is_value_RT = t[None] * R + r[:, None], (r < R)[:, None] & (t < num_tokens)[None]
+    if HAS_RESIDUAL:
+        sum_RT = sum_RT.to(out.dtype.element_ty).to(tl.float32)
+        sum_RT += tl.load(residual + place_RT, mask=is_value_RT, other=0.0).to(tl.float32)
+    tl.store(out + place_RT, sum_RT.to(out.dtype.element_ty), mask=is_value_RT)
+
+
+def by_warps(x_TD: torch.Tensor, weight_RD: Weight) -> bool:
+    """Whether `linear_by_warps` is the way. The output matrix has so many rows that nothing is gained by reading some of them early."""
+    values_RD = weight_RD.values if isinstance(weight_RD, Quantised) else weight_RD
+    return x_TD.shape[0] <= WARP_TOKENS and x_TD.shape[1] <= WARP_WIDTH and values_RD.shape[0] <= WARP_MOST_ROWS
+
+
+def linear_by_warps(
+    x_TD: torch.Tensor,
+    weight_RD: Weight,
+    *,
+    norm: tuple[torch.Tensor, float] | None = None,
+    residual_TR: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """`linear` for at most `WARP_TOKENS` contiguous tokens of at most `WARP_WIDTH`, by tensor cores."""
+    values_RD, scales_R = weight_RD if isinstance(weight_RD, Quantised) else (weight_RD, None)
+    out_TR = x_TD.new_empty(x_TD.shape[0], values_RD.shape[0])
+    _launch_warps(x_TD, values_RD, scales_R, out_TR, norm=norm, residual_TR=residual_TR)
+    return out_TR
+
+
+def map_values(attended_THL: torch.Tensor, key_value_up_WL: torch.Tensor, nope: int) -> torch.Tensor:
+    """Attended latents, contiguous, mapped to values [T, H V], for at most `WARP_TOKENS` tokens."""
+    tokens, heads, _ = attended_THL.shape
+    head = key_value_up_WL.shape[0] // heads
+    out_TX = attended_THL.new_empty(tokens, heads * (head - nope))
+    _launch_warps(attended_THL, key_value_up_WL[nope:], None, out_TX, head=head - nope, stride=head)
+    return out_TX
+
+
+def _launch_warps(
+    x_TD: torch.Tensor,
+    weight_RD: torch.Tensor,
+    scales_R: torch.Tensor | None,
+    out_TR: torch.Tensor,
+    *,
+    norm: tuple[torch.Tensor, float] | None = None,
+    residual_TR: torch.Tensor | None = None,
+    head: int = 0,
+    stride: int = 0,
+) -> None:
+    (tokens, rows), width = out_TR.shape, weight_RD.shape[1]
+    norm_weight, eps = norm or (None, 0.0)
+    block_width = max(128, next_power_of_2(width))
+    parts = min(8, block_width // 64)
+    options = {"BLOCK_R": WARP_ROWS, "BLOCK_D": block_width, "BLOCK_T": max(16, next_power_of_2(tokens)), "PARTS": parts, "num_warps": parts}
+    options |= {"HAS_NORM": norm is not None, "HAS_SCALES": scales_R is not None, "HAS_RESIDUAL": residual_TR is not None}
+    options |= {"HEAD": head, "STRIDE": stride} | overlap(x_TD.device)
+    with torch.cuda.device_of(x_TD):
+        _warp_linear_kernel[-(-rows // WARP_ROWS),](
+            x_TD, norm_weight, weight_RD, scales_R, residual_TR, out_TR, eps, tokens, width, rows, **options
+        )
+
+
+@jit(varying=("num_tokens",))
 def _latent_query_kernel(
     projected,
     key_value_up,
@@ -142,6 +250,7 @@ def _latent_query_kernel(
     q_rope,
     pages,
     eps,
+    num_tokens,
     num_heads,
     V,
     TOKENS: tl.constexpr,
@@ -150,21 +259,31 @@ def _latent_query_kernel(
     L: tl.constexpr,
     BLOCK_H: tl.constexpr,
     BLOCK_L: tl.constexpr,
+    BLOCK_T: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_L values of one head's query in latent space, for every token; the last programs are a token's row each."""
+    """One program: BLOCK_L values of one head's query in latent space, for every token: TOKENS by vectors, or up to BLOCK_T by tensor cores;
+    the last programs are a token's row each."""
     PARTS: tl.constexpr = L // BLOCK_L
     program = tl.program_id(0)
     stride = num_heads * (N + R) + L + R
     if program < num_heads * PARTS:
         head, n = program // PARTS, tl.arange(0, N)
         latent = program % PARTS * BLOCK_L + tl.arange(0, BLOCK_L)
-        key_up_NL = tl.load(key_value_up + (head * (N + V) + n)[:, None] * L + latent[None]).to(tl.float32)
+        key_up_NL = tl.load(key_value_up + (head * (N + V) + n)[:, None] * L + latent[None])
         begin(OVERLAPS)
-        for t in tl.static_range(TOKENS):
-            q_N = tl.load(projected + t * stride + head * (N + R) + n).to(tl.float32)
-            q_L = tl.sum(key_up_NL * q_N[:, None], 0)
-            tl.store(q_latent + (t * num_heads + head) * L + latent, q_L.to(q_latent.dtype.element_ty))
+        if BLOCK_T > 0:
+            all_T = tl.arange(0, BLOCK_T)
+            is_token_T1 = (all_T < num_tokens)[:, None]
+            q_TN = tl.load(projected + (all_T * stride + head * (N + R))[:, None] + n[None], mask=is_token_T1, other=0.0)
+            q_TL = tl.dot(q_TN, key_up_NL, input_precision="ieee")
+            place_TL = ((all_T * num_heads + head) * L)[:, None] + latent[None]
+            tl.store(q_latent + place_TL, q_TL.to(q_latent.dtype.element_ty), mask=is_token_T1)
+        else:
+            for t in tl.static_range(TOKENS):
+                q_N = tl.load(projected + t * stride + head * (N + R) + n).to(tl.float32)
+                q_L = tl.sum(key_up_NL.to(tl.float32) * q_N[:, None], 0)
+                tl.store(q_latent + (t * num_heads + head) * L + latent, q_L.to(q_latent.dtype.element_ty))
     else:
         begin(OVERLAPS)
         t = program - num_heads * PARTS
@@ -199,12 +318,15 @@ def latent_query(
     nope: int,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Queries in latent space [T, H, L] and rotated [T, H, R] from the projections [T, H (N + R) + Z] of queries and latents; the rows of
-    the cache are written where `slots` says (`latent.write_latent`). `key_value_up` is the checkpoint's kv_b_proj [H (N + V), L]."""
+    the cache are written where `slots` says (`latent.write_latent`). `key_value_up` is the checkpoint's kv_b_proj [H (N + V), L]. At most
+    `WARP_TOKENS` tokens."""
     tokens, rank, rope = projected_TW.shape[0], key_value_up_WL.shape[1], 2 * cos_TP.shape[1]
     q_latent_THL = projected_TW.new_empty(tokens, heads, rank)
     q_rope_THR = projected_TW.new_empty(tokens, heads, rope)
     block = min(BLOCK_LATENT, rank)
-    sizes = {"TOKENS": tokens, "N": nope, "R": rope, "L": rank, "BLOCK_H": next_power_of_2(heads), "BLOCK_L": block}
+    by_vectors = tokens <= LATENT_TOKENS
+    counts = {"TOKENS": tokens, "BLOCK_T": 0} if by_vectors else {"TOKENS": 0, "BLOCK_T": max(16, next_power_of_2(tokens))}
+    sizes = {"N": nope, "R": rope, "L": rank, "BLOCK_H": next_power_of_2(heads), "BLOCK_L": block} | counts
     with torch.cuda.device_of(projected_TW):
         _latent_query_kernel[heads * (rank // block) + tokens,](
             projected_TW,
@@ -217,6 +339,7 @@ def latent_query(
             q_rope_THR,
             pages_GOZ,
             norm[1],
+            tokens,
             heads,
             key_value_up_WL.shape[0] // heads - nope,
             **sizes,
