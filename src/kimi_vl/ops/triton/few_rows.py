@@ -20,6 +20,7 @@ LATENT_TOKENS = 4  # of the maps between queries, latents and values, which are 
 WARP_TOKENS = 16  # of products by tensor cores whose programs hold rows of the matrix whole, each warp a part of the width
 WARP_WIDTH = 2048  # of these: 16 rows of it are 64 KB, a quarter of a processor's registers
 WARP_ROWS = 16
+WARPS = 8
 WARP_MOST_ROWS = 32_768
 MOST_WIDTH = 4096  # of what a program takes at once, as much as its registers hold
 BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 8 take 2 % longer
@@ -228,7 +229,7 @@ def _launch_warps(
     (tokens, rows), width = out_TR.shape, weight_RD.shape[1]
     norm_weight, eps = norm or (None, 0.0)
     block_width = max(128, next_power_of_2(width))
-    parts = min(8, block_width // 64)
+    parts = min(WARPS, block_width // 64)
     options = {"BLOCK_R": WARP_ROWS, "BLOCK_D": block_width, "BLOCK_T": max(16, next_power_of_2(tokens)), "PARTS": parts, "num_warps": parts}
     options |= {"HAS_NORM": norm is not None, "HAS_SCALES": scales_R is not None, "HAS_RESIDUAL": residual_TR is not None}
     options |= {"HEAD": head, "STRIDE": stride} | overlap(x_TD.device)
