@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from kimi_vl.model.attention import LatentAttention
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.model.decoder import DecoderLayer, LanguageModel
-from kimi_vl.model.experts import MixtureOfExperts, Router
+from kimi_vl.model.experts import MixtureOfExperts
 from kimi_vl.model.layers import GatedMLP, RMSNorm, joined
 from kimi_vl.ops.quantised import Quantised, Weight
 from kimi_vl.ops.triton import few_rows, fp8, paged_latent_attention, rms_norm, route, routed_experts
@@ -61,7 +61,7 @@ class RowDecoder:
                 attention.num_heads,
                 attention.nope,
             )
-            if x_BD.shape[0] <= few_rows.LATENT_TOKENS:
+            if x_BD.shape[0] <= few_rows.JOIN_TOKENS:
                 parts = paged_latent_attention.attend_parts(*query, *where, scale=attention.scale)
                 attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
             else:
@@ -102,43 +102,43 @@ class RowDecoder:
             x_BD = x_BD if update_BD is None else x_BD + update_BD
             gate_BF, up_BF = _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm).chunk(2, dim=-1)
             return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD)
-        x_BD, normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, update_BD, norm)
+        x_BD, normed_BD, indices_BK, weights_BK, tokens = _route(mlp, x_BD, update_BD, norm)
         shared = None if mlp.shared_experts is None else mlp.shared_experts.weights
-        return routed_experts.mixture(normed_BD, x_BD, *mlp.experts.weights, indices_BK, weights_BK, shared)
+        return routed_experts.mixture(normed_BD, x_BD, *mlp.experts.weights, indices_BK, weights_BK, shared, tokens)
 
 
 def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, residual_BR: torch.Tensor | None = None) -> torch.Tensor:
     """residual + weight · norm(x)."""
-    given = None if norm is None else (norm.weight, norm.eps)
     if x_BD.shape[0] <= few_rows.LINEAR_TOKENS and x_BD.shape[1] <= few_rows.MOST_WIDTH:
+        given = None if norm is None else (norm.weight, norm.eps)
         return few_rows.linear(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
-    if few_rows.by_warps(x_BD, weight_RD):
-        return few_rows.linear_by_warps(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
+    if isinstance(weight_RD, Quantised) and not few_rows.by_warps(x_BD, weight_RD) and fp8.taken(x_BD, weight_RD):
+        # 11 us with the rounding, for 17 to 256 rows; tiles of 16-bit products take 33 to 93
+        tokens = fp8.rounded(x_BD) if norm is None else fp8.rounded_rms_norm(x_BD, norm.weight, norm.eps)
+        y_BR = fp8.linear(tokens, weight_RD)
+        return y_BR if residual_BR is None else y_BR.add_(residual_BR)
     if norm is not None:
         x_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
+    if few_rows.by_warps(x_BD, weight_RD):
+        return few_rows.linear_by_warps(x_BD, weight_RD, residual_TR=residual_BR)
     if isinstance(weight_RD, Quantised):
-        if fp8.taken(x_BD, weight_RD):  # 11 us with the rounding, for 3 to 256 rows; tiles of 16-bit products take 33 to 93
-            y_BR = fp8.linear(fp8.rounded(x_BD), weight_RD)
-            return y_BR if residual_BR is None else y_BR.add_(residual_BR)
         return few_rows.linear_by_tiles(x_BD, weight_RD, residual_TR=residual_BR)
     return F.linear(x_BD, weight_RD) if residual_BR is None else torch.addmm(residual_BR, x_BD, weight_RD.T)
 
 
 def _route(
-    gate: Router, x_BD: torch.Tensor, update_BD: torch.Tensor | None, norm: RMSNorm
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x + update, its norm, and the experts that this chooses with their weights."""
-    arguments = (gate.weight, gate.e_score_correction_bias, gate.top_k)
+    mlp: MixtureOfExperts, x_BD: torch.Tensor, update_BD: torch.Tensor | None, norm: RMSNorm
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Quantised | None]:
+    """x + update, its norm, the experts that this chooses with their weights, and the norm rounded to fp8 if that cost nothing."""
+    gate, tokens = mlp.gate, None
+    chosen_by = (gate.weight, gate.e_score_correction_bias, gate.top_k)
+    renormalise, factor = gate.renormalise, gate.scaling_factor
     if x_BD.shape[0] <= route.VECTOR_TOKENS:
-        return route.score(
-            x_BD,
-            (norm.weight, norm.eps),
-            *arguments,
-            renormalise=gate.renormalise,
-            scaling_factor=gate.scaling_factor,
-            update_TD=update_BD,
-        )
+        given = (norm.weight, norm.eps)
+        return *route.score(x_BD, given, *chosen_by, renormalise=renormalise, scaling_factor=factor, update_TD=update_BD), None
     assert update_BD is not None, "only a few rows come with their sum"
-    total_BD, normed_BD = rms_norm.add_rms_norm_triton(x_BD, update_BD, norm.weight, norm.eps)
-    chosen = route.route_triton(normed_BD, *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
-    return total_BD, normed_BD, *chosen
+    if fp8.taken(x_BD, *mlp.experts.weights):
+        total_BD, normed_BD, tokens = fp8.rounded_add_rms_norm(x_BD, update_BD, norm.weight, norm.eps)
+    else:
+        total_BD, normed_BD = rms_norm.add_rms_norm_triton(x_BD, update_BD, norm.weight, norm.eps)
+    return total_BD, normed_BD, *route.route_triton(normed_BD, *chosen_by, renormalise=renormalise, scaling_factor=factor), tokens
