@@ -55,8 +55,8 @@ class Chunk:
 
     @property
     def cost(self) -> int:
-        """How much of a step's tokens it takes. One token does not count: 32 prompts of 1,024 go into a step of 32,768 whoever writes beside
-        them, where one of them was cut before, and its rest cost a step of its own."""
+        """How much of a step's tokens it takes. One token does not count, so that 32 prompts of 1,024 go into a step of 32,768 whoever
+        writes beside them; otherwise the last of them is cut, and its rest costs a step of its own."""
         return len(self.draft) if self.count - len(self.draft) == 1 else self.count
 
 

@@ -36,18 +36,26 @@ class RowDecoder:
     def __call__(self, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache) -> torch.Tensor:
         """Run the newest token of every row, embedded, whose places `cache.begin` was told; [B, W] in the weights' dtype. cos and sin are
         those of `Decoder.rotations`. Asks the host nothing."""
-        for layer in self.layers:
-            x_BD, update_BD = self._attend(layer, x_BD, cos, sin, cache)
-            x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD, update_BD)
-        return _linear(x_BD, self.model.lm_head.weight, self.model.model.norm)
+        norms, normed_BD = [*(layer.input_layernorm for layer in self.layers[1:]), self.model.model.norm], None
+        for layer, norm in zip(self.layers, norms, strict=True):
+            x_BD, update_BD = self._attend(layer, x_BD, normed_BD, cos, sin, cache)
+            x_BD, normed_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD, update_BD, norm)
+        return _linear_of_norm(x_BD, normed_BD, self.model.lm_head.weight, self.model.model.norm)
 
     def _attend(
-        self, layer: DecoderLayer, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache
+        self,
+        layer: DecoderLayer,
+        x_BD: torch.Tensor,
+        normed_BD: torch.Tensor | None,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        cache: PagedLatentCache,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """x and attention(norm(x)), or their sum alone; writes the cache."""
+        """x and attention(norm(x)), or their sum alone; writes the cache. The norm may be there already."""
         attention, step = layer.self_attn, cache.step
         pages_GOZ, norm = cache.layers_GOZ[attention.layer], attention.kv_a_layernorm
-        projected_BX = _linear(x_BD, joined(attention.q_proj, attention.kv_a_proj_with_mqa), layer.input_layernorm)
+        weight_XD = joined(attention.q_proj, attention.kv_a_proj_with_mqa)
+        projected_BX = _linear_of_norm(x_BD, normed_BD, weight_XD, layer.input_layernorm)
         where = (pages_GOZ, step.page_table_BJ, step.cu_seqlens, step.lengths_B)
         if x_BD.shape[0] <= few_rows.WARP_TOKENS:
             query = few_rows.latent_query(
@@ -61,7 +69,7 @@ class RowDecoder:
                 attention.num_heads,
                 attention.nope,
             )
-            if x_BD.shape[0] <= few_rows.JOIN_TOKENS:
+            if x_BD.shape[0] <= few_rows.LATENT_TOKENS:
                 parts = paged_latent_attention.attend_parts(*query, *where, scale=attention.scale)
                 attended_BX = few_rows.join_values(*parts, attention.kv_b_proj.weight, attention.nope, x_BD.dtype)
             else:
@@ -96,15 +104,27 @@ class RowDecoder:
         torch.bmm(attended_BHL.transpose(0, 1), value_up_HVL.mT, out=values_BHV.transpose(0, 1))
         return values_BHV.flatten(1)
 
-    def _mix(self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor, update_BD: torch.Tensor | None) -> torch.Tensor:
-        """x + mlp(norm(x)) of x + update."""
+    def _mix(
+        self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor, update_BD: torch.Tensor | None, next_norm: RMSNorm
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """x + mlp(norm(x)) of x + update, and the next norm of that where it costs nothing: not where a product takes its norm itself."""
         if not isinstance(mlp, MixtureOfExperts):
             x_BD = x_BD if update_BD is None else x_BD + update_BD
             gate_BF, up_BF = _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm).chunk(2, dim=-1)
-            return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD)
+            return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD), None
         x_BD, normed_BD, indices_BK, weights_BK, tokens = _route(mlp, x_BD, update_BD, norm)
         shared = None if mlp.shared_experts is None else mlp.shared_experts.weights
-        return routed_experts.mixture(normed_BD, x_BD, *mlp.experts.weights, indices_BK, weights_BK, shared, tokens)
+        weights, next_BD, written = mlp.experts.weights, None, None
+        if few_rows.LINEAR_TOKENS < x_BD.shape[0] <= few_rows.WARP_TOKENS and routed_experts.writes_norms(x_BD.shape[0], weights[0]):
+            next_BD = torch.empty_like(x_BD)
+            written = (next_norm.weight, next_norm.eps, next_BD)
+        mixed_BD = routed_experts.mixture(normed_BD, x_BD, *weights, indices_BK, weights_BK, shared, tokens=tokens, norm=written)
+        return mixed_BD, next_BD
+
+
+def _linear_of_norm(x_BD: torch.Tensor, normed_BD: torch.Tensor | None, weight_RD: Weight, norm: RMSNorm) -> torch.Tensor:
+    """weight · norm(x), which may be there already."""
+    return _linear(x_BD, weight_RD, norm) if normed_BD is None else _linear(normed_BD, weight_RD)
 
 
 def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, residual_BR: torch.Tensor | None = None) -> torch.Tensor:

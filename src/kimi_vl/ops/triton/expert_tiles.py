@@ -11,7 +11,7 @@ from kimi_vl.ops.experts import Shared
 from kimi_vl.ops.quantised import DTYPES, Quantised, Weight, parts
 from kimi_vl.ops.triton import fp8
 from kimi_vl.ops.triton.expert_launches import Launch, fp8_tiles, tile
-from kimi_vl.ops.triton.expert_sums import shared_parts, weighted_sum
+from kimi_vl.ops.triton.expert_sums import Norm, shared_parts, weighted_sum
 from kimi_vl.ops.triton.grouping import list_by_expert
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
@@ -202,6 +202,7 @@ def by_tiles(
     beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
     tokens: Quantised | None = None,
+    norm: Norm | None = None,
     lists: bool | None = None,
 ) -> torch.Tensor:
     """Every expert reads its weights once, for the pairs that chose it; three kernels, and one that lists the pairs of each expert unless
@@ -266,4 +267,4 @@ def by_tiles(
         num_stages=b.num_stages,
         **options,
     )
-    return weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD)
+    return weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD, norm)

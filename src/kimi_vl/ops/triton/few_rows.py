@@ -10,14 +10,14 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.quantised import Quantised, Weight
+from kimi_vl.ops.triton import paged_latent_attention
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 from kimi_vl.ops.triton.latent_rows import turn_and_keep
 from kimi_vl.ops.triton.paged_latent_attention import joined_parts
 from kimi_vl.ops.triton.rms_norm import normed
 
 LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
-LATENT_TOKENS = 4  # of the map from queries to latents by vectors, which is small
-JOIN_TOKENS = 4  # of the map from latents to values that joins the parts of attention itself
+LATENT_TOKENS = 2  # of the maps between queries, latents and values by vectors: for 4 rows a step takes 5 % longer by them
 WARP_TOKENS = 16  # of products by tensor cores whose programs hold rows of the matrix whole, each warp a part of the width
 WARP_WIDTH = 2048  # of these: 16 rows of it are 64 KB, a quarter of a processor's registers
 WARP_ROWS = 16
@@ -28,6 +28,7 @@ BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 
 BLOCK_BYTE_ROWS = 2  # in eight bits: 3.9 us for 3,648 rows and 2.9 for 2,048; 4 take 4.8 and 3.1
 BLOCK_LATENT = 64  # 16 heads x 8 blocks of the key map fill a GPU
 BLOCK_VALUE = 16
+JOIN_WARPS = 4
 
 
 @jit
@@ -246,8 +247,8 @@ def _latent_query_kernel(
     BLOCK_T: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_L values of one head's query in latent space, for every token: TOKENS by vectors, or up to BLOCK_T by tensor cores;
-    the last programs are a token's row each."""
+    """One program: BLOCK_L values of one head's query in latent space, for every token: TOKENS by vectors, or up to BLOCK_T by tensor
+    cores; the last programs are a token's row each."""
     PARTS: tl.constexpr = L // BLOCK_L
     program = tl.program_id(0)
     stride = num_heads * (N + R) + L + R
@@ -383,7 +384,8 @@ def join_values(
             V=value,
             L=rank,
             BLOCK_V=block,
-            BLOCK_W=16,
+            BLOCK_W=paged_latent_attention.PARTS_AT_ONCE,
+            num_warps=JOIN_WARPS,
             **overlap(sums_WTHL.device),
         )
     return out_TX
