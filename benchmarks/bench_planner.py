@@ -262,10 +262,9 @@ def _row(what: str, kind: str | None, cache: str | None, predicted: float, measu
 def table(found: list[dict[str, Any]]) -> str:
     lines = ["| what | precision | predicted | measured | off | source |", "|---|---|---|---|---|---|"]
     for row in found:
-        numbers = [f"{row[name]:,.{0 if row[name] >= 1000 else 2}f}" for name in ("predicted", "measured")]
-        lines.append(
-            f"| {row['what']} | {row['precision']} | {numbers[0]} {row['unit']} | {numbers[1]} | {100 * row['off']:+.0f} % | {row['source']} |"
-        )
+        predicted, measured = (f"{row[name]:,.{0 if row[name] >= 1000 else 2}f}" for name in ("predicted", "measured"))
+        cells = [row["what"], row["precision"], f"{predicted} {row['unit']}", measured, f"{100 * row['off']:+.0f} %", row["source"]]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -39,7 +39,10 @@ def locate_checkpoint(name: str | Path | None = None) -> Path:
 
 
 def locate_facts(repo_id: str) -> Path:
-    """A folder with the two files of a hub repository that say how large everything is, without its weights. Raises: CheckpointError with the next step."""
+    """A folder with the two files of a hub repository that say how large everything is, without its weights.
+
+    Raises: CheckpointError with the next step.
+    """
     if not _HUB_ID.fullmatch(repo_id):
         raise CheckpointError(f"{repo_id!r} is neither a folder nor a hub id; a hub id is a name like 'moonshotai/Kimi-VL-A3B-Instruct'")
     return _download(repo_id, FACTS)

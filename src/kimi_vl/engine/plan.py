@@ -58,8 +58,9 @@ def plan(
     most: int | None = None,
 ) -> Plan:
     """An engine for requests of up to `context` tokens that have `together` tokens at most, by default those of one, with the largest steps
-    that fit beside, of up to `most` tokens. `patches` are those of a request's pictures, and of its largest: a step looks at all that begin or end in it.
+    that fit beside, of up to `most` tokens.
 
+    `patches` are those of a request's pictures, and of its largest: a step looks at all that begin or end in it.
     `weights` are the bytes of the loaded weights, quantised to `kind`. Kept features of pictures are not in it (`Engine(feature_tokens=)`).
 
     Raises: CapacityError with the bytes by part if not even the smallest
