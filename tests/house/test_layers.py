@@ -14,9 +14,9 @@ LAYERS = [
     {"ops", "checkpoint", "processor"},
     {"model"},
     {"engine"},
-    {"llm"},
+    {"llm", "bench"},
     {"training"},
-    {"evaluation", "bench", "server"},
+    {"evaluation", "planner", "server"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -73,9 +73,14 @@ def prefill_flops(config: KimiVLConfig, tokens: int) -> float:
     dense, sparse = text.first_k_dense_replace, text.num_hidden_layers - text.first_k_dense_replace
     per_token = text.num_hidden_layers * attention_values(text) + dense * 3 * text.hidden_size * text.intermediate_size
     per_token += sparse * (text.num_experts_per_tok + text.n_shared_experts) * expert_values(text)
+    return 2 * tokens * per_token + attention_flops(config, tokens) + 2 * text.vocab_size * text.hidden_size
+
+
+def attention_flops(config: KimiVLConfig, tokens: int) -> float:
+    """Of these, what attention itself multiplies."""
+    text = config.text_config
     pairs = tokens * tokens / 2
-    attention = 2 * pairs * text.num_hidden_layers * text.num_attention_heads * (text.qk_head_dim + text.v_head_dim)
-    return 2 * tokens * per_token + attention + 2 * text.vocab_size * text.hidden_size
+    return 2 * pairs * text.num_hidden_layers * text.num_attention_heads * (text.qk_head_dim + text.v_head_dim)
 
 
 def vision_flops(config: KimiVLConfig, patches: int) -> float:

@@ -14,6 +14,8 @@ NANO = "nano"
 # Only data travels: no Python files, no pickles.
 DOWNLOADED = ["*.safetensors", "*.json", "tiktoken.model", "*.jinja"]
 
+FACTS = ["config.json", "preprocessor_config.json"]  # what there is to know of a checkpoint without its weights
+
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 
 
@@ -34,6 +36,16 @@ def locate_checkpoint(name: str | Path | None = None) -> Path:
     raise CheckpointError(
         f"{str(name)!r} is neither a folder nor a hub id; pass 'nano', a folder, or a name like 'moonshotai/Kimi-VL-A3B-Thinking-2506'"
     )
+
+
+def locate_facts(repo_id: str) -> Path:
+    """A folder with the two files of a hub repository that say how large everything is, without its weights.
+
+    Raises: CheckpointError with the next step.
+    """
+    if not _HUB_ID.fullmatch(repo_id):
+        raise CheckpointError(f"{repo_id!r} is neither a folder nor a hub id; a hub id is a name like 'moonshotai/Kimi-VL-A3B-Instruct'")
+    return _download(repo_id, FACTS)
 
 
 def _embedded() -> Path:
@@ -72,12 +84,12 @@ def _from_hub(repo_id: str) -> Path:
         return _download(repo_id)
 
 
-def _download(repo_id: str) -> Path:
+def _download(repo_id: str, patterns: list[str] = DOWNLOADED) -> Path:
     import huggingface_hub
     from huggingface_hub import errors
 
     try:
-        return Path(huggingface_hub.snapshot_download(repo_id, allow_patterns=DOWNLOADED))
+        return Path(huggingface_hub.snapshot_download(repo_id, allow_patterns=patterns))
     except errors.GatedRepoError:
         reason = "access is gated; accept its terms on huggingface.co and log in with `hf auth login`"
     except errors.RepositoryNotFoundError:

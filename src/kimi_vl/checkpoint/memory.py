@@ -31,7 +31,7 @@ def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device 
     Raises: CapacityError with what is needed, what there is, and what would fit. Passes when the free memory is unknown.
     """
     available = available_memory(device)
-    needed = _loading_peak(config, dtype, quantised)
+    needed = loading_peak(config, dtype, quantised)
     if available is None or needed <= available:
         return
     raise CapacityError(
@@ -43,7 +43,7 @@ def check_memory(config: KimiVLConfig, dtype: torch.dtype, device: torch.device 
 def _remedy(config: KimiVLConfig, quantised: str | None, needed: int, available: int) -> str:
     """The most exact format that would fit."""
     for kind in (quantised, "int8", "int4"):
-        peak = _loading_peak(config, torch.bfloat16, kind)
+        peak = loading_peak(config, torch.bfloat16, kind)
         if peak < needed and peak <= available:
             how = f" with quantize={kind!r}" if kind != quantised else ""
             return f"dtype='bfloat16'{how} needs {human_bytes(peak)} and would fit"
@@ -69,7 +69,9 @@ def human_bytes(count: int) -> str:
     return f"{value:.3g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
-def _loading_peak(config: KimiVLConfig, dtype: torch.dtype, quantised: str | None) -> int:
+def loading_peak(config: KimiVLConfig, dtype: torch.dtype, quantised: str | None) -> int:
+    """The most bytes that are taken while weights are loaded: all of them and two copies of the largest tensor; where they are quantised
+    on the way, to that kind, the largest module as it was."""
     layout = checkpoint_layout(config)
     peak = estimate_bytes(config, dtype, quantised=quantised) + 2 * max(spec.numel for spec in layout.values()) * dtype.itemsize
     if quantised:

@@ -6,7 +6,7 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from kimi_vl.cli.console import Console
 from kimi_vl.errors import InputError
@@ -39,6 +39,7 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--quantize", metavar="SCHEME", help="int8, fp8 or int4: the decoder's weights in eight bits, or its experts in four; saves memory"
     )
+    group.add_argument("--fit", action="store_true", help="choose weights and context that fit the memory that is free")
 
 
 def add_sampling_arguments(parser: argparse.ArgumentParser) -> None:
@@ -177,12 +178,19 @@ def open_model(args: argparse.Namespace, console: Console) -> KimiVL:
             console.status(f"loading {args.model}: {done / total:.0%} of {total / 1e9:.1f} GB")
 
     try:
-        llm = KimiVL.load(args.model, device=args.device, dtype=args.dtype, quantize=args.quantize, progress=progress)
+        llm = KimiVL.load(args.model, device=args.device, dtype=args.dtype, quantize=args.quantize, fit=fit_of(args), progress=progress)
     finally:
         console.status("")
+    if args.fit:
+        console.note(f"weights in {llm.kind or 'the precision of the files'}, {llm.context:,} tokens of context")
     if llm.name == "nano":
         console.note(NOTICE)
     return llm
+
+
+def fit_of(args: argparse.Namespace) -> Literal["auto"] | None:
+    """What `KimiVL.load` is told of --fit."""
+    return "auto" if args.fit else None
 
 
 def explain_length(answer: Answer, console: Console) -> None:

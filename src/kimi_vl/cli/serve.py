@@ -9,7 +9,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from kimi_vl.cli.console import Console
-from kimi_vl.cli.options import NOTICE, PROGRESS_AFTER_S, add_model_arguments
+from kimi_vl.cli.options import NOTICE, PROGRESS_AFTER_S, add_model_arguments, fit_of
 from kimi_vl.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,7 +55,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     try:
         model = AsyncKimiVL.load(
-            args.model, device=args.device, dtype=args.dtype, quantize=args.quantize, max_running=args.max_running, progress=progress
+            args.model,
+            device=args.device,
+            dtype=args.dtype,
+            quantize=args.quantize,
+            fit=fit_of(args),
+            max_running=args.max_running,
+            progress=progress,
         )
     finally:
         console.status("")

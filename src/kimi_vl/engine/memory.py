@@ -22,6 +22,7 @@ def memory_limit(doing: str, advice: str) -> Iterator[None]:
         raise CapacityError(f"out of memory while {doing}; {advice}") from error
 
 
+SHARE = 0.95  # of what is free on a device; the rest is for whoever else is there, and for what an allocator cannot use
 CPU_BYTES = 1 << 30  # for an engine on a CPU, where what is free says little
 
 
@@ -30,4 +31,4 @@ def free_bytes(device: torch.device) -> int:
     if device.type != "cuda":
         return CPU_BYTES
     held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's own, and free
-    return int(0.95 * (torch.cuda.mem_get_info(device)[0] + held))
+    return int(SHARE * (torch.cuda.mem_get_info(device)[0] + held))

@@ -7,10 +7,13 @@ width, Z a cached row, P tokens that go through experts at once, K experts of a 
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from kimi_vl.config import KimiVLConfig, TextConfig
+from kimi_vl.engine.memory import SHARE
 from kimi_vl.engine.prompts import SIZES
 from kimi_vl.engine.runner import EXPANDED_TOKENS
 from kimi_vl.engine.scheduler import Limits
@@ -46,20 +49,28 @@ def plan(
     budget: int,
     weights: int,
     context: int,
+    together: int | None = None,
+    patches: tuple[int, int] = (0, 0),
     max_running: int = 1,
     kind: Kind | None = None,
     cache: Literal["fp8"] | None = None,
     page_size: int = 64,
+    most: int | None = None,
 ) -> Plan:
-    """An engine for one request of `context` tokens, or several that are together no longer, with the largest steps that fit beside.
+    """An engine for requests of up to `context` tokens that have `together` tokens at most, by default those of one, with the largest steps
+    that fit beside, of up to `most` tokens.
 
+    `patches` are those of a request's pictures, and of its largest: a step looks at all that begin or end in it.
     `weights` are the bytes of the loaded weights, quantised to `kind`. Kept features of pictures are not in it (`Engine(feature_tokens=)`).
 
     Raises: CapacityError with the bytes by part if not even the smallest
     steps fit into `budget`.
     """
-    pages = -(-context // page_size) + max_running - 1
-    sizes = [size for size in (LEAST_STEP << k for k in range(20)) if size == LEAST_STEP or size < 2 * context]
+    together = together or context
+    pages = -(-together // page_size) + max_running - 1
+    sizes = [
+        size for size in (LEAST_STEP << k for k in range(20)) if size == LEAST_STEP or (size < 2 * together and size <= (most or size))
+    ]
     plans = []
     for step_tokens in reversed(sizes):
         limits = Limits(num_pages=pages, page_size=page_size, max_running=max_running, step_tokens=step_tokens, cache=cache)
@@ -67,7 +78,10 @@ def plan(
             limits,
             weights,
             (pages + 1) * page_bytes(config.text_config, page_size, cache),
-            workspace_bytes(config, step_tokens, max_running, context=context, kind=kind),
+            max(
+                workspace_bytes(config, step_tokens, max_running, context=context, kind=kind),
+                vision_bytes(config, min(patches[0], 4 * step_tokens + patches[1])),
+            ),
             graph_bytes(config, max_running, kind=kind),
         )
         if found.total <= budget * (1 - SLACK):
@@ -76,9 +90,22 @@ def plan(
     least = plans[-1]
     parts = ", ".join(f"{name} {getattr(least, name) / 1e9:.2f}" for name in ("weights", "cache", "workspace", "graphs"))
     raise CapacityError(
-        f"{context:,} tokens do not fit into {budget / 1e9:.2f} GB: in steps of {least.limits.step_tokens:,} tokens they take "
+        f"{together:,} tokens do not fit into {budget / 1e9:.2f} GB: in steps of {least.limits.step_tokens:,} tokens they take "
         f"{least.total / 1e9:.2f} ({parts}), and {100 * SLACK:.0f} % are kept free; quantise weights or cache, or shorten the context"
     )
+
+
+def placed(config: KimiVLConfig, *, usable: int, weights: int, **request: Any) -> Plan:
+    """As `plan`, on a device of which `usable` bytes are free before the weights are there: the engine is made for what these leave."""
+    beside = plan(config, budget=max(0, int(SHARE * (usable - weights))), weights=0, **request)
+    return replace(beside, weights=weights)
+
+
+def longest_context(most: int, fits: Callable[[int], bool], page_size: int = 64) -> int:
+    """The most tokens, up to `most` and in whole pages below it, that `fits` says yes to; 0 if not even a page. What fits, fits shorter."""
+    if fits(most):
+        return most
+    return page_size * (bisect_left(range(1, most // page_size + 1), True, key=lambda pages: not fits(page_size * pages)))
 
 
 def planned_limits(
@@ -152,6 +179,28 @@ def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *,
         _mixed(text, tokens, kind),
         _logits(text, tokens, max_running, kind),
     )
+
+
+def vision_bytes(config: KimiVLConfig, patches: int) -> int:
+    """What looking at pictures of so many patches at once takes at most: their pixels and angles, places in the position table, and a
+    block's MLP, the widest of what it computes."""
+    vision = config.vision_config
+    width, inner = vision.hidden_size, vision.intermediate_size
+    values = 3 * vision.patch_size**2 + 2 * width + 2 * inner
+    tables = 4 * vision.head_dim + 16 * (8 + 4) + 3 * 8  # sines and cosines, 16 taps with their weights, rows, columns, merge order
+    return patches * (VALUE * values + tables)
+
+
+def plain_bytes(config: KimiVLConfig, tokens: int, value: int) -> int:
+    """What the plain path (`engine.Generation`) takes for a prompt that it computes at once, in values of so many bytes.
+
+    By the references of the operations: a dense layer's MLP holds its gate, its up and one of both, attention what `_fresh` says.
+    """
+    text = config.text_config
+    stream = _throughout(text) + 3 * text.hidden_size
+    mlp = 3 * (text.intermediate_size if text.first_k_dense_replace else text.n_shared_experts * text.moe_intermediate_size)
+    attention = _queries(text) + _expanded(text) + text.num_attention_heads * text.v_head_dim
+    return value * tokens * max(stream + mlp, attention)
 
 
 def graph_bytes(config: KimiVLConfig, max_running: int, *, kind: Kind | None = None) -> int:

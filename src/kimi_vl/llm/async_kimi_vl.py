@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self, cast
+from typing import Literal, NamedTuple, Protocol, Self, cast
 
 import torch
 
@@ -197,7 +197,7 @@ class AsyncKimiVL:
     def __init__(self, llm: KimiVL, limits: Limits, *, max_waiting: int | None = None) -> None:
         """`limits` are the engine's; `max_waiting` bounds those that do not compute yet, by default four times those that do."""
         self.name, self.processor, self.defaults = llm.name, llm.processor, llm.defaults
-        self.context = llm.model.config.text_config.max_position_embeddings
+        self.context = llm.context
         self.thinks = llm.name == NANO or "thinking" in llm.name.lower()
         self.max_running = limits.max_running
         self._vocab_size = llm.model.config.text_config.vocab_size
@@ -212,13 +212,14 @@ class AsyncKimiVL:
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         quantize: str | None = None,
+        fit: Literal["auto"] | None = None,
         max_running: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Self:
         """As `KimiVL.load`, with an engine for up to `max_running` requests at once. Raises: as `KimiVL.load`; CapacityError where no page
         of the cache fits beside the weights."""
-        llm = KimiVL.load(name, device=device, dtype=dtype, quantize=quantize, progress=progress)
-        return cls(llm, serving_limits(llm, max_running=max_running, kind=cast("Kind | None", quantize)))
+        llm = KimiVL.load(name, device=device, dtype=dtype, quantize=quantize, fit=fit, progress=progress)
+        return cls(llm, serving_limits(llm, max_running=max_running, kind=llm.kind))
 
     def question(self, messages: Sequence[Message], *, thinking: Thinking = "auto", tenant: str = "") -> Question:
         """The prompt of a conversation whose pictures have been cut (`Cut`) before. In any thread. Raises: InputError."""

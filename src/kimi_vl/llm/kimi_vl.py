@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, Unpack, cast
+from typing import Any, Literal, Self, Unpack, cast
 
 import torch
 
-from kimi_vl.checkpoint import load_model, locate_checkpoint
+from kimi_vl.checkpoint import CheckpointReader, load_model, locate_checkpoint
+from kimi_vl.checkpoint.load import resolve_dtype
 from kimi_vl.checkpoint.locate import NANO
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Constraint, Desk, Engine, Generation, Pieces, SamplingParams
 from kimi_vl.engine.memory import free_bytes, memory_limit
 from kimi_vl.engine.plan import limits_of_one
+from kimi_vl.errors import InputError, PromptTooLong
 from kimi_vl.llm.answers import Answer, AnswerStream, Asked, PlainPieces, ReplyReader
 from kimi_vl.llm.conversation import Access, see_messages
+from kimi_vl.llm.fitting import EXACTEST, Fit, fitted
 from kimi_vl.llm.options import (
     PREFIXES,
     Conversed,
@@ -62,14 +66,17 @@ class KimiVL:
         name: str,
         defaults: SamplingParams,
         kind: Kind | None = None,
+        context: int | None = None,
     ) -> None:
-        """`kind`: what the model's decoder is quantised to."""
+        """`kind`: what the model's decoder is quantised to. `context`: how many tokens a conversation may have, by default all that the
+        model takes."""
         self.model = model
         self.processor = processor
         self.name = name
         self.defaults = defaults
         self._desk: Desk[Piece] | None = None
-        self._kind = kind
+        self.kind = kind
+        self._context = context or model.config.text_config.max_position_embeddings
         self._uses_engine = model.device.type == "cuda"
 
     @classmethod
@@ -80,6 +87,7 @@ class KimiVL:
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         quantize: str | None = None,
+        fit: Literal["auto"] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> Self:
         """Load the embedded nano (None), a folder in the official layout, or a hub id.
@@ -87,9 +95,15 @@ class KimiVL:
         device "auto" is the first GPU where there is one; dtype "auto" suits weights and device (see `checkpoint.load_model`); quantize
         "int8" or "fp8" keeps the decoder's matrices in eight bits, which halves the memory of bf16 weights and on a CPU costs time; "int4"
         is int8 with the routed experts in four bits, less than a third of bf16. On a GPU "fp8" rounds tokens to fp8 as well before
-        these multiply them, unless it is given but one; elsewhere they stay as they are;
+        these multiply them, unless it is given but one; elsewhere they stay as they are.
+
+        fit "auto" chooses, where `quantize` does not say, the most exact weights that fit the memory that is free now, and the longest
+        context beside them (`llm/fitting.py`); `kind` and `context` say what was chosen.
+
         `progress(done, total)` counts bytes. Raises: CheckpointError, ConfigError, CapacityError, InputError.
         """
+        if fit not in (None, "auto"):
+            raise InputError(f"fit is {str(fit)[:40]!r}; it must be 'auto' or None")
         quantise = None if quantize is None else quantiser(quantize)
         device = resolve_device(device)
         sandbox.start()  # in the background: the first picture would wait 0.3 s for it
@@ -97,10 +111,16 @@ class KimiVL:
         defaults = recommended_params(folder, name)
         config = KimiVLConfig.from_file(folder / "config.json")
         processor = Processor.from_pretrained(folder, config.text_config.vocab_size)
+        chosen = Fit(cast("Kind | None", quantize), config.text_config.max_position_embeddings)
+        if fit == "auto":
+            with CheckpointReader(folder) as reader:
+                resolved = resolve_dtype(dtype, config, reader, device)
+            chosen = fitted(config, resolved, device, kinds=EXACTEST if quantize is None else (chosen.kind,))
+            quantise = None if chosen.kind is None else quantiser(chosen.kind)
         with memory_limit("loading the weights", "use a smaller dtype, a smaller model, or another device"):
             model, _ = load_model(folder, KimiVLForConditionalGeneration, dtype=dtype, device=device, progress=progress, quantise=quantise)
             model.choose_implementations()
-        return cls(model, processor, name=str(name or NANO), defaults=defaults, kind=cast("Kind | None", quantize))
+        return cls(model, processor, name=str(name or NANO), defaults=defaults, kind=chosen.kind, context=chosen.context)
 
     def ask(self, question: str, media: Media | Sequence[Media] = (), **options: Unpack[Sighted]) -> Answer:
         """Answer one question about any number of pictures, animations, videos and PDFs: paths, file bytes, binary streams, data URLs, web
@@ -163,12 +183,16 @@ class KimiVL:
             raise
 
     @property
-    def _context(self) -> int:
-        return self.model.config.text_config.max_position_embeddings
+    def context(self) -> int:
+        """Tokens that a question, what it looks at and its answer may have together."""
+        return self._context
 
     def _answer(self, messages: Messages, options: Options, asked: Asked | None = None) -> AnswerStream:
         thinking, params, grammar = resolve_options(self.defaults, **options)
         prompt = self.processor.prompt(messages, PREFIXES[thinking])
+        if len(prompt.input_ids) >= self._context:
+            raise PromptTooLong(len(prompt.input_ids), self._context - 1)
+        params = replace(params, max_tokens=min(params.max_tokens, self._context - len(prompt.input_ids)))
         tokenizer = self.processor.tokenizer
         constraint = None
         if grammar is not None:
@@ -205,7 +229,7 @@ class KimiVL:
     def _open_desk(self) -> Desk[Piece]:
         if self._desk is None or self._desk.engine is None:
             self._desk = None  # its memory goes before the new one's comes
-            limits = limits_of_one(self.model.config, free_bytes=free_bytes(self.model.device), kind=self._kind)
+            limits = limits_of_one(self.model.config, free_bytes=free_bytes(self.model.device), kind=self.kind, context=self._context)
             self._desk = Desk(Engine(self.model, limits, feature_tokens=0))
         return self._desk
 
