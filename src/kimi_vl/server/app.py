@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import re
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files as resources
@@ -22,18 +21,19 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kimi_vl import __version__
 from kimi_vl.llm import ChatModel
+from kimi_vl.server.endpoint import JSON, Answered, Endpoint
 from kimi_vl.server.errors import ApiError, invalid
 from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
-from kimi_vl.server.openai import chat
+from kimi_vl.server.openai.chat import CHAT
+from kimi_vl.server.openai.completions import COMPLETIONS
 from kimi_vl.server.openai.models import model as model_object
 from kimi_vl.server.openai.models import models as model_list
-from kimi_vl.server.openai.requests import ChatRequest, TokenizeRequest
+from kimi_vl.server.openai.requests import TokenizeRequest
 from kimi_vl.server.openai.tokenize import count
 from kimi_vl.server.options import ServerOptions
 from kimi_vl.server.service import Service
-from kimi_vl.server.stream import EventStream
 from kimi_vl.server.strict import Strict
-from kimi_vl.server.transport import Border, ClientLeft, Receive, Scope, Send, body_parts, while_connected
+from kimi_vl.server.transport import Border, body_parts, while_connected
 
 PAGE = Path(str(resources("kimi_vl.server"))) / "page"
 CSP = (
@@ -51,7 +51,6 @@ TYPES = {
     ".json": "application/json; charset=utf-8",
     ".ico": "image/x-icon",
 }
-JSON = "application/json; charset=utf-8"
 
 Route = Callable[[Request], Awaitable[Response]]
 
@@ -147,41 +146,11 @@ def _add_openai(app: FastAPI, service: Service) -> None:
             counted = await while_connected(request.receive, service.with_media(lambda: count(service, asked, tenant)))
             return _json(counted, headers)
 
-    async def completions(request: Request) -> Response:
-        return _Chat(service)
-
     _get(app, "/v1/models", models, "The models.")
     _get(app, "/v1/models/{model:path}", one_model, "One model.")
     _post(app, "/v1/tokenize", tokenize, "How many tokens a conversation takes, and what is seen of its media.", TokenizeRequest)
-    _post(app, "/v1/chat/completions", completions, "Answer a conversation.", ChatRequest)
-
-
-class _Chat(Response):
-    """`/v1/chat/completions`: an answer that knows how it is sent only once the request has been read."""
-
-    def __init__(self, service: Service) -> None:
-        self._service, self._stage, self.background = service, "reading", None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        service, self._stage = self._service, "reading"
-        started = time.monotonic()
-        try:
-            request, headers = await service.json(scope, receive, ChatRequest)
-            with service.admission.request():  # not before: whoever sends slowly takes no place
-                self._stage = "preparing"
-                asked = await while_connected(receive, chat.ask(service, request, scope["tenant"], started))
-                self._stage = "answering"
-                try:
-                    if request.stream:
-                        await EventStream(chat.chunks(service, asked), service.options, headers)(scope, receive, send)
-                    else:
-                        body = await while_connected(receive, chat.whole(service, asked))
-                        await _json(body, headers)(scope, receive, send)
-                finally:
-                    asked.seen.close()
-        except ClientLeft:
-            service.metrics.cancelled.labels(self._stage).inc()
-            raise
+    _answering(app, service, "/v1/chat/completions", "Answer a conversation.", CHAT)
+    _answering(app, service, "/v1/completions", "Go on with a text.", COMPLETIONS)
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------
@@ -295,6 +264,13 @@ def _get(app: FastAPI, path: str, route: Route, what: str) -> None:
 
 def _post(app: FastAPI, path: str, route: Route, what: str, body: type[Strict]) -> None:
     _add(app, path, route, "POST", what, body)
+
+
+def _answering(app: FastAPI, service: Service, path: str, what: str, endpoint: Endpoint) -> None:
+    async def answered(_: Request) -> Response:
+        return Answered(service, endpoint)
+
+    _post(app, path, answered, what, endpoint.request)
 
 
 def _add(app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None) -> None:

@@ -58,6 +58,7 @@ class ServerOptions:
     videos: int = 4
     documents: int = 4
     n: int = 8
+    prompts: int = 64  # answers of one request to /v1/completions
     tools: int = 128
     tool_schema_bytes: int = 64 * KiB
     text_bytes: int = 4 * MiB

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,9 +96,10 @@ class Service:
     async def answers(
         self, question: Question, params: SamplingParams, *, n: int = 1, grammar: Grammar | None = None, searches_stops: bool | None = None
     ) -> AsyncIterator[Sequence[Answering]]:
-        """Answers while they are written, in slots of their own; who leaves the block ends them. Raises: ApiError, KimiVLError."""
+        """Answers while they are written; who leaves the block ends them. They have slots of their own, unless they are less urgent than
+        those of clients who wait: then whoever asks limits them, and the engine lets others go first. Raises: ApiError, KimiVLError."""
         came = time.monotonic()
-        async with self.admission.slot(n):
+        async with self.admission.slot(n) if question.priority <= 0 else nullcontext():
             self.metrics.queue_seconds.observe(time.monotonic() - came)
             answers = await self.model.answer(question, params, n=n, grammar=grammar, searches_stops=searches_stops)
             try:
@@ -107,14 +108,12 @@ class Service:
                 for answer in answers:
                     await answer.aclose()
 
-    def check_context(self, question: Question, max_tokens: int | None) -> None:
+    def check_context(self, question: Question, max_tokens: int | None, param: str = "messages") -> None:
         """Raises: ApiError 400, with the numbers, for a prompt and an answer that do not fit together."""
         prompt, context = len(question.input_ids), self.model.context
         if prompt >= context or prompt + (max_tokens or 1) > context:
             asked = f" and the answer may have {max_tokens:,}" if max_tokens else ""
-            raise invalid(
-                "context_length_exceeded", f"the prompt has {prompt:,} tokens{asked}, and the context holds {context:,}", "messages"
-            )
+            raise invalid("context_length_exceeded", f"the prompt has {prompt:,} tokens{asked}, and the context holds {context:,}", param)
 
     @property
     def trouble(self) -> str | None:
