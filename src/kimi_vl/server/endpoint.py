@@ -63,3 +63,13 @@ class Answered(Response):
         except ClientLeft:
             service.metrics.cancelled.labels(self._stage).inc()
             raise
+
+
+class Streamed(Response):
+    """Events, in the form of an answer that a route gives."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream, self.background = stream, None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._stream(scope, receive, send)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from kimi_vl.engine import SamplingParams
@@ -41,7 +42,9 @@ class Service:
         self.access, self.metrics = Access(options), Metrics()
         waiting = 4 * model.max_running if options.waiting is None else options.waiting
         self.admission = Admission(model.max_running, waiting, options.queue_s)
-        self.files = Files(options)
+        self._own = None if options.data else TemporaryDirectory(prefix="kimi-vl-")  # goes with the process
+        self.data = Path(options.data or self._own.name)  # type: ignore[union-attr]
+        self.files = Files(self.data, options)
         self.seeing = Seeing(model.processor, model.context, options, self.files)
         self._receiving = 0  # bytes
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="text")
@@ -128,7 +131,8 @@ class Service:
         """Threads and files; the model is its owner's."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self.files.close()
+        if self._own is not None:
+            self._own.cleanup()
 
     def _measure(self) -> None:
         gauges: dict[str, tuple[str, Callable[[], Any]]] = {
