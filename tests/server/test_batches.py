@@ -17,6 +17,7 @@ import pytest
 from kimi_vl.errors import CheckpointError, EngineBusy
 from kimi_vl.server import batches as batches_module
 from kimi_vl.server.batch_folder import BEGUN, OUTPUT, Batch, BatchFolder, State
+from tests.server.conftest import async_nano
 from tests.server.serving import HELLO, Script, ScriptedModel, refused, served, until
 
 ROOT = Path(__file__).parents[2]
@@ -237,7 +238,7 @@ def test_torn_journals_are_cut_and_a_line_that_ends_every_process_is_given_up(tm
     )
     folder = BatchFolder.create(home / batch.id, State("everybody", batch), source)
     whole = b'{"id":"x","custom_id":"line-0","response":null,"error":null}'
-    folder.append(OUTPUT, whole)
+    folder.extend(OUTPUT, (whole,))
     with (folder.path / OUTPUT).open("ab") as file:
         file.write(whole[:30])
     (folder.path / BEGUN).write_bytes(b'"line-0"\n"line-1"\n' + b'"line-2"\n' * batches_module.MOST_TRIES + b'"li')
@@ -246,6 +247,35 @@ def test_torn_journals_are_cut_and_a_line_that_ends_every_process_is_given_up(tm
         assert found["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
         assert (output["line-0"], output.keys(), errors.keys()) == (json.loads(whole), {"line-0", "line-1"}, {"line-2"})
         assert len(content(server, found["output_file_id"])) == 2
+
+
+def test_files_of_a_batch_are_made_once_however_often_that_is_begun(tmp_path):
+    home = batches_module.home(tmp_path / "batches", "everybody")
+    file_id, now = "file-" + "c" * 32, int(time.time())
+    facts = {"status": "finalizing", "finalizing_at": now, "output_file_id": file_id}
+    batch = Batch("batch_" + "c" * 32, CHAT, "file-0", "24h", now, now + 1000, {}, "scripted", **facts)
+    (tmp_path / "in").write_bytes(json.dumps(line(0)).encode())
+    folder = BatchFolder.create(home / batch.id, State("everybody", batch), tmp_path / "in")
+    folder.extend(OUTPUT, (b'{"id":"x","custom_id":"line-0","response":null,"error":null}',))
+    for _ in range(2):  # ended between making the file and saying so
+        folder.save()
+        with served(ScriptedModel(), data=str(tmp_path)) as server:
+            found, output, _ = finished(server, {"id": batch.id})
+            assert (found["status"], output.keys(), found["output_file_id"]) == ("completed", {"line-0"}, file_id)
+            assert len(server.client.get("/v1/files").json()["data"]) == 1
+
+
+def test_the_engine_lets_who_waits_go_first(plain):
+    """A line that has the only place of the engine gives it up, and says in the end what it says alone."""
+    with served(async_nano(plain, max_running=1)) as server:
+        body = {"model": "nano", "messages": HELLO, "max_tokens": 60, "logit_bias": {str(plain.processor.tokenizer.encode("a")[0]): 100}}
+        batch = create(server, upload(server, [line(0, body)])).json()
+        assert until(lambda: server.model.activity.running == 1)
+        assert server.chat(max_tokens=2).status_code == 200
+        assert get(server, batch["id"])["request_counts"]["completed"] == 0
+        assert server.model.activity.preempted == 1
+        _, output, _ = finished(server, batch)
+        assert output["line-0"]["response"]["body"]["choices"] == server.chat(**body | {"messages": HELLO}).json()["choices"]
 
 
 @contextmanager
@@ -293,14 +323,14 @@ def test_a_disk_that_takes_nothing_is_waited_for(monkeypatch):
     """No line is lost over it, and none counts before it is written."""
     monkeypatch.setattr(batches_module, "DISK_S", 0.05)
     full = threading.Event()
-    real = BatchFolder.append
+    real = BatchFolder.extend
 
-    def append(self, journal, data):
+    def extend(self, journal, lines):
         if full.is_set():
             raise OSError(28, "No space left on device")
-        real(self, journal, data)
+        real(self, journal, lines)
 
-    monkeypatch.setattr(BatchFolder, "append", append)
+    monkeypatch.setattr(BatchFolder, "extend", extend)
     with served(ScriptedModel()) as server:
         full.set()
         batch = create(server, upload(server, [line(k) for k in range(3)])).json()

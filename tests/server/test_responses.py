@@ -1,6 +1,7 @@
 """`/v1/responses` as OpenAI's own client uses it: kept, gone on from, in the background, heard again, with tools and schemas."""
 
 import json
+import os
 import shutil
 import threading
 from contextlib import contextmanager
@@ -250,6 +251,34 @@ def test_responses_are_a_tenants_own_and_not_too_many(tmp_path):
         assert server.is_at_rest()
     folder = next((tmp_path / "responses").iterdir())
     assert len(list(folder.glob("resp_*.json"))) <= 2
+
+
+def test_kept_responses_have_an_age_and_a_size(tmp_path):
+    with served(ScriptedModel(), responses_bytes=6000, data=str(tmp_path)) as server:
+        metadata = {str(k): "x" * 500 for k in range(3)}
+        kept = [post(server, metadata=metadata).json()["id"] for _ in range(3)]
+        assert [server.client.get(f"/v1/responses/{one}").status_code for one in kept] == [404, 200, 200]
+    [folder] = (tmp_path / "responses").iterdir()
+    old = folder / f"{kept[1]}.json"
+    os.utime(old, (0, 0))
+    with served(ScriptedModel(), data=str(tmp_path)) as server:
+        assert [server.client.get(f"/v1/responses/{one}").status_code for one in kept] == [404, 404, 200]
+        assert not old.exists()
+
+
+def test_a_full_server_takes_what_makes_room(tmp_path):
+    gate = threading.Event()
+    with served(ScriptedModel(Script(gate), max_running=1), waiting=1) as server:
+        started = post(server, background=True).json()["id"]
+        assert until(lambda: len(server.model.answers) == 1)
+        second = post(server, background=True)  # takes the last place while it is asked for, and so cannot wait in it
+        refused(second, 503, "server_is_overloaded")
+        server.service.admission.most_waiting = 0
+        refused(post(server), 503, "server_is_overloaded")
+        assert server.client.post(f"/v1/responses/{started}/cancel").json()["status"] == "cancelled"
+        gate.set()
+        assert post(server).status_code == 200
+        assert server.is_at_rest()
 
 
 def test_what_goes_wrong_is_told_by_its_status_or_as_the_last_event(scripted):

@@ -10,13 +10,13 @@ import os
 import shutil
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from kimi_vl.server.files import link_or_copy
+from kimi_vl.server.files import link_or_copy, sync_folder
 
 INPUT, STATE, BEGUN = "input.jsonl", "batch.json", "begun.jsonl"
 OUTPUT, ERRORS = "output.jsonl", "errors.jsonl"
@@ -82,8 +82,11 @@ class BatchFolder:
         """A new one, with the input's bytes as they are now. Raises: OSError."""
         path.mkdir(parents=True, mode=0o700)
         link_or_copy(source, path / INPUT)
+        for journal in JOURNALS:
+            (path / journal).touch()
         folder = cls(path, state)
         folder.save()
+        sync_folder(path.parent)
         return folder
 
     @classmethod
@@ -116,13 +119,13 @@ class BatchFolder:
         with (self.path / BEGUN).open("ab") as file:
             file.write(msgspec.json.encode(line.custom_id) + b"\n")
 
-    def append(self, journal: str, line: bytes) -> None:
-        """A line is done. Nothing happens once the folder is closed."""
+    def extend(self, journal: str, lines: Iterable[bytes]) -> None:
+        """Lines are done, and on the disk when this returns. Nothing happens once the folder is closed."""
         with self._lock:
             if self._closed:
                 return
             with (self.path / journal).open("ab") as file:
-                file.write(line + b"\n")
+                file.writelines(line + b"\n" for line in lines)
                 file.flush()
                 os.fsync(file.fileno())
 
@@ -177,12 +180,3 @@ class BatchFolder:
         """It is over, and its lines are nobody's any more."""
         for name in (INPUT, BEGUN, *JOURNALS):
             (self.path / name).unlink(missing_ok=True)
-
-
-def sync_folder(path: Path) -> None:
-    """So that names are on the disk as well."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -82,8 +82,8 @@ class Batches:
         self._service, self._endpoints = service, endpoints
         self._folder = service.data / "batches"
         self._running: dict[str, _Work] = {}
-        self._most = service.options.batch_running or max(1, service.model.max_running // 2)
-        self._places = asyncio.Semaphore(self._most)
+        self._most = service.later.slots
+        self._places = asyncio.Semaphore(self._most)  # lines that are in memory; each of their answers takes a slot beside
 
     async def start(self) -> None:
         """Go on with what an earlier server left, of tenants that there still are."""
@@ -237,7 +237,7 @@ class Batches:
                 else:
                     await asyncio.to_thread(work.folder.begin, line)
                     journal, written = await self._answer(work.folder, line)
-            await asyncio.to_thread(work.folder.append, journal, written)
+            await asyncio.to_thread(work.folder.extend, journal, (written,))
             counts = work.batch.request_counts
             counts.completed += journal == OUTPUT
             counts.failed += journal == ERRORS
@@ -311,10 +311,10 @@ class Batches:
     def _finish(self, folder: BatchFolder) -> None:
         """Make files of the journals, once, however often it is begun; then it is over."""
         state, batch, files = folder.state, folder.state.batch, self._service.files
-        folder.close()
         done, _ = folder.recover()
         if state.ending == "expired" and batch.status != "finalizing":
             self._expire(folder, done)
+        folder.close()
         if batch.finalizing_at is None:
             batch.finalizing_at = int(time.time())
             if batch.status != "cancelling":
@@ -331,9 +331,7 @@ class Batches:
     def _expire(self, folder: BatchFolder, done: set[str]) -> None:
         left = [line for line in self._read(folder)[0] if line.custom_id not in done]
         error = {"code": "batch_expired", "message": "this line was not answered within the batch's time"}
-        with (folder.path / ERRORS).open("ab") as file:
-            for line in left:
-                file.write(msgspec.json.encode(LineOut(_line_id(), line.custom_id, None, error)) + b"\n")
+        folder.extend(ERRORS, (msgspec.json.encode(LineOut(_line_id(), line.custom_id, None, error)) for line in left))
         folder.state.batch.request_counts.failed += len(left)
 
     def _end_failed(self, folder: BatchFolder) -> None:

@@ -89,6 +89,7 @@ class Files:
             written.flush()
             os.fsync(written.fileno())
         os.rename(incoming, record)
+        sync_folder(record.parent)
         self._of(tenant)[file.id] = file
 
     def find(self, tenant: str, file_id: str, param: str | None = None) -> File:
@@ -149,6 +150,15 @@ def link_or_copy(source: Path, target: Path) -> None:
         raise
     except OSError:  # another disk, or one without links
         shutil.copyfile(source, target)
+
+
+def sync_folder(path: Path) -> None:
+    """So that the names in it are on the disk as well."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def home(folder: Path, tenant: str) -> Path:
