@@ -68,6 +68,7 @@ class Stopping(Exception):
 class _Work:
     folder: BatchFolder
     task: asyncio.Task[None] | None = None
+    is_answering: bool = False
     is_cancelled: bool = False
 
     @property
@@ -163,7 +164,8 @@ class Batches:
         assert work.task is not None
         batch.status, batch.cancelling_at, work.is_cancelled = "cancelling", int(time.time()), True
         await asyncio.to_thread(work.folder.save)
-        work.task.cancel()
+        if work.is_answering:  # not while its files are made
+            work.task.cancel()
         return batch
 
     # Working -------------------------------------------------------------------------------------------------------------------
@@ -196,11 +198,14 @@ class Batches:
     async def _go_on(self, work: _Work) -> None:
         """Raises: Stopping, OSError."""
         if work.batch.status in ("validating", "in_progress"):
+            work.is_answering = True
             try:
                 await self._answer_all(work)
             except asyncio.CancelledError:
                 if not work.is_cancelled:
                     raise
+            finally:
+                work.is_answering = False
         if work.batch.status == "cancelling":
             work.folder.state.ending = "cancelled"
         if work.batch.status != "failed":
