@@ -283,6 +283,13 @@ def test_kept_responses_have_an_age_and_a_size(tmp_path):
         assert not old.exists()
 
 
+def test_a_conversation_is_no_larger_than_a_body():
+    with served(ScriptedModel(), body_bytes=4300) as server:
+        first = post(server, metadata={str(k): "x" * 500 for k in range(5)}).json()["id"]
+        second = post(server, previous_response_id=first).json()["id"]
+        refused(post(server, previous_response_id=second), 400, "invalid_value", "previous_response_id")
+
+
 def test_a_full_server_takes_what_makes_room(tmp_path):
     gate = threading.Event()
     with served(ScriptedModel(Script(gate), max_running=1), waiting=1) as server:
