@@ -119,10 +119,10 @@ class BatchFolder:
         with (self.path / BEGUN).open("ab") as file:
             file.write(msgspec.json.encode(line.custom_id) + b"\n")
 
-    def extend(self, journal: str, lines: Iterable[bytes]) -> None:
-        """Lines are done, and on the disk when this returns. Nothing happens once the folder is closed."""
+    def extend(self, journal: str, lines: Iterable[bytes], *, is_last: bool = False) -> None:
+        """Lines are done, and on the disk when this returns. Nothing happens once the folder is closed, unless they are its last."""
         with self._lock:
-            if self._closed:
+            if self._closed and not is_last:
                 return
             with (self.path / journal).open("ab") as file:
                 file.writelines(line + b"\n" for line in lines)

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -123,8 +123,10 @@ class Batches:
             self._service.name,
         )
 
+        running = {*self._running}
+
         def create() -> BatchFolder:
-            self._make_room(tenant)
+            self._make_room(tenant, running)
             source = self._service.files.path(tenant, file.id)
             return BatchFolder.create(self._path(tenant, batch.id), State(tenant, batch), source)
 
@@ -316,10 +318,10 @@ class Batches:
     def _finish(self, folder: BatchFolder) -> None:
         """Make files of the journals, once, however often it is begun; then it is over."""
         state, batch, files = folder.state, folder.state.batch, self._service.files
+        folder.close()  # whoever was writing when the batch was ended comes too late
         done, _ = folder.recover()
         if state.ending == "expired" and batch.status != "finalizing":
             self._expire(folder, done)
-        folder.close()
         if batch.finalizing_at is None:
             batch.finalizing_at = int(time.time())
             if batch.status != "cancelling":
@@ -336,7 +338,8 @@ class Batches:
     def _expire(self, folder: BatchFolder, done: set[str]) -> None:
         left = [line for line in self._read(folder)[0] if line.custom_id not in done]
         error = {"code": "batch_expired", "message": "this line was not answered within the batch's time"}
-        folder.extend(ERRORS, (msgspec.json.encode(LineOut(_line_id(), line.custom_id, None, error)) for line in left))
+        lines = (msgspec.json.encode(LineOut(_line_id(), line.custom_id, None, error)) for line in left)
+        folder.extend(ERRORS, lines, is_last=True)
         folder.state.batch.request_counts.failed += len(left)
 
     def _end_failed(self, folder: BatchFolder) -> None:
@@ -347,10 +350,10 @@ class Batches:
         paths = home(self._folder, tenant).glob("batch_*")
         return [folder for path in sorted(paths) if (folder := BatchFolder.load(path)) is not None]
 
-    def _make_room(self, tenant: str) -> None:
+    def _make_room(self, tenant: str, running: Set[str]) -> None:
         """Forget the oldest that are over, where there are too many. Raises: ApiError 429."""
         known = sorted(self._known(tenant), key=lambda folder: folder.state.batch.created_at)
-        over = [folder for folder in known if folder.state.batch.status not in ACTIVE]
+        over = [folder for folder in known if folder.state.batch.status not in ACTIVE and folder.state.batch.id not in running]
         too_many = len(known) + 1 - self._service.options.batches
         if too_many > len(over):
             raise ApiError(429, "quota_exceeded", f"this key has {len(known)} batches that are not over; cancel some, or wait")
