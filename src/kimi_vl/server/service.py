@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from kimi_vl.engine import SamplingParams
@@ -41,7 +42,11 @@ class Service:
         self.access, self.metrics = Access(options), Metrics()
         waiting = 4 * model.max_running if options.waiting is None else options.waiting
         self.admission = Admission(model.max_running, waiting, options.queue_s)
-        self.files = Files(options)
+        # What nobody waits for: it has no slot of those who do, and as few of its own as the option says.
+        self.later = Admission(options.batch_running or max(1, model.max_running // 2), 0, None)
+        self._own = None if options.data else TemporaryDirectory(prefix="kimi-vl-")  # goes with the process
+        self.data = Path(options.data or self._own.name)  # type: ignore[union-attr]
+        self.files = Files(self.data, options)
         self.seeing = Seeing(model.processor, model.context, options, self.files)
         self._receiving = 0  # bytes
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="text")
@@ -97,9 +102,10 @@ class Service:
         self, question: Question, params: SamplingParams, *, n: int = 1, grammar: Grammar | None = None, searches_stops: bool | None = None
     ) -> AsyncIterator[Sequence[Answering]]:
         """Answers while they are written, in slots of their own; who leaves the block ends them. Raises: ApiError, KimiVLError."""
-        came = time.monotonic()
-        async with self.admission.slot(n):
-            self.metrics.queue_seconds.observe(time.monotonic() - came)
+        came, is_urgent = time.monotonic(), question.priority <= 0
+        async with (self.admission if is_urgent else self.later).slot(n):
+            if is_urgent:
+                self.metrics.queue_seconds.observe(time.monotonic() - came)
             answers = await self.model.answer(question, params, n=n, grammar=grammar, searches_stops=searches_stops)
             try:
                 yield answers
@@ -107,14 +113,12 @@ class Service:
                 for answer in answers:
                     await answer.aclose()
 
-    def check_context(self, question: Question, max_tokens: int | None) -> None:
+    def check_context(self, question: Question, max_tokens: int | None, param: str = "messages") -> None:
         """Raises: ApiError 400, with the numbers, for a prompt and an answer that do not fit together."""
         prompt, context = len(question.input_ids), self.model.context
         if prompt >= context or prompt + (max_tokens or 1) > context:
             asked = f" and the answer may have {max_tokens:,}" if max_tokens else ""
-            raise invalid(
-                "context_length_exceeded", f"the prompt has {prompt:,} tokens{asked}, and the context holds {context:,}", "messages"
-            )
+            raise invalid("context_length_exceeded", f"the prompt has {prompt:,} tokens{asked}, and the context holds {context:,}", param)
 
     @property
     def trouble(self) -> str | None:
@@ -129,7 +133,8 @@ class Service:
         """Threads and files; the model is its owner's."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self.files.close()
+        if self._own is not None:
+            self._own.cleanup()
 
     def _measure(self) -> None:
         gauges: dict[str, tuple[str, Callable[[], Any]]] = {
