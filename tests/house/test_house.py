@@ -60,7 +60,12 @@ def dangers(source: str, where: str) -> list[str]:
 
 # Boundaries: any failure becomes one line for the user, or the end of one request; and the tokeniser's panic, which is no Exception.
 BOUNDARIES = {"cli/main.py", "engine/async_engine.py", "engine/engine.py", "engine/reading.py", "processor/tokenizer.py"}
-BOUNDARIES |= {"server/transport.py", "server/stream.py", "server/openai/chat.py"}  # one request's failure is told to it alone
+BOUNDARIES |= {
+    "server/transport.py",
+    "server/stream.py",
+    "server/openai/answers.py",
+    "server/openai/responses.py",
+}  # one request's failure is told to it alone
 BOUNDARIES |= {"media/sandbox/inside/worker.py"}  # a decoder may raise anything about a hostile file
 
 

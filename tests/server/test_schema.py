@@ -16,8 +16,11 @@ QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(Heal
 
 
 def test_the_document_holds_every_route():
-    assert ("/v1/chat/completions", "post") in OPERATIONS
-    assert len(OPERATIONS) >= 13
+    answering = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+    assert {(path, "post") for path in (*answering, "/v1/responses/{response_id}/cancel")} <= {*OPERATIONS}
+    assert {("/v1/responses/{response_id}", method) for method in ("get", "delete")} <= {*OPERATIONS}
+    assert ("/v1/responses/{response_id}/input_items", "get") in OPERATIONS
+    assert len(OPERATIONS) >= 19
     assert DOCUMENT["components"]["schemas"]["ChatRequest"]["additionalProperties"] is False
 
 

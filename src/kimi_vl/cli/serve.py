@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-host", action="append", metavar="NAME", help="answer for this Host header; can be given often")
     group.add_argument("--allow-media-host", action="append", metavar="NAME", help="fetch pictures from this host only; can be given often")
     group.add_argument("--allow-media-folder", action="append", metavar="DIR", help="requests may name files in this folder")
-    group.add_argument("--data", metavar="DIR", help="keep uploaded files here; default: until the server ends")
+    group.add_argument("--data", metavar="DIR", help="keep uploads, responses and batches here; default: until the server ends")
     group.add_argument("--lenient", action="store_true", help="pass over unknown parameters, and say so in a header")
     group.add_argument(
         "--set", action="append", default=[], metavar="LIMIT=N", help="another limit, such as queue_s=10; see docs/serving.md"

@@ -45,13 +45,18 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Question:
-    """What is submitted: tokens, and the pictures that their placeholders stand for, both of one tenant."""
+    """What is submitted: tokens, and the pictures that their placeholders stand for, both of one tenant.
+
+    A lower `priority` goes first. The answer to a `verbatim` question is text as it stands, white space and thinking marks included.
+    """
 
     input_ids: list[int]
     pictures: Pictures | None
     num_image_tokens: int
     thinking: Thinking
     tenant: str = ""
+    priority: int = 0
+    verbatim: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -254,7 +259,7 @@ class AsyncKimiVL:
                     tokenizer,
                     thinking_started=question.thinking == "on",
                     thinking_over=question.thinking == "off",
-                    document=grammar is not None,
+                    document=question.verbatim or grammar is not None,
                     stop=stop,
                     max_thinking_tokens=0 if question.thinking == "off" else params.max_thinking_tokens,
                 )
@@ -271,6 +276,7 @@ class AsyncKimiVL:
             end_ids=tokenizer.end_ids,
             images=question.pictures,
             n=n,
+            priority=question.priority,
             tenant=question.tenant,
             constraint=iter(made).__next__ if made else None,
         )

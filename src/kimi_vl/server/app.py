@@ -6,8 +6,7 @@ import asyncio
 import hashlib
 import re
 import shutil
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files as resources
 from pathlib import Path
@@ -22,18 +21,22 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kimi_vl import __version__
 from kimi_vl.llm import ChatModel
+from kimi_vl.server.endpoint import JSON, Answered, Endpoint, Streamed
 from kimi_vl.server.errors import ApiError, invalid
 from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
-from kimi_vl.server.openai import chat
+from kimi_vl.server.openai.chat import CHAT
+from kimi_vl.server.openai.completions import COMPLETIONS
 from kimi_vl.server.openai.models import model as model_object
 from kimi_vl.server.openai.models import models as model_list
-from kimi_vl.server.openai.requests import ChatRequest, TokenizeRequest
+from kimi_vl.server.openai.requests import TokenizeRequest
+from kimi_vl.server.openai.responses import Responses
 from kimi_vl.server.openai.tokenize import count
 from kimi_vl.server.options import ServerOptions
+from kimi_vl.server.query import FLAG, NUMBER, PAGE_QUERY, choice, flag, number, page
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import EventStream
 from kimi_vl.server.strict import Strict
-from kimi_vl.server.transport import Border, ClientLeft, Receive, Scope, Send, body_parts, while_connected
+from kimi_vl.server.transport import Border, body_parts, while_connected
 
 PAGE = Path(str(resources("kimi_vl.server"))) / "page"
 CSP = (
@@ -51,7 +54,8 @@ TYPES = {
     ".json": "application/json; charset=utf-8",
     ".ico": "image/x-icon",
 }
-JSON = "application/json; charset=utf-8"
+
+ORDERS = ("desc", "asc")
 
 Route = Callable[[Request], Awaitable[Response]]
 
@@ -60,6 +64,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
     """The whole server as an ASGI application; `app.state.service` is what its routes share. The model is closed with it."""
     options = options or ServerOptions()
     service = Service(model, options)
+    responses = Responses(service)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -67,6 +72,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
             yield
         finally:
             await service.admission.drain(0)
+            await responses.close()
             await model.close()
             service.close()
 
@@ -85,6 +91,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
     app.add_exception_handler(HTTPException, _no_route)
     _add_health(app, service)
     _add_openai(app, service)
+    _add_responses(app, service, responses)
     _add_files(app, service)
     _add_page(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -147,41 +154,43 @@ def _add_openai(app: FastAPI, service: Service) -> None:
             counted = await while_connected(request.receive, service.with_media(lambda: count(service, asked, tenant)))
             return _json(counted, headers)
 
-    async def completions(request: Request) -> Response:
-        return _Chat(service)
-
     _get(app, "/v1/models", models, "The models.")
     _get(app, "/v1/models/{model:path}", one_model, "One model.")
     _post(app, "/v1/tokenize", tokenize, "How many tokens a conversation takes, and what is seen of its media.", TokenizeRequest)
-    _post(app, "/v1/chat/completions", completions, "Answer a conversation.", ChatRequest)
+    _answering(app, service, "/v1/chat/completions", "Answer a conversation.", CHAT)
+    _answering(app, service, "/v1/completions", "Go on with a text.", COMPLETIONS)
 
 
-class _Chat(Response):
-    """`/v1/chat/completions`: an answer that knows how it is sent only once the request has been read."""
+# Responses -------------------------------------------------------------------------------------------------------------------
 
-    def __init__(self, service: Service) -> None:
-        self._service, self._stage, self.background = service, "reading", None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        service, self._stage = self._service, "reading"
-        started = time.monotonic()
-        try:
-            request, headers = await service.json(scope, receive, ChatRequest)
-            with service.admission.request():  # not before: whoever sends slowly takes no place
-                self._stage = "preparing"
-                asked = await while_connected(receive, chat.ask(service, request, scope["tenant"], started))
-                self._stage = "answering"
-                try:
-                    if request.stream:
-                        await EventStream(chat.chunks(service, asked), service.options, headers)(scope, receive, send)
-                    else:
-                        body = await while_connected(receive, chat.whole(service, asked))
-                        await _json(body, headers)(scope, receive, send)
-                finally:
-                    asked.seen.close()
-        except ClientLeft:
-            service.metrics.cancelled.labels(self._stage).inc()
-            raise
+def _add_responses(app: FastAPI, service: Service, responses: Responses) -> None:
+    def named(request: Request) -> tuple[str, str]:
+        return request.scope["tenant"], request.path_params["response_id"]
+
+    async def one(request: Request) -> Response:
+        if flag(request, "stream"):
+            events = await responses.follow(*named(request), number(request, "starting_after", -1, most=1 << 32))
+            return Streamed(EventStream(events, service.options))
+        return _json((await responses.find(*named(request))).response)
+
+    async def delete(request: Request) -> Response:
+        await responses.delete(*named(request))
+        return _json({"id": request.path_params["response_id"], "object": "response", "deleted": True})
+
+    async def cancel(request: Request) -> Response:
+        return _json((await responses.cancel(*named(request))).response)
+
+    async def items(request: Request) -> Response:
+        put_in = (await responses.find(*named(request))).input
+        return _json(page(request, put_in if choice(request, "order", ORDERS) == "asc" else put_in[::-1]))
+
+    path = "/v1/responses/{response_id}"
+    _answering(app, service, "/v1/responses", "Answer, and keep the answer.", responses.endpoint)
+    _get(app, path, one, "One response, or its events once more.", {"stream": FLAG, "starting_after": NUMBER})
+    _add(app, path, delete, "DELETE", "Delete a response.", None)
+    _add(app, f"{path}/cancel", cancel, "POST", "End a response that is written in the background.", None)
+    _get(app, f"{path}/input_items", items, "What was put in.", {**PAGE_QUERY, "order": {"enum": list(ORDERS)}})
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------
@@ -289,21 +298,30 @@ def _add_page(app: FastAPI) -> None:
 # Routes, and what is said of them --------------------------------------------------------------------------------------------
 
 
-def _get(app: FastAPI, path: str, route: Route, what: str) -> None:
-    _add(app, path, route, "GET", what, None)
+def _get(app: FastAPI, path: str, route: Route, what: str, query: Mapping[str, Any] | None = None) -> None:
+    _add(app, path, route, "GET", what, None, query)
 
 
 def _post(app: FastAPI, path: str, route: Route, what: str, body: type[Strict]) -> None:
     _add(app, path, route, "POST", what, body)
 
 
-def _add(app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None) -> None:
+def _answering(app: FastAPI, service: Service, path: str, what: str, endpoint: Endpoint) -> None:
+    async def answered(_: Request) -> Response:
+        return Answered(service, endpoint)
+
+    _post(app, path, answered, what, endpoint.request)
+
+
+def _add(
+    app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None, query: Mapping[str, Any] | None = None
+) -> None:
     error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
     extra: dict[str, Any] = {"responses": {"default": error}}
-    if names := re.findall(r"{(\w+)", path):
-        extra["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}} for name in names
-        ]
+    named = [{"name": n, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}} for n in re.findall(r"{(\w+)", path)]
+    named += [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in (query or {}).items()]
+    if named:
+        extra["parameters"] = named
     if body is not None:
         schema = {"$ref": f"#/components/schemas/{body.__name__}"}
         extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}

@@ -8,7 +8,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 from pathlib import Path
@@ -37,20 +36,14 @@ class File(msgspec.Struct, frozen=True):
 
 
 class Files:
-    """In `folder`, or in one that goes with the process. All methods are blocking, and from any thread."""
+    """In a folder of `folder`. All methods are blocking, and from any thread."""
 
-    def __init__(self, options: ServerOptions) -> None:
+    def __init__(self, folder: Path, options: ServerOptions) -> None:
         self._options = options
-        self._own = None if options.data else tempfile.TemporaryDirectory(prefix="kimi-vl-")
-        self._folder = Path(options.data or self._own.name) / "files"  # type: ignore[union-attr]
+        self._folder = folder / "files"
         self._lock = threading.Lock()
         self._known: dict[str, dict[str, File]] = {}
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def close(self) -> None:
-        """Remove what nobody asked to keep."""
-        if self._own is not None:
-            self._own.cleanup()
 
     def begin(self, tenant: str) -> tuple[BinaryIO, Path]:
         """A file to write an upload to. Raises: ApiError 503 storage_full, 429 quota_exceeded."""
@@ -110,7 +103,7 @@ class Files:
         return self._home(tenant) / file_id
 
     def _home(self, tenant: str) -> Path:
-        return self._folder / hashlib.sha256(tenant.encode()).hexdigest()[:32]
+        return home(self._folder, tenant)
 
     def _of(self, tenant: str) -> dict[str, File]:
         """Read once; what was being written when the process ended is removed."""
@@ -130,6 +123,11 @@ class Files:
                     path.unlink(missing_ok=True)
             self._known[tenant] = known
         return self._known[tenant]
+
+
+def home(folder: Path, tenant: str) -> Path:
+    """A tenant's own folder in one for all: a digest, because a name may be anything."""
+    return folder / hashlib.sha256(tenant.encode()).hexdigest()[:32]
 
 
 def shown_name(name: str) -> str:

@@ -22,8 +22,8 @@ class ServerOptions:
     `keys` are (name, secret) pairs; whoever shows a secret is the tenant of that name. Without keys everybody is one tenant, and only a
     loopback address may be listened on. `hosts` are the values of the Host header that are answered; None: those of this machine where a
     loopback address is listened on, else any. `media_hosts` are the hosts that pictures may be fetched from; None: any public one where a
-    loopback address is listened on, else none. `media_folders` are the folders whose files a request may name. `data` is where uploads
-    live; None: in a folder that goes with the process.
+    loopback address is listened on, else none. `media_folders` are the folders whose files a request may name. `data` is where uploads,
+    responses and batches live; None: in a folder that goes with the process.
 
     Raises: ConfigError for a value that cannot be, and for a public address without a key.
     """
@@ -58,6 +58,7 @@ class ServerOptions:
     videos: int = 4
     documents: int = 4
     n: int = 8
+    prompts: int = 64  # answers of one request to /v1/completions
     tools: int = 128
     tool_schema_bytes: int = 64 * KiB
     text_bytes: int = 4 * MiB
@@ -80,6 +81,11 @@ class ServerOptions:
     # Uploads of one tenant.
     files: int = 1000
     files_bytes: int = 10 * GiB
+
+    # Responses of one tenant that can be asked for again.
+    responses: int = 1000
+    responses_bytes: int = GiB
+    responses_s: float = 30 * 24 * 3600.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

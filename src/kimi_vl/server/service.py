@@ -6,8 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from kimi_vl.engine import SamplingParams
@@ -41,7 +42,9 @@ class Service:
         self.access, self.metrics = Access(options), Metrics()
         waiting = 4 * model.max_running if options.waiting is None else options.waiting
         self.admission = Admission(model.max_running, waiting, options.queue_s)
-        self.files = Files(options)
+        self._own = None if options.data else TemporaryDirectory(prefix="kimi-vl-")  # goes with the process
+        self.data = Path(options.data or self._own.name)  # type: ignore[union-attr]
+        self.files = Files(self.data, options)
         self.seeing = Seeing(model.processor, model.context, options, self.files)
         self._receiving = 0  # bytes
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="text")
@@ -96,9 +99,10 @@ class Service:
     async def answers(
         self, question: Question, params: SamplingParams, *, n: int = 1, grammar: Grammar | None = None, searches_stops: bool | None = None
     ) -> AsyncIterator[Sequence[Answering]]:
-        """Answers while they are written, in slots of their own; who leaves the block ends them. Raises: ApiError, KimiVLError."""
+        """Answers while they are written; who leaves the block ends them. They have slots of their own, unless they are less urgent than
+        those of clients who wait: then whoever asks limits them, and the engine lets others go first. Raises: ApiError, KimiVLError."""
         came = time.monotonic()
-        async with self.admission.slot(n):
+        async with self.admission.slot(n) if question.priority <= 0 else nullcontext():
             self.metrics.queue_seconds.observe(time.monotonic() - came)
             answers = await self.model.answer(question, params, n=n, grammar=grammar, searches_stops=searches_stops)
             try:
@@ -107,14 +111,12 @@ class Service:
                 for answer in answers:
                     await answer.aclose()
 
-    def check_context(self, question: Question, max_tokens: int | None) -> None:
+    def check_context(self, question: Question, max_tokens: int | None, param: str = "messages") -> None:
         """Raises: ApiError 400, with the numbers, for a prompt and an answer that do not fit together."""
         prompt, context = len(question.input_ids), self.model.context
         if prompt >= context or prompt + (max_tokens or 1) > context:
             asked = f" and the answer may have {max_tokens:,}" if max_tokens else ""
-            raise invalid(
-                "context_length_exceeded", f"the prompt has {prompt:,} tokens{asked}, and the context holds {context:,}", "messages"
-            )
+            raise invalid("context_length_exceeded", f"the prompt has {prompt:,} tokens{asked}, and the context holds {context:,}", param)
 
     @property
     def trouble(self) -> str | None:
@@ -129,7 +131,8 @@ class Service:
         """Threads and files; the model is its owner's."""
         self._readers.shutdown(wait=False, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self.files.close()
+        if self._own is not None:
+            self._own.cleanup()
 
     def _measure(self) -> None:
         gauges: dict[str, tuple[str, Callable[[], Any]]] = {

@@ -83,6 +83,6 @@ class EventStream:
             raise ClientLeft from None
 
 
-def event(data: bytes) -> bytes:
-    """One event."""
-    return b"data: " + data + b"\n\n"
+def event(data: bytes, name: str | None = None) -> bytes:
+    """One event, with a name or without."""
+    return (b"" if name is None else b"event: " + name.encode() + b"\n") + b"data: " + data + b"\n\n"

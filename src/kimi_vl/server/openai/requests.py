@@ -1,4 +1,4 @@
-"""What may stand in a request to `/v1/chat/completions`. Where a field is null, it is as if it were not there."""
+"""What may stand in a request to `/v1/chat/completions` and `/v1/completions`. Where a field is null, it is as if it were not there."""
 
 from __future__ import annotations
 
@@ -196,14 +196,9 @@ Stop = Annotated[str, Field(min_length=1, max_length=256)]
 Messages = Annotated[list[AnyMessage], Field(min_length=1, max_length=1024)]
 
 
-class ChatRequest(Strict):
-    model: Annotated[str, Field(min_length=1)]
-    messages: Messages
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=8)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
-    max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+class Sampled(Strict):
+    """How an answer is drawn, in the words that all routes have for it."""
+
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=0, le=1 << 24)] | None = None
@@ -216,6 +211,24 @@ class ChatRequest(Strict):
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] | None = None
     repetition_penalty: Annotated[float, Field(gt=0, le=2)] | None = None
     logit_bias: Annotated[dict[str, Annotated[float, Field(ge=-100, le=100)]], Field(max_length=1024)] | None = None
+
+    @field_validator("logit_bias")
+    @classmethod
+    def _token_ids(cls, value: dict[str, float] | None) -> dict[str, float] | None:
+        for key in value or {}:
+            if not (key.isascii() and key.isdecimal() and len(key) <= 8):
+                raise ValueError('the keys are token ids, such as "123"')
+        return value
+
+
+class ChatRequest(Sampled):
+    model: Annotated[str, Field(min_length=1)]
+    messages: Messages
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=8)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
@@ -233,14 +246,6 @@ class ChatRequest(Strict):
     metadata: dict[str, str] | None = None
     store: Literal[False] | None = None
     service_tier: Literal["auto", "default"] | None = None
-
-    @field_validator("logit_bias")
-    @classmethod
-    def _token_ids(cls, value: dict[str, float] | None) -> dict[str, float] | None:
-        for key in value or {}:
-            if not (key.isascii() and key.isdecimal() and len(key) <= 8):
-                raise ValueError('the keys are token ids, such as "123"')
-        return value
 
     @field_validator("tools")
     @classmethod
@@ -265,6 +270,51 @@ class ChatRequest(Strict):
             raise ValueError("tool_choice names a tool that there is not")
         if self.tool_choice == "required" and not names:
             raise ValueError("tool_choice is required, and there are no tools")
+        return self
+
+
+TokenIds = Annotated[list[Annotated[int, Field(ge=0, le=1 << 24)]], Field(min_length=1, max_length=1 << 20)]
+
+
+def _prompt(value: Any) -> str:
+    first = value[0] if isinstance(value, list) and value else ""
+    many = "texts" if isinstance(first, str) else "many_ids" if isinstance(first, list) else "ids"
+    return many if isinstance(value, list) else "text"
+
+
+Prompt = Annotated[
+    Annotated[str, Tag("text")]
+    | Annotated[list[str], Field(min_length=1, max_length=64), Tag("texts")]
+    | Annotated[TokenIds, Tag("ids")]
+    | Annotated[list[TokenIds], Field(max_length=64), Tag("many_ids")],
+    Discriminator(_prompt),
+]
+
+
+class CompletionRequest(Sampled):
+    model: Annotated[str, Field(min_length=1)]
+    prompt: Prompt
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=8)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    echo: bool | None = None
+    suffix: Any = None
+    user: Annotated[str, Field(max_length=512)] | None = None
+
+    @field_validator("suffix")
+    @classmethod
+    def _no_suffix(cls, value: Any) -> None:
+        if value is not None:
+            raise ValueError("this model was not made to fill a gap; leave suffix out")
+
+    @model_validator(mode="after")
+    def _together(self) -> CompletionRequest:
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("stream_options are for stream: true")
+        if self.echo and self.logprobs is not None:
+            raise ValueError("the log-probabilities of a prompt are not computed; leave out echo or logprobs")
         return self
 
 

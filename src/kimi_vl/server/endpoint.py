@@ -1,0 +1,75 @@
+"""What a route that answers is made of, and the one path that all of them take: read, let in, prepared, answered whole or in events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fastapi.responses import Response
+
+from kimi_vl.server.service import Service
+from kimi_vl.server.stream import EventStream
+from kimi_vl.server.strict import Strict
+from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, while_connected
+
+JSON = "application/json; charset=utf-8"
+LATER = 1  # the priority of what nobody waits for
+
+
+class Prepared(Protocol):
+    """What a request has become; it is closed once it has been answered."""
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What may stand in a request, and three functions. `ask` refuses what can be refused, before the model is asked, and `whole` and
+    `events` answer what it gives. All raise ApiError and KimiVLError.
+
+    ask: (service, request, tenant, when it came by the monotonic clock, priority). whole and events: (service, what ask gave).
+    """
+
+    request: type[Strict]
+    ask: Callable[[Service, Any, str, float, int], Awaitable[Prepared]]
+    whole: Callable[[Service, Any], Awaitable[bytes]]
+    events: Callable[[Service, Any], AsyncGenerator[bytes]]
+
+
+class Answered(Response):
+    """An answer that knows how it is sent only once the request has been read."""
+
+    def __init__(self, service: Service, endpoint: Endpoint) -> None:
+        self._service, self._endpoint, self._stage, self.background = service, endpoint, "reading", None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        service, endpoint, started = self._service, self._endpoint, time.monotonic()
+        try:
+            request, headers = await service.json(scope, receive, endpoint.request)
+            with service.admission.request():  # not before: whoever sends slowly takes no place
+                self._stage = "preparing"
+                asked = await while_connected(receive, endpoint.ask(service, request, scope["tenant"], started, 0))
+                self._stage = "answering"
+                try:
+                    if getattr(request, "stream", False):
+                        await EventStream(endpoint.events(service, asked), service.options, headers)(scope, receive, send)
+                    else:
+                        body = await while_connected(receive, endpoint.whole(service, asked))
+                        await Response(body, 200, headers, media_type=JSON)(scope, receive, send)
+                finally:
+                    asked.close()
+        except ClientLeft:
+            service.metrics.cancelled.labels(self._stage).inc()
+            raise
+
+
+class Streamed(Response):
+    """Events, in the form of an answer that a route gives."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream, self.background = stream, None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._stream(scope, receive, send)
