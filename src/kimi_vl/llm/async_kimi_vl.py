@@ -77,6 +77,9 @@ class Answering(Protocol):
     def finish_reason(self) -> FinishReason: ...
 
     @property
+    def stop_string(self) -> str | None: ...
+
+    @property
     def usage(self) -> Usage: ...
 
     @property
@@ -176,6 +179,11 @@ class AsyncAnswer:
     def finish_reason(self) -> FinishReason:
         """Known after the last bit."""
         return "stop" if self._reply.stopped else cast("FinishReason", self._stream.finish_reason or "stop")
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended it, if one did."""
+        return self._reply.stop_string
 
     @property
     def cached_tokens(self) -> int:

@@ -15,12 +15,16 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, Response
+from pydantic.json_schema import models_json_schema
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kimi_vl import __version__
 from kimi_vl.llm import ChatModel
+from kimi_vl.server.anthropic import errors as anthropic_errors
+from kimi_vl.server.anthropic.messages import MESSAGES, count_tokens
+from kimi_vl.server.anthropic.requests import CountRequest
 from kimi_vl.server.endpoint import JSON, Answered, Endpoint, Streamed
 from kimi_vl.server.errors import ApiError, invalid
 from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
@@ -56,6 +60,7 @@ TYPES = {
 }
 
 ORDERS = ("desc", "asc")
+ANTHROPIC = "/v1/messages"
 
 Route = Callable[[Request], Awaitable[Response]]
 
@@ -87,11 +92,13 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.service = service
-    app.add_middleware(_Bordered, options=options, access=service.access, admission=service.admission, metrics=service.metrics)
+    shared: dict[str, Any] = {"access": service.access, "admission": service.admission, "metrics": service.metrics}
+    app.add_middleware(_Bordered, options=options, **shared, shapes={ANTHROPIC: anthropic_errors.shaped})
     app.add_exception_handler(HTTPException, _no_route)
     _add_health(app, service)
     _add_openai(app, service)
     _add_responses(app, service, responses)
+    _add_anthropic(app, service)
     _add_files(app, service)
     _add_page(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -191,6 +198,19 @@ def _add_responses(app: FastAPI, service: Service, responses: Responses) -> None
     _add(app, path, delete, "DELETE", "Delete a response.", None)
     _add(app, f"{path}/cancel", cancel, "POST", "End a response that is written in the background.", None)
     _get(app, f"{path}/input_items", items, "What was put in.", {**PAGE_QUERY, "order": {"enum": list(ORDERS)}})
+
+
+# Anthropic -------------------------------------------------------------------------------------------------------------------
+
+
+def _add_anthropic(app: FastAPI, service: Service) -> None:
+    async def counted(request: Request) -> Response:
+        asked, headers = await service.json(request.scope, request.receive, CountRequest)
+        with service.admission.request():
+            return _json(await while_connected(request.receive, count_tokens(service, asked, request.scope["tenant"])), headers)
+
+    _answering(app, service, ANTHROPIC, "Answer a conversation, in Anthropic's words.", MESSAGES)
+    _post(app, f"{ANTHROPIC}/count_tokens", counted, "How many tokens a prompt has.", CountRequest)
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------
@@ -316,7 +336,8 @@ def _answering(app: FastAPI, service: Service, path: str, what: str, endpoint: E
 def _add(
     app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None, query: Mapping[str, Any] | None = None
 ) -> None:
-    error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    shape = {"$ref": f"#/components/schemas/{'AnthropicError' if path.startswith(ANTHROPIC) else 'Error'}"}
+    error = {"description": "An error", "content": {"application/json": {"schema": shape}}}
     extra: dict[str, Any] = {"responses": {"default": error}}
     named = [{"name": n, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}} for n in re.findall(r"{(\w+)", path)]
     named += [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in (query or {}).items()]
@@ -362,10 +383,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas["Error"] = ERROR
-        for body in app.state.bodies:
-            schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= schema.pop("$defs", {})
-            schemas[body.__name__] = schema
+        schemas |= {"Error": ERROR, "AnthropicError": anthropic_errors.SCHEMA}
+        # Together, so that two models of one name are told apart.
+        _, bodies = models_json_schema([(body, "validation") for body in app.state.bodies], ref_template="#/components/schemas/{model}")
+        schemas |= bodies["$defs"]
         app.openapi_schema = document
     return app.openapi_schema

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +29,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Shape = Callable[[ApiError, str], tuple[int, bytes]]  # status and body of an error, and the request's id
 
 log = structlog.get_logger()
 
@@ -146,10 +147,14 @@ def connection(options: ServerOptions) -> type[Connection]:
 
 
 class Border:
-    """ASGI around ASGI. A request comes through once it is clear whose it is; an error behind it is told in the one shape."""
+    """ASGI around ASGI. A request comes through once it is clear whose it is; an error behind it is told in the one shape, or in the one of
+    `shapes` that belongs to the beginning of its path."""
 
-    def __init__(self, app: App, options: ServerOptions, access: Access, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self, app: App, options: ServerOptions, access: Access, admission: Admission, metrics: Metrics, shapes: Mapping[str, Shape]
+    ) -> None:
         self._app, self._options, self._access, self._admission, self._metrics = app, options, access, admission, metrics
+        self._shapes = shapes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -191,7 +196,8 @@ class Border:
             log.error("request failed", request_id=answer.request_id, path=_short(scope["path"]), exc_info=error)
         if not answer.status:
             with suppress(OSError):
-                await send_error(answer, told)
+                shape = next((shape for start, shape in self._shapes.items() if scope["path"].startswith(start)), _openai_shape)
+                await send_error(answer, told, *shape(told, answer.request_id))
 
     def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
@@ -221,7 +227,8 @@ class _Answer:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = [(b"x-request-id", self.request_id.encode()), *SECURITY_HEADERS, *self.extra]
+            number = self.request_id.encode()  # by the names that OpenAI's and Anthropic's clients have for it
+            own = [(b"x-request-id", number), (b"request-id", number), *SECURITY_HEADERS, *self.extra]
             message = {**message, "headers": [*message.get("headers", ()), *own]}
         await self._send(message)
 
@@ -239,14 +246,18 @@ class _Headers(dict[str, str]):
             self[name] = f"{self[name]}, {value}" if name in self else value
 
 
-async def send_error(send: Send, error: ApiError) -> None:
+def _openai_shape(error: ApiError, request_id: str) -> tuple[int, bytes]:
+    return error.status, error.body
+
+
+async def send_error(send: Send, error: ApiError, status: int, body: bytes) -> None:
     """As a whole answer."""
     headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    headers += [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(error.body)).encode())]
+    headers += [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     if error.status in (408, 413):  # the rest of the body is not waited for
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": error.body})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _check_host(headers: _Headers, options: ServerOptions) -> None:
