@@ -35,4 +35,4 @@ result = look.invoke(calling.tool_calls[0])
 said["round"] = chat.invoke([*asked, calling, result]).response_metadata["finish_reason"]
 schema = {"title": "Number", "type": "object", "properties": {"number": {"type": "string", "maxLength": 12}}, "required": ["number"]}
 said["object"] = list(chat.with_structured_output(schema, method="json_schema").invoke([question]))
-print(json.dumps(said))
+sys.stdout.write(json.dumps(said) + "\n")

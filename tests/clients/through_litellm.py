@@ -1,4 +1,4 @@
-"""Drives a server by litellm, through both of its protocols, and prints what it said as one JSON document. Arguments: origin, model, a picture."""
+"""Drives a server by litellm, in both protocols, and prints what it said as one JSON document. Arguments: origin, model, a picture."""
 
 import base64
 import json
@@ -27,4 +27,4 @@ for name, way in (("openai", openai), ("anthropic", anthropic)):
         litellm.completion(**{**ask, "model": f"{name}/other"})
     except litellm.NotFoundError as error:
         said[name].append(error.status_code)
-print(json.dumps(said))
+sys.stdout.write(json.dumps(said) + "\n")

@@ -40,7 +40,7 @@ from kimi_vl.server.query import FLAG, NUMBER, PAGE_QUERY, choice, flag, number,
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import EventStream
 from kimi_vl.server.strict import Strict
-from kimi_vl.server.transport import Border, body_parts, while_connected
+from kimi_vl.server.transport import Border, Shape, Turning, body_parts, while_connected
 
 PAGE = Path(str(resources("kimi_vl.server"))) / "page"
 CSP = (
@@ -92,8 +92,10 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.service = service
+    shapes: dict[str, Shape] = {ANTHROPIC: anthropic_errors.shaped}
+    app.state.turn_away = Turning(service.admission, service.metrics, shapes)
     shared: dict[str, Any] = {"access": service.access, "admission": service.admission, "metrics": service.metrics}
-    app.add_middleware(_Bordered, options=options, **shared, shapes={ANTHROPIC: anthropic_errors.shaped})
+    app.add_middleware(_Bordered, options=options, **shared, shapes=shapes)
     app.add_exception_handler(HTTPException, _no_route)
     _add_health(app, service)
     _add_openai(app, service)
