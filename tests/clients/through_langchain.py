@@ -4,6 +4,7 @@ import base64
 import json
 import sys
 from pathlib import Path
+from typing import Literal
 
 from langchain_core.messages import HumanMessage
 from langchain_core.tools import tool
@@ -16,7 +17,7 @@ chat = ChatOpenAI(model=model, base_url=f"{origin}/v1", api_key="unused", max_re
 
 
 @tool
-def look(at: str) -> str:
+def look(at: Literal["sky"]) -> str:
     """Look at something."""
     return f"{at} is blue"
 
@@ -29,10 +30,11 @@ said = {
     "tokens": whole.usage_metadata["input_tokens"],
 }
 asked = [HumanMessage("Look at the sky.")]
-calling = chat.bind_tools([look], tool_choice="look").invoke(asked)
+calling = chat.bind_tools([look], tool_choice="look", strict=True).invoke(asked)
 said["call"] = calling.tool_calls[0]["name"]
 result = look.invoke(calling.tool_calls[0])
 said["round"] = chat.invoke([*asked, calling, result]).response_metadata["finish_reason"]
-schema = {"title": "Number", "type": "object", "properties": {"number": {"type": "string", "maxLength": 12}}, "required": ["number"]}
+number = {"number": {"type": "string", "maxLength": 12}}
+schema = {"title": "Number", "type": "object", "properties": number, "required": ["number"], "additionalProperties": False}
 said["object"] = list(chat.with_structured_output(schema, method="json_schema").invoke([question]))
 sys.stdout.write(json.dumps(said) + "\n")

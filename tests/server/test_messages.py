@@ -56,7 +56,11 @@ def said(message):
     return [{key: value for key, value in block.to_dict().items() if key != "id"} for block in message.content]
 
 
-def test_a_picture_whole_and_streamed(client):
+def test_a_picture_whole_and_streamed(client, nano):
+    def measured(name):
+        return nano.service.metrics.registry.get_sample_value(f"kimi_vl_{name}_total")
+
+    before = [measured(name) for name in ("pictures_encoded", "picture_encode_seconds")]
     fields = {
         "model": "nano",
         "max_tokens": 60,
@@ -68,6 +72,8 @@ def test_a_picture_whole_and_streamed(client):
     assert message.content[0].text == "2024-0317"
     assert (message.stop_reason, message.role, message.model) == ("end_turn", "assistant", "nano")
     assert message._request_id
+    assert measured("pictures_encoded") == before[0] + 1
+    assert measured("picture_encode_seconds") > before[1]
     with client.messages.stream(**fields) as stream:
         assert "".join(stream.text_stream) == "2024-0317"
         final = stream.get_final_message()

@@ -61,13 +61,17 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activity:
-    """How busy an engine is: requests that compute and that wait, pages of its cache that are held, and preemptions so far."""
+    """How busy an engine is: requests that compute and that wait, pages of its cache that are held, preemptions so far; pictures so far:
+    those that were encoded and in how many seconds, and those whose features were still there."""
 
     running: int
     waiting: int
     pages_held: int
     pages: int
     preempted: int
+    encoded: int = 0
+    encode_s: float = 0.0
+    reused: int = 0
 
 
 class Answering(Protocol):
@@ -303,13 +307,16 @@ class AsyncKimiVL:
     @property
     def activity(self) -> Activity:
         """From any thread; its numbers may be of two moments."""
-        scheduler = self._engine.scheduler
+        scheduler, encoding = self._engine.scheduler, self._engine.runner.encoding
         return Activity(
             running=len(scheduler.running),
             waiting=len(scheduler.waiting),
             pages_held=scheduler.limits.num_pages - scheduler.pool.num_available,
             pages=scheduler.limits.num_pages,
             preempted=scheduler.num_preempted,
+            encoded=encoding.encoded,
+            encode_s=encoding.seconds,
+            reused=encoding.reused,
         )
 
     async def close(self, *, grace_s: float = 0.0) -> None:
