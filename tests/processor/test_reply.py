@@ -36,7 +36,9 @@ def test_a_stop_string_cuts_at_the_same_place_however_the_text_is_divided(parts,
     finder = StopFinder(stops)
     shown = "".join([*map(finder.feed, parts), finder.finish()])
     assert shown == cut("".join(parts), stops)
-    assert finder.found == any(stop in "".join(parts) for stop in stops)
+    assert (finder.found is not None) == any(stop in "".join(parts) for stop in stops)
+    assert finder.found in (None, *stops)
+    assert "".join(parts).startswith(shown + (finder.found or ""))
 
 
 @settings(max_examples=200, deadline=None)

@@ -144,8 +144,10 @@ def until(holds: Callable[[], bool], seconds: float = 2.0) -> bool:
 class Script:
     """One answer: bits of text, errors that are raised, and events that are waited for."""
 
-    def __init__(self, *steps: str | Said | KimiVLError | Exception | threading.Event, finish_reason: str = "stop") -> None:
-        self.steps, self.finish_reason = steps, finish_reason
+    def __init__(
+        self, *steps: str | Said | KimiVLError | Exception | threading.Event, finish_reason: str = "stop", stop_string: str | None = None
+    ) -> None:
+        self.steps, self.finish_reason, self.stop_string = steps, finish_reason, stop_string
 
 
 class ScriptedAnswer:
@@ -153,6 +155,7 @@ class ScriptedAnswer:
         self.finish_reason, self.cached_tokens = script.finish_reason, 0
         self._script, self._question, self._model = script, question, model
         self._said, self.closed = 0, False
+        self.stop_string = script.stop_string
 
     @property
     def usage(self) -> Usage:

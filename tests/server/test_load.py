@@ -97,6 +97,40 @@ def test_more_than_may_wait_are_sent_away_before_their_body_is_read():
         assert server.is_at_rest()
 
 
+def small(path, body=b"{}", cut=0):
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body[: len(body) - cut]
+
+
+def test_small_requests_are_turned_away_at_the_door():
+    gate = threading.Event()
+    with (
+        served(ScriptedModel(Script(gate, "fine"), max_running=1), waiting=1) as server,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        inside = [pool.submit(server.chat) for _ in range(2)]
+        assert until(lambda: server.service.admission.inside == 2)
+        head, _, body = server.raw(small("/v1/chat/completions")).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"\r\nRetry-After: 2" in head
+        assert b"\r\nConnection: close" in head
+        assert json.loads(body)["error"]["code"] == "server_is_overloaded"
+        head, _, body = server.raw(small("/v1/messages?beta=true")).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 529")
+        assert json.loads(body)["error"]["type"] == "overloaded_error"
+        assert server.raw(small("/v1/messages", cut=1), wait_s=0.5).startswith(b"HTTP/1.1 529")  # of which the rest is not waited for
+        assert server.raw(small("/v1/responses/resp_1/cancel")).startswith(b"HTTP/1.1 404")  # only makes room
+        two = server.raw(small("/v1/chat/completions") * 2)  # one behind the other
+        assert two.count(b"HTTP/1.1 503") == 1
+        turned = server.service.metrics.registry.get_sample_value(
+            "kimi_vl_requests_total", {"route": "other", "method": "POST", "status": "503"}
+        )
+        assert turned == 2  # the others are counted by their own status
+        gate.set()
+        assert [one.result().status_code for one in inside] == [200, 200]
+        assert server.chat().status_code == 200
+
+
 def test_n_answers_take_n_slots():
     gate = threading.Event()
     with served(ScriptedModel(Script(gate), max_running=3)) as server, ThreadPoolExecutor(3) as pool:

@@ -5,8 +5,10 @@ Letters: T tokens of the step, B sequences, J pages of a sequence, M image token
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Any
@@ -87,6 +89,37 @@ class FeatureCache:
             self.num_tokens -= left.shape[0]
 
 
+class Encoding:
+    """How many pictures were encoded, how many were there already, and how long encoding took: on a GPU by its clock, of what is over."""
+
+    def __init__(self) -> None:
+        self.encoded = self.reused = 0
+        self._seconds = 0.0
+        self._under_way: deque[tuple[torch.cuda.Event, torch.cuda.Event]] = deque()
+
+    @property
+    def seconds(self) -> float:
+        """Until now."""
+        return self._seconds
+
+    @contextmanager
+    def timed(self, on_gpu: bool) -> Iterator[None]:
+        """Around what is launched."""
+        began = time.perf_counter()
+        if not on_gpu:
+            yield
+            self._seconds += time.perf_counter() - began
+            return
+        while self._under_way and self._under_way[0][1].query():
+            first, last = self._under_way.popleft()
+            self._seconds += first.elapsed_time(last) / 1000
+        first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        first.record()
+        yield
+        last.record()
+        self._under_way.append((first, last))
+
+
 class Runner:
     """Holds the model's latent cache in pages, and the features of images that may be asked about again."""
 
@@ -107,7 +140,7 @@ class Runner:
         with memory_limit("making room for the latent cache", "take fewer pages"):
             pages = limits.num_pages + spare_pages, limits.page_size
             self.cache = PagedLatentCache(config, *pages, dtype=model.dtype, device=model.device, kind=limits.cache)
-        self.features = FeatureCache(feature_tokens)
+        self.features, self.encoding = FeatureCache(feature_tokens), Encoding()
         self.expanded_tokens = EXPANDED_TOKENS
         self._normalise = normalise
 
@@ -222,11 +255,14 @@ class Runner:
 
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
+        self.encoding.reused += len(found)
         missing = sorted((image for digest, image in images.items() if digest not in found), key=lambda image: image.grid_hw)
         for group in [[image] for image in missing] if self.limits.invariant else [missing] if missing else []:
-            pixels = torch.cat([self._normalised(image.pixel_values) for image in group])
             grids = [image.grid_hw for image in group]
-            parts = self.model.image_features(pixels, grids).split([h * w // 4 for h, w in grids])
+            with self.encoding.timed(self.model.device.type == "cuda"):
+                pixels = torch.cat([self._normalised(image.pixel_values) for image in group])
+                parts = self.model.image_features(pixels, grids).split([h * w // 4 for h, w in grids])
+            self.encoding.encoded += len(group)
             for image, features_MD in zip(group, parts, strict=True):
                 found[image.digest] = features_MD
                 self.features.put(image.digest, features_MD.clone())  # a part would keep the whole alive

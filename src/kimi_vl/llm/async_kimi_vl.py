@@ -61,13 +61,17 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Activity:
-    """How busy an engine is: requests that compute and that wait, pages of its cache that are held, and preemptions so far."""
+    """How busy an engine is: requests that compute and that wait, pages of its cache that are held, preemptions so far; pictures so far:
+    those that were encoded and in how many seconds, and those whose features were still there."""
 
     running: int
     waiting: int
     pages_held: int
     pages: int
     preempted: int
+    encoded: int = 0
+    encode_s: float = 0.0
+    reused: int = 0
 
 
 class Answering(Protocol):
@@ -75,6 +79,9 @@ class Answering(Protocol):
 
     @property
     def finish_reason(self) -> FinishReason: ...
+
+    @property
+    def stop_string(self) -> str | None: ...
 
     @property
     def usage(self) -> Usage: ...
@@ -176,6 +183,11 @@ class AsyncAnswer:
     def finish_reason(self) -> FinishReason:
         """Known after the last bit."""
         return "stop" if self._reply.stopped else cast("FinishReason", self._stream.finish_reason or "stop")
+
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended it, if one did."""
+        return self._reply.stop_string
 
     @property
     def cached_tokens(self) -> int:
@@ -296,13 +308,16 @@ class AsyncKimiVL:
     @property
     def activity(self) -> Activity:
         """From any thread; its numbers may be of two moments."""
-        scheduler = self._engine.scheduler
+        scheduler, encoding = self._engine.scheduler, self._engine.runner.encoding
         return Activity(
             running=len(scheduler.running),
             waiting=len(scheduler.waiting),
             pages_held=scheduler.limits.num_pages - scheduler.pool.num_available,
             pages=scheduler.limits.num_pages,
             preempted=scheduler.num_preempted,
+            encoded=encoding.encoded,
+            encode_s=encoding.seconds,
+            reused=encoding.reused,
         )
 
     async def close(self, *, grace_s: float = 0.0) -> None:

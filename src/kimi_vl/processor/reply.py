@@ -27,20 +27,21 @@ class StopFinder:
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
-        self.found = False
+        self.found: str | None = None
         self._stops = stops
         self._held = ""
 
     def feed(self, text: str) -> str:
         """Whatever can now be said not to belong to a stop string; nothing more once one has been found."""
-        if self.found:
+        if self.found is not None:
             return ""
         text = self._held + text
         # By end, then by start: of two that end together the longer one is cut out.
         spans = [(start + len(stop), start) for stop in self._stops if (start := text.find(stop)) >= 0]
         if spans:
-            self.found, self._held = True, ""
-            return text[: min(spans)[1]]
+            end, start = min(spans)
+            self.found, self._held = text[start:end], ""
+            return text[:start]
         keep = max((n for stop in self._stops for n in range(1, len(stop)) if text.endswith(stop[:n])), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]
@@ -85,6 +86,11 @@ class Reply:
     @property
     def stopped(self) -> bool:
         """Whether a stop string has ended the answer."""
+        return self._stops.found is not None
+
+    @property
+    def stop_string(self) -> str | None:
+        """The one that has."""
         return self._stops.found
 
     def push(self, token_id: int) -> list[Piece]:

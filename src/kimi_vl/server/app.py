@@ -15,12 +15,16 @@ from typing import Any
 import msgspec
 from fastapi import FastAPI, Request
 from fastapi.responses import FileResponse, Response
+from pydantic.json_schema import models_json_schema
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from kimi_vl import __version__
 from kimi_vl.llm import ChatModel
+from kimi_vl.server.anthropic import errors as anthropic_errors
+from kimi_vl.server.anthropic.messages import MESSAGES, count_tokens
+from kimi_vl.server.anthropic.requests import CountRequest
 from kimi_vl.server.batches import Batches, BatchRequest
 from kimi_vl.server.endpoint import JSON, Answered, Endpoint, Streamed
 from kimi_vl.server.errors import ApiError, invalid
@@ -37,7 +41,7 @@ from kimi_vl.server.query import FLAG, NUMBER, PAGE_QUERY, choice, flag, number,
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import EventStream
 from kimi_vl.server.strict import Strict
-from kimi_vl.server.transport import Border, body_parts, while_connected
+from kimi_vl.server.transport import Border, Shape, Turning, body_parts, while_connected
 
 PAGE = Path(str(resources("kimi_vl.server"))) / "page"
 CSP = (
@@ -57,6 +61,7 @@ TYPES = {
 }
 
 ORDERS = ("desc", "asc")
+ANTHROPIC = "/v1/messages"
 
 Route = Callable[[Request], Awaitable[Response]]
 
@@ -92,12 +97,16 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
         swagger_ui_oauth2_redirect_url=None,
     )
     app.state.service = service
-    app.add_middleware(_Bordered, options=options, access=service.access, admission=service.admission, metrics=service.metrics)
+    shapes: dict[str, Shape] = {ANTHROPIC: anthropic_errors.shaped}
+    app.state.turn_away = Turning(service.admission, service.metrics, shapes)
+    shared: dict[str, Any] = {"access": service.access, "admission": service.admission, "metrics": service.metrics}
+    app.add_middleware(_Bordered, options=options, **shared, shapes=shapes)
     app.add_exception_handler(HTTPException, _no_route)
     _add_health(app, service)
     _add_openai(app, service)
     _add_responses(app, service, responses)
     _add_batches(app, service, batches)
+    _add_anthropic(app, service)
     _add_files(app, service)
     _add_page(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -220,6 +229,19 @@ def _add_batches(app: FastAPI, service: Service, batches: Batches) -> None:
     _get(app, "/v1/batches", listing, "The batches of this key.", PAGE_QUERY)
     _get(app, "/v1/batches/{batch_id}", one, "How far a batch is.")
     _add(app, "/v1/batches/{batch_id}/cancel", cancel, "POST", "End a batch; what is answered is kept.", None)
+
+
+# Anthropic -------------------------------------------------------------------------------------------------------------------
+
+
+def _add_anthropic(app: FastAPI, service: Service) -> None:
+    async def counted(request: Request) -> Response:
+        asked, headers = await service.json(request.scope, request.receive, CountRequest)
+        with service.admission.request():
+            return _json(await while_connected(request.receive, count_tokens(service, asked, request.scope["tenant"])), headers)
+
+    _answering(app, service, ANTHROPIC, "Answer a conversation, in Anthropic's words.", MESSAGES)
+    _post(app, f"{ANTHROPIC}/count_tokens", counted, "How many tokens a prompt has.", CountRequest)
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------
@@ -345,7 +367,8 @@ def _answering(app: FastAPI, service: Service, path: str, what: str, endpoint: E
 def _add(
     app: FastAPI, path: str, route: Route, method: str, what: str, body: type[Strict] | None, query: Mapping[str, Any] | None = None
 ) -> None:
-    error = {"description": "An error", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}
+    shape = {"$ref": f"#/components/schemas/{'AnthropicError' if path.startswith(ANTHROPIC) else 'Error'}"}
+    error = {"description": "An error", "content": {"application/json": {"schema": shape}}}
     extra: dict[str, Any] = {"responses": {"default": error}}
     named = [{"name": n, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}} for n in re.findall(r"{(\w+)", path)]
     named += [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in (query or {}).items()]
@@ -391,10 +414,9 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = FastAPI.openapi(app)
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas["Error"] = ERROR
-        for body in app.state.bodies:
-            schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= schema.pop("$defs", {})
-            schemas[body.__name__] = schema
+        schemas |= {"Error": ERROR, "AnthropicError": anthropic_errors.SCHEMA}
+        # Together, so that two models of one name are told apart.
+        _, bodies = models_json_schema([(body, "validation") for body in app.state.bodies], ref_template="#/components/schemas/{model}")
+        schemas |= bodies["$defs"]
         app.openapi_schema = document
     return app.openapi_schema

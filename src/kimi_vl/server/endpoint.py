@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from fastapi.responses import Response
 
 from kimi_vl.server.service import Service
-from kimi_vl.server.stream import EventStream
+from kimi_vl.server.stream import OPENAI, EventStream, Manner
 from kimi_vl.server.strict import Strict
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, while_connected
 
@@ -30,12 +30,14 @@ class Endpoint:
     `events` answer what it gives. All raise ApiError and KimiVLError.
 
     ask: (service, request, tenant, when it came by the monotonic clock, priority). whole and events: (service, what ask gave).
+    `manner` is that of the stream.
     """
 
     request: type[Strict]
     ask: Callable[[Service, Any, str, float, int], Awaitable[Prepared]]
     whole: Callable[[Service, Any], Awaitable[bytes]]
     events: Callable[[Service, Any], AsyncGenerator[bytes]]
+    manner: Manner = OPENAI
 
 
 class Answered(Response):
@@ -54,7 +56,8 @@ class Answered(Response):
                 self._stage = "answering"
                 try:
                     if getattr(request, "stream", False):
-                        await EventStream(endpoint.events(service, asked), service.options, headers)(scope, receive, send)
+                        stream = EventStream(endpoint.events(service, asked), service.options, headers, endpoint.manner)
+                        await stream(scope, receive, send)
                     else:
                         body = await while_connected(receive, endpoint.whole(service, asked))
                         await Response(body, 200, headers, media_type=JSON)(scope, receive, send)

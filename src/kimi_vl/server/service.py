@@ -150,3 +150,10 @@ class Service:
         }
         for name, (what, value) in gauges.items():
             self.metrics.gauge(name, what, value)
+        counters: dict[str, tuple[str, Callable[[], float]]] = {
+            "pictures_encoded": ("Pictures that the model encoded", lambda: self.model.activity.encoded),
+            "pictures_reused": ("Pictures whose features were still there", lambda: self.model.activity.reused),
+            "picture_encode_seconds": ("Encoding pictures", lambda: self.model.activity.encode_s),
+        }
+        for name, (what, value) in counters.items():
+            self.metrics.counter(name, what, value)

@@ -3,26 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
-from kimi_vl.server.errors import as_api_error
+from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.options import ServerOptions
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, gone, log, stop
 
 HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
-QUIET = b": still here\n\n"
 AHEAD = 64  # events made that a client has not taken yet; the socket holds 64 KiB more
 DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a stream says that there is nothing new, and, as its last event, what went wrong in which request."""
+
+    quiet: bytes
+    told: Callable[[ApiError, str], bytes]
+
+
+OPENAI = Manner(b": still here\n\n", lambda error, _: event(error.body) + DONE)
 
 
 class EventStream:
     """An ASGI application that sends events, encoded already, as they come. All of `events` runs in one task, a few events ahead of a
     client that reads slowly; it is closed when the client leaves."""
 
-    def __init__(self, events: AsyncGenerator[bytes], options: ServerOptions, headers: Mapping[str, str] | None = None) -> None:
-        self._events, self._options = events, options
+    def __init__(
+        self, events: AsyncGenerator[bytes], options: ServerOptions, headers: Mapping[str, str] | None = None, manner: Manner = OPENAI
+    ) -> None:
+        self._events, self._options, self._manner = events, options, manner
         self._headers = [*HEADERS, *((name.encode(), value.encode()) for name, value in (headers or {}).items())]
         self._coming: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(AHEAD)
         self._started = False
@@ -40,7 +53,7 @@ class EventStream:
                 if leaving.done():
                     raise ClientLeft
                 if not coming.done():
-                    await self._send(send, QUIET)
+                    await self._send(send, self._manner.quiet)
                     continue
                 event, coming = coming.result(), None
                 if isinstance(event, Exception):
@@ -70,7 +83,7 @@ class EventStream:
         told = as_api_error(error)
         if told.status == 500:
             log.error("stream failed", request_id=scope["request_id"], exc_info=error)
-        return event(told.body) + DONE
+        return self._manner.told(told, scope["request_id"])
 
     async def _send(self, send: Send, data: bytes) -> None:
         if not self._started:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Shape = Callable[[ApiError, str], tuple[int, bytes]]  # status and body of an error, and the request's id
 
 log = structlog.get_logger()
 
@@ -45,11 +47,14 @@ class Connection(HttpToolsProtocol):
     """A connection that has so many seconds for the header block of each request, and so many bytes."""
 
     options = ServerOptions()  # of the server that is run; `connection` makes a class with others
+    turn_away: Callable[[str, str], bytes | None] = staticmethod(lambda method, path: None)  # see `Turning`
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._header_timer: asyncio.TimerHandle | None = None
         self._header_bytes, self._in_header = 0, False
+        self._turned_away: bytes | None = None
+        self._behind_header = 0  # bytes that came along with the end of a header
         if len(self.connections) > self.options.connections:
             self._refuse(ApiError(503, "server_is_overloaded", "there are too many connections"))
         else:
@@ -68,6 +73,7 @@ class Connection(HttpToolsProtocol):
             # A body that came along counts as well, but only as far as a header might reach: it is cut off by the last blank line.
             end = data.find(b"\r\n\r\n")
             self._header_bytes += len(data) if end < 0 else end
+            self._behind_header = 0 if end < 0 else len(data) - end - 4
             if self._header_bytes > self.options.header_bytes:
                 self._refuse(ApiError(431, "headers_too_large", f"the headers have more than {self.options.header_bytes:,} bytes"))
                 return
@@ -85,21 +91,38 @@ class Connection(HttpToolsProtocol):
             self._refuse(ApiError(431, "headers_too_large", f"there are more than {self.options.headers} headers"))
 
     def on_headers_complete(self) -> None:
+        if self._is_turned_away():
+            self._in_header, self._header_bytes = False, 0
+            return
         self._stop_timer()
         self._in_header, self._header_bytes = False, 0
         if not self.transport.is_closing():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        if self.cycle is not None:
+        if self._turned_away is None and self.cycle is not None:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self.cycle is not None:
+        if self._turned_away is not None:
+            self._stop_timer()
+            self.transport.write(self._turned_away)
+            self.transport.close()
+        elif self.cycle is not None:
             super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(ApiError(400, "invalid_request", "this is not HTTP as it should be"))
+
+    def _is_turned_away(self) -> bool:
+        """Whether there is no place for a request that begins here. It costs a task, two writes and a line of the log to say so further
+        inside, each waiting for the engine's thread; those whose body came along are answered here, in one write."""
+        length = next((value for name, value in self.headers if name == b"content-length"), b"")
+        if self._is_answering() or self.transport.is_closing() or not (length.isdigit() and int(length[:9]) <= self._behind_header):
+            return False
+        method, path = self.parser.get_method().decode("latin-1"), self.url.partition(b"?")[0].decode("latin-1")
+        self._turned_away = self.turn_away(method, path)
+        return self._turned_away is not None
 
     def _is_between_requests(self) -> bool:
         return not self._in_header and not self._is_answering()
@@ -134,22 +157,63 @@ class Connection(HttpToolsProtocol):
                 return
             self.cycle.disconnected = True  # whoever reads its body hears that there will be no more
             self.cycle.message_event.set()
-        head = [f"HTTP/1.1 {error.status} Refused", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(error.body)}"]
-        head += [f"X-Request-Id: {uuid.uuid4()}", "Connection: close", *(f"{name}: {value}" for name, value in error.headers.items())]
-        self.transport.write("\r\n".join(head).encode() + b"\r\n\r\n" + error.body)
+        self.transport.write(_last_answer(error, str(uuid.uuid4()), error.status, error.body))
         self.transport.close()
 
 
-def connection(options: ServerOptions) -> type[Connection]:
+def _last_answer(error: ApiError, request_id: str, status: int, body: bytes) -> bytes:
+    """Of a connection, that is: as bytes."""
+    head = [f"HTTP/1.1 {status} Refused", "Content-Type: application/json; charset=utf-8", f"Content-Length: {len(body)}"]
+    head += [f"X-Request-Id: {request_id}", f"Request-Id: {request_id}", "Connection: close"]
+    head += [f"{name}: {value}" for name, value in error.headers.items()]
+    return "\r\n".join(head).encode() + b"\r\n\r\n" + body
+
+
+@dataclass(frozen=True)
+class Turning:
+    """Turns requests away at the door while all places are taken: counted, not logged. Gives the bytes of the answer, or None."""
+
+    admission: Admission
+    metrics: Metrics
+    shapes: Mapping[str, Shape]
+
+    def __call__(self, method: str, path: str) -> bytes | None:
+        if not wants_place(method, path):
+            return None
+        try:
+            self.admission.check()
+        except ApiError as error:
+            request_id = str(uuid.uuid4())
+            status, body = shape_of(path, self.shapes)(error, request_id)
+            self.metrics.requests.labels("other", method, status).inc()
+            return _last_answer(error, request_id, status, body)
+        return None
+
+
+def wants_place(method: str, path: str) -> bool:
+    """Whether a request adds to the work; a cancellation only makes room."""
+    return method == "POST" and not path.endswith("/cancel")
+
+
+def shape_of(path: str, shapes: Mapping[str, Shape]) -> Shape:
+    """Of the errors of a path."""
+    return next((shape for start, shape in shapes.items() if path.startswith(start)), _openai_shape)
+
+
+def connection(options: ServerOptions, turn_away: Turning) -> type[Connection]:
     """The class of connections by these options."""
-    return type("Connection", (Connection,), {"options": options})
+    return type("Connection", (Connection,), {"options": options, "turn_away": staticmethod(turn_away)})
 
 
 class Border:
-    """ASGI around ASGI. A request comes through once it is clear whose it is; an error behind it is told in the one shape."""
+    """ASGI around ASGI. A request comes through once it is clear whose it is; an error behind it is told in the one shape, or in the one of
+    `shapes` that belongs to the beginning of its path."""
 
-    def __init__(self, app: App, options: ServerOptions, access: Access, admission: Admission, metrics: Metrics) -> None:
+    def __init__(
+        self, app: App, options: ServerOptions, access: Access, admission: Admission, metrics: Metrics, shapes: Mapping[str, Shape]
+    ) -> None:
         self._app, self._options, self._access, self._admission, self._metrics = app, options, access, admission, metrics
+        self._shapes = shapes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -179,7 +243,7 @@ class Border:
         _check_origin(scope["method"], headers)
         _check_body(headers, self._options, scope["path"])
         scope["tenant"] = tenant
-        if scope["method"] == "POST" and not scope["path"].endswith("/cancel"):  # which only makes room
+        if wants_place(scope["method"], scope["path"]):
             self._admission.check()  # here, because going as far as the route costs as much again
         with self._access.admitted(tenant, scope["path"]) as limits:
             answer.extra = limits
@@ -191,7 +255,7 @@ class Border:
             log.error("request failed", request_id=answer.request_id, path=_short(scope["path"]), exc_info=error)
         if not answer.status:
             with suppress(OSError):
-                await send_error(answer, told)
+                await send_error(answer, told, *shape_of(scope["path"], self._shapes)(told, answer.request_id))
 
     def _record(self, scope: Scope, answer: _Answer, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")
@@ -221,7 +285,8 @@ class _Answer:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            own = [(b"x-request-id", self.request_id.encode()), *SECURITY_HEADERS, *self.extra]
+            number = self.request_id.encode()  # by the names that OpenAI's and Anthropic's clients have for it
+            own = [(b"x-request-id", number), (b"request-id", number), *SECURITY_HEADERS, *self.extra]
             message = {**message, "headers": [*message.get("headers", ()), *own]}
         await self._send(message)
 
@@ -239,14 +304,18 @@ class _Headers(dict[str, str]):
             self[name] = f"{self[name]}, {value}" if name in self else value
 
 
-async def send_error(send: Send, error: ApiError) -> None:
+def _openai_shape(error: ApiError, request_id: str) -> tuple[int, bytes]:
+    return error.status, error.body
+
+
+async def send_error(send: Send, error: ApiError, status: int, body: bytes) -> None:
     """As a whole answer."""
     headers = [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-    headers += [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(error.body)).encode())]
+    headers += [(b"content-type", b"application/json; charset=utf-8"), (b"content-length", str(len(body)).encode())]
     if error.status in (408, 413):  # the rest of the body is not waited for
         headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": error.status, "headers": headers})
-    await send({"type": "http.response.body", "body": error.body})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def _check_host(headers: _Headers, options: ServerOptions) -> None:

@@ -325,6 +325,8 @@ class TokenizeRequest(Strict):
     return_tokens: bool | None = None
     thinking: Literal["auto", "on", "off"] | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
     media: Looking | None = None
 
     @model_validator(mode="after")

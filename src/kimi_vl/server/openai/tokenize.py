@@ -47,7 +47,7 @@ def count(service: Service, request: TokenizeRequest, tenant: str) -> Counted:
         ids = service.model.processor.tokenizer.encode(request.prompt)
         counted = Counted(len(ids), service.model.context, [])
     else:
-        toolbox = Toolbox.of(request.tools, None, None)
+        toolbox = Toolbox.of(request.tools, request.tool_choice, request.parallel_tool_calls)
         thinking = request.thinking or "auto"
         seen = service.seeing.see(turns_of(request.messages or [], toolbox, service.options), tenant, request.media, thinking)
         try:
