@@ -73,7 +73,7 @@ class Outlook:
     activated: Mapping[str, int]
     experts_read: float
     precision: Precision
-    cache: Cache
+    cache: str
     cache_per_token: int
     context: int
     answer: int
@@ -132,7 +132,7 @@ def plan(
         activated=activated(config),
         experts_read=expected_experts(config.text_config, workload.batch),
         precision=precision,
-        cache=cache,
+        cache="fp32" if precision.name == "fp32" and cache == "bf16" else cache,  # as the model computes
         cache_per_token=counted.cache_per_token,
         context=context,
         answer=answer,
