@@ -35,7 +35,7 @@ from kimi_vl.engine.plan import Plan, placed
 from kimi_vl.planner import Precision, Workload, facts_of, find_machine, plan
 from kimi_vl.planner.forecast import Speed, forecast
 from kimi_vl.planner.formats import weight_bytes
-from kimi_vl.planner.machines import Machine
+from kimi_vl.planner.hardware import Machine
 from kimi_vl.processor.image import ImageProcessor
 
 RESULTS = Path(__file__).parent / "results"

@@ -182,7 +182,7 @@ def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *,
 
 
 def vision_bytes(config: KimiVLConfig, patches: int) -> int:
-    """What looking at pictures of so many patches at once takes at most: a block's MLP beside its input, and what came into block and tower."""
+    """What looking at so many patches at once takes at most: a block's MLP beside its input, and what came into block and tower."""
     vision = config.vision_config
     values = 3 * vision.patch_size**2 + 4 * vision.hidden_size + 2 * vision.intermediate_size
     tables = 6 * vision.head_dim + 2 * (

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kimi_vl.bench.roofline import attention_flops, expected_experts, prefill_flops, vision_flops
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.planner.formats import Precision
-from kimi_vl.planner.machines import Machine
+from kimi_vl.planner.hardware import Machine
 
 # Of what is printed, an H100 reads 2.9 of 3.35 TB/s and multiplies 790 of 989 TFLOP/s in large dense products (both measured).
 READ, MULTIPLIED = 2.9 / 3.35, 790 / 989

@@ -19,7 +19,7 @@ from kimi_vl.ops.quantised import Kind
 from kimi_vl.planner.checkpoints import Facts, facts_of
 from kimi_vl.planner.forecast import Speed, forecast
 from kimi_vl.planner.formats import Precision, weight_bytes
-from kimi_vl.planner.machines import Machine, machines
+from kimi_vl.planner.hardware import Machine, machines
 from kimi_vl.planner.parts import activated, parameters
 from kimi_vl.planner.workload import Seen, Workload, seen_by
 
