@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -45,7 +44,7 @@ def fitted(
     free = available_memory(device) if free is None else free
     if free is None:
         return Fit(kinds[0], most)
-    found = [Fit(kind, longest_context(most, partial(_fits, config, dtype, device, free, kind))) for kind in kinds]
+    found = [Fit(kind, _longest(config, dtype, device, free, kind)) for kind in kinds]
     for enough in (most, most // ENOUGH):
         for fit in found:
             if fit.context >= enough:
@@ -61,17 +60,22 @@ def fitted(
     )
 
 
-def _fits(config: KimiVLConfig, dtype: torch.dtype, device: torch.device, free: int, kind: Kind | None, context: int) -> bool:
-    weights = estimate_bytes(config, dtype, quantised=kind)
+def _longest(config: KimiVLConfig, dtype: torch.dtype, device: torch.device, free: int, kind: Kind | None) -> int:
+    """Tokens of the longest conversation beside such weights; 0 where they cannot even be loaded."""
     if loading_peak(config, dtype, kind) > free:
-        return False
-    if device.type != "cuda":  # the plain path
-        text = config.text_config
-        cache = context * text.num_hidden_layers * text.latent_dim * dtype.itemsize
-        return weights + cache + plain_bytes(config, context, dtype.itemsize) <= free
+        return 0
+    weights = estimate_bytes(config, dtype, quantised=kind)
+    text = config.text_config
+    per_token = text.num_hidden_layers * text.latent_dim * dtype.itemsize
     usable = weights + (free - weights) * VALUE // dtype.itemsize  # the plan counts halves
-    try:
-        placed(config, usable=usable, weights=weights, context=context, max_running=RUNNING, kind=kind)
-    except CapacityError:
-        return False
-    return True
+
+    def fits(context: int) -> bool:
+        if device.type != "cuda":  # the plain path
+            return weights + context * per_token + plain_bytes(config, context, dtype.itemsize) <= free
+        try:
+            placed(config, usable=usable, weights=weights, context=context, max_running=RUNNING, kind=kind)
+        except CapacityError:
+            return False
+        return True
+
+    return longest_context(text.max_position_embeddings, fits)
