@@ -13,7 +13,7 @@ from kimi_vl.engine.plan import LEAST_STEP, VALUE, longest_context, placed, plai
 from kimi_vl.errors import CapacityError
 from kimi_vl.ops.quantised import Kind
 
-ENOUGH = 4  # a quarter of the context: less exact weights are better than less
+ENOUGH = 4  # a quarter of the context: for more of it weights are not made less exact
 RUNNING = 4  # as `engine.plan.limits_of_one` has it
 # The most exact first: of nano's logits int8 costs 2 % and int4 10 (docs/engine.md); fp8 takes as much as int8, and costs 8.5.
 EXACTEST: tuple[Kind | None, ...] = (None, "int8", "int4")
@@ -35,8 +35,9 @@ def fitted(
     kinds: Sequence[Kind | None] = EXACTEST,
     free: int | None = None,
 ) -> Fit:
-    """The most exact weights beside which the whole context fits; else the most exact beside which a quarter does; else those beside
-    which most does, 1,024 tokens at least. `free` bytes, by default those that the device has now; where it does not tell, the first kind.
+    """The most exact weights beside which a quarter of the context fits, or more; else those beside which most does, 1,024 tokens at least.
+
+    `free` bytes, by default those that the device has now; where it does not tell, the first kind.
 
     Raises: CapacityError with what the least takes, and what there is.
     """
@@ -45,10 +46,8 @@ def fitted(
     if free is None:
         return Fit(kinds[0], most)
     found = [Fit(kind, _longest(config, dtype, device, free, kind)) for kind in kinds]
-    for enough in (most, most // ENOUGH):
-        for fit in found:
-            if fit.context >= enough:
-                return fit
+    if exact := [fit for fit in found if fit.context >= most // ENOUGH]:
+        return exact[0]
     best = max(found, key=lambda fit: fit.context)
     if best.context >= min(most, LEAST_STEP):
         return best
