@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from kimi_vl.ops.quantised import Quantised, dequantised, quantised
-from kimi_vl.ops.triton import expert_groups, expert_launches, expert_tiles, fp8, routed_experts
+from kimi_vl.ops.triton import expert_groups, expert_launches, expert_tiles, fp8, rms_norm, routed_experts
 from kimi_vl.ops.triton.gated_mlp import gated_mlp_triton
 from tests import interpreter
 from tests.ops import formulas
@@ -121,6 +121,25 @@ def test_rounding_is_that_of_weights():
     assert float((found.values.float() != expected.values.float()).double().mean()) < 0.01
 
 
+def check_norm_rounded(module):
+    """As the norm alone and its rounding alone, to the last bit."""
+    x, update, weight = (hostile().contiguous().clamp(-100, 100) for _ in range(3))
+    expected = fp8.rounded(rms_norm.rms_norm_triton(x, weight[0], 1e-5))
+    found = module.rounded_rms_norm(x, weight[0], 1e-5)
+    assert torch.equal(found.values.view(torch.uint8), expected.values.view(torch.uint8))
+    assert torch.equal(found.scales, expected.scales)
+    total, normed, found = module.rounded_add_rms_norm(x, update, weight[0], 1e-5)
+    for one, other in zip((total, normed), rms_norm.add_rms_norm_triton(x, update, weight[0], 1e-5), strict=True):
+        assert torch.equal(one, other)
+    expected = fp8.rounded(normed)
+    assert torch.equal(found.values.view(torch.uint8), expected.values.view(torch.uint8))
+    assert torch.equal(found.scales, expected.scales)
+
+
+def test_a_norm_is_rounded_as_by_two_kernels():
+    check_norm_rounded(fp8)
+
+
 def test_nan_stays_in_its_row():
     x = torch.randn(3, 40, device=DEVICE).to(DTYPE)
     x[1, 7] = float("nan")
@@ -176,7 +195,7 @@ def test_linear(tokens):
     expected = as_rounded(x) @ dequantised(weight, torch.float64).T
     each_near(fp8.linear(fp8.rounded(x), weight), expected)
     few = tokens <= 2
-    each_near(fp8.linear_of_tokens(x, weight), x.double() @ dequantised(weight, torch.float64).T if few else expected)
+    each_near(fp8.products_of_tokens(x, [weight])[0], x.double() @ dequantised(weight, torch.float64).T if few else expected)
 
 
 @on_a_gpu

@@ -59,8 +59,8 @@ MUTANTS = (
     Mutant(
         "one token's experts weigh alike",
         "routed_experts",
-        "tl.load(weights + t * TOP_K + k, mask",
-        "tl.load(weights + t * TOP_K + k * 0, mask",
+        "weight_D = tl.load(weights + t * TOP_K + k)",
+        "weight_D = tl.load(weights + t * TOP_K)",
         "expert_vectors",
     ),
     Mutant("experts end a row early", "routed_experts", "ends + e, end_E,", "ends + e, tl.maximum(end_E - 1, 0),", "grouping", "by_groups"),

@@ -1,6 +1,6 @@
 """What runs in the next step: who is admitted, whose prompt goes on by how much, who gives up pages. Integers only.
 
-Every step runs one token of each answer that is being written and, with what is left of the step's tokens, the next chunks of prompts. The
+Every step runs one token of each answer that is being written and, beside them, the next chunks of prompts. The
 order is that of ranks, priority before arrival, and nobody overtakes. Pages are taken as they are needed; when there are none, the request
 of the last rank is preempted: it loses its pages and is computed again later, prompt and answer so far as one prompt. A request is refused
 only when it would not fit alone. So the first in rank can always go on, and every request comes to its end.
@@ -33,7 +33,7 @@ class Limits:
     num_pages: int
     page_size: int  # tokens
     max_running: int  # requests that compute in one step
-    step_tokens: int  # tokens of one step; a step of more requests runs one token of each all the same
+    step_tokens: int  # tokens of prompts in one step; a request that computes one token alone does it beside them
     shares_prefixes: bool = True
     # Cut prompts at multiples of step_tokens only, and compute what was preempted by the same steps as before, so that an answer is the
     # same to the last bit whatever runs beside it (the runner then computes request by request).
@@ -52,6 +52,12 @@ class Chunk:
     count: int
     samples: bool
     draft: tuple[int, ...] = ()
+
+    @property
+    def cost(self) -> int:
+        """How much of a step's tokens it takes. One token does not count, so that 32 prompts of 1,024 go into a step of 32,768 whoever
+        writes beside them; otherwise the last of them is cut, and its rest costs a step of its own."""
+        return len(self.draft) if self.count - len(self.draft) == 1 else self.count
 
 
 class Scheduler:
@@ -207,7 +213,7 @@ class Scheduler:
             return -refund  # it had to give way itself
         samples = request.num_computed + count == request.num_tokens + len(draft)
         chunks[request] = Chunk(request, request.num_computed, count, samples, draft)
-        return count - refund
+        return chunks[request].cost - refund
 
     def _draft(self, request: Request, budget: int, chunks: Mapping[Request, Chunk]) -> tuple[int, ...]:
         """As much of a request's proposal as can be computed without costing anybody a page or a row."""
@@ -250,7 +256,7 @@ class Scheduler:
         insort(self.waiting, request, key=_rank)
         self.num_preempted += 1
         lost = chunks.pop(request, None)
-        return lost.count if lost else 0
+        return lost.cost if lost else 0
 
     def _give_up_pages(self, request: Request) -> None:
         self.pool.release(request.pages)

@@ -10,7 +10,7 @@ from torch import nn
 
 from kimi_vl.config import TextConfig
 from kimi_vl.model.cache import Cache, Ends, PagedLatentCache
-from kimi_vl.model.layers import RMSNorm
+from kimi_vl.model.layers import RMSNorm, products
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import Operations
 
@@ -44,11 +44,13 @@ class LatentAttention(nn.Module):
         """cos and sin are [T, R/2] in x's dtype. With a cache, `tokens` has the boundaries of the sequences that begin here; the tokens
         behind theirs continue what the cache holds, many of one sequence in expanded form and the others in absorbed form. With `ends`,
         which needs a paged cache, all tokens are stored and only those attend."""
-        q_THQ = self.q_proj(x_TD).unflatten(-1, (self.num_heads, -1))
+        q_TX, latent_TZ = products(x_TD, self.q_proj, self.kv_a_proj_with_mqa)
+        q_THQ = q_TX.unflatten(-1, (self.num_heads, -1))
         q_nope_THN, q_rope_THR = q_THQ.split([self.nope, self.rope], dim=-1)
         norm = self.kv_a_layernorm
         in_place = not torch.is_grad_enabled()
-        q_rope_THR, rows_TZ = ops.latent_rows(q_rope_THR, self.kv_a_proj_with_mqa(x_TD), norm.weight, norm.eps, cos, sin, in_place=in_place)
+        q_rope_THR, rows_TZ = ops.latent_rows(q_rope_THR, latent_TZ, norm.weight, norm.eps, cos, sin, in_place=in_place)
+        del latent_TZ  # 151 MB of 131,072 tokens, which attention need not wait beside
         q_THQ = q_THQ if in_place else torch.cat((q_nope_THN, q_rope_THR), dim=-1)
         fresh = num_tokens = x_TD.shape[0]
         if cache is not None:

@@ -60,8 +60,16 @@ class QuantisedLinear(nn.Module):
 
     def forward(self, x_TD: torch.Tensor) -> torch.Tensor:
         if fp8.taken(x_TD, self.weight):
-            return fp8.linear_of_tokens(x_TD, self.weight)
+            return fp8.products_of_tokens(x_TD, [self.weight])[0]
         return F.linear(x_TD, dequantised(self.weight, x_TD.dtype))
+
+
+def products(x_TD: torch.Tensor, *layers: nn.Module) -> list[torch.Tensor]:
+    """What each of these linear layers makes of x. Tokens that are rounded for them are rounded once."""
+    weights = [layer.weight for layer in layers if isinstance(layer, QuantisedLinear)]
+    if len(weights) == len(layers) and (taken := fp8.taken(x_TD, *weights)):
+        return fp8.products_of_tokens(x_TD, taken)
+    return [layer(x_TD) for layer in layers]
 
 
 def joined(*layers: nn.Linear | QuantisedLinear) -> Weight:

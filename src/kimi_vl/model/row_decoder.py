@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from kimi_vl.model.attention import LatentAttention
 from kimi_vl.model.cache import PagedLatentCache
 from kimi_vl.model.decoder import DecoderLayer, LanguageModel
-from kimi_vl.model.experts import MixtureOfExperts, Router
+from kimi_vl.model.experts import MixtureOfExperts
 from kimi_vl.model.layers import GatedMLP, RMSNorm, joined
 from kimi_vl.ops.quantised import Quantised, Weight
 from kimi_vl.ops.triton import few_rows, fp8, paged_latent_attention, rms_norm, route, routed_experts
@@ -36,18 +36,26 @@ class RowDecoder:
     def __call__(self, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache) -> torch.Tensor:
         """Run the newest token of every row, embedded, whose places `cache.begin` was told; [B, W] in the weights' dtype. cos and sin are
         those of `Decoder.rotations`. Asks the host nothing."""
-        for layer in self.layers:
-            x_BD, update_BD = self._attend(layer, x_BD, cos, sin, cache)
-            x_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD, update_BD)
-        return _linear(x_BD, self.model.lm_head.weight, self.model.model.norm)
+        norms, normed_BD = [*(layer.input_layernorm for layer in self.layers[1:]), self.model.model.norm], None
+        for layer, norm in zip(self.layers, norms, strict=True):
+            x_BD, update_BD = self._attend(layer, x_BD, normed_BD, cos, sin, cache)
+            x_BD, normed_BD = self._mix(layer.mlp, layer.post_attention_layernorm, x_BD, update_BD, norm)
+        return _linear_of_norm(x_BD, normed_BD, self.model.lm_head.weight, self.model.model.norm)
 
     def _attend(
-        self, layer: DecoderLayer, x_BD: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor, cache: PagedLatentCache
+        self,
+        layer: DecoderLayer,
+        x_BD: torch.Tensor,
+        normed_BD: torch.Tensor | None,
+        cos: torch.Tensor,
+        sin: torch.Tensor,
+        cache: PagedLatentCache,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """x and attention(norm(x)), or their sum alone; writes the cache."""
+        """x and attention(norm(x)), or their sum alone; writes the cache. The norm may be there already."""
         attention, step = layer.self_attn, cache.step
         pages_GOZ, norm = cache.layers_GOZ[attention.layer], attention.kv_a_layernorm
-        projected_BX = _linear(x_BD, joined(attention.q_proj, attention.kv_a_proj_with_mqa), layer.input_layernorm)
+        weight_XD = joined(attention.q_proj, attention.kv_a_proj_with_mqa)
+        projected_BX = _linear_of_norm(x_BD, normed_BD, weight_XD, layer.input_layernorm)
         where = (pages_GOZ, step.page_table_BJ, step.cu_seqlens, step.lengths_B)
         if x_BD.shape[0] <= few_rows.WARP_TOKENS:
             query = few_rows.latent_query(
@@ -96,49 +104,61 @@ class RowDecoder:
         torch.bmm(attended_BHL.transpose(0, 1), value_up_HVL.mT, out=values_BHV.transpose(0, 1))
         return values_BHV.flatten(1)
 
-    def _mix(self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor, update_BD: torch.Tensor | None) -> torch.Tensor:
-        """x + mlp(norm(x)) of x + update."""
+    def _mix(
+        self, mlp: GatedMLP | MixtureOfExperts, norm: RMSNorm, x_BD: torch.Tensor, update_BD: torch.Tensor | None, next_norm: RMSNorm
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """x + mlp(norm(x)) of x + update, and the next norm of that where it costs nothing: not where a product takes its norm itself."""
         if not isinstance(mlp, MixtureOfExperts):
             x_BD = x_BD if update_BD is None else x_BD + update_BD
             gate_BF, up_BF = _linear(x_BD, joined(mlp.gate_proj, mlp.up_proj), norm).chunk(2, dim=-1)
-            return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD)
-        x_BD, normed_BD, indices_BK, weights_BK = _route(mlp.gate, x_BD, update_BD, norm)
+            return _linear(swiglu(gate_BF, up_BF), mlp.down_proj.weight, residual_BR=x_BD), None
+        x_BD, normed_BD, indices_BK, weights_BK, tokens = _route(mlp, x_BD, update_BD, norm)
         shared = None if mlp.shared_experts is None else mlp.shared_experts.weights
-        return routed_experts.mixture(normed_BD, x_BD, *mlp.experts.weights, indices_BK, weights_BK, shared)
+        weights, next_BD, written = mlp.experts.weights, None, None
+        if few_rows.LINEAR_TOKENS < x_BD.shape[0] <= few_rows.WARP_TOKENS and routed_experts.writes_norms(x_BD.shape[0], weights[0]):
+            next_BD = torch.empty_like(x_BD)
+            written = (next_norm.weight, next_norm.eps, next_BD)
+        mixed_BD = routed_experts.mixture(normed_BD, x_BD, *weights, indices_BK, weights_BK, shared, tokens=tokens, norm=written)
+        return mixed_BD, next_BD
+
+
+def _linear_of_norm(x_BD: torch.Tensor, normed_BD: torch.Tensor | None, weight_RD: Weight, norm: RMSNorm) -> torch.Tensor:
+    """weight · norm(x), which may be there already."""
+    return _linear(x_BD, weight_RD, norm) if normed_BD is None else _linear(normed_BD, weight_RD)
 
 
 def _linear(x_BD: torch.Tensor, weight_RD: Weight, norm: RMSNorm | None = None, residual_BR: torch.Tensor | None = None) -> torch.Tensor:
     """residual + weight · norm(x)."""
-    given = None if norm is None else (norm.weight, norm.eps)
     if x_BD.shape[0] <= few_rows.LINEAR_TOKENS and x_BD.shape[1] <= few_rows.MOST_WIDTH:
+        given = None if norm is None else (norm.weight, norm.eps)
         return few_rows.linear(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
-    if few_rows.by_warps(x_BD, weight_RD):
-        return few_rows.linear_by_warps(x_BD, weight_RD, norm=given, residual_TR=residual_BR)
+    if isinstance(weight_RD, Quantised) and not few_rows.by_warps(x_BD, weight_RD) and fp8.taken(x_BD, weight_RD):
+        # 11 us with the rounding, for 17 to 256 rows; tiles of 16-bit products take 33 to 93
+        tokens = fp8.rounded(x_BD) if norm is None else fp8.rounded_rms_norm(x_BD, norm.weight, norm.eps)
+        y_BR = fp8.linear(tokens, weight_RD)
+        return y_BR if residual_BR is None else y_BR.add_(residual_BR)
     if norm is not None:
         x_BD = rms_norm.rms_norm_triton(x_BD, norm.weight, norm.eps)
+    if few_rows.by_warps(x_BD, weight_RD):
+        return few_rows.linear_by_warps(x_BD, weight_RD, residual_TR=residual_BR)
     if isinstance(weight_RD, Quantised):
-        if fp8.taken(x_BD, weight_RD):  # 11 us with the rounding, for 3 to 256 rows; tiles of 16-bit products take 33 to 93
-            y_BR = fp8.linear(fp8.rounded(x_BD), weight_RD)
-            return y_BR if residual_BR is None else y_BR.add_(residual_BR)
         return few_rows.linear_by_tiles(x_BD, weight_RD, residual_TR=residual_BR)
     return F.linear(x_BD, weight_RD) if residual_BR is None else torch.addmm(residual_BR, x_BD, weight_RD.T)
 
 
 def _route(
-    gate: Router, x_BD: torch.Tensor, update_BD: torch.Tensor | None, norm: RMSNorm
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x + update, its norm, and the experts that this chooses with their weights."""
-    arguments = (gate.weight, gate.e_score_correction_bias, gate.top_k)
+    mlp: MixtureOfExperts, x_BD: torch.Tensor, update_BD: torch.Tensor | None, norm: RMSNorm
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, Quantised | None]:
+    """x + update, its norm, the experts that this chooses with their weights, and the norm rounded to fp8 if that cost nothing."""
+    gate, tokens = mlp.gate, None
+    chosen_by = (gate.weight, gate.e_score_correction_bias, gate.top_k)
+    renormalise, factor = gate.renormalise, gate.scaling_factor
     if x_BD.shape[0] <= route.VECTOR_TOKENS:
-        return route.score(
-            x_BD,
-            (norm.weight, norm.eps),
-            *arguments,
-            renormalise=gate.renormalise,
-            scaling_factor=gate.scaling_factor,
-            update_TD=update_BD,
-        )
+        given = (norm.weight, norm.eps)
+        return *route.score(x_BD, given, *chosen_by, renormalise=renormalise, scaling_factor=factor, update_TD=update_BD), None
     assert update_BD is not None, "only a few rows come with their sum"
-    total_BD, normed_BD = rms_norm.add_rms_norm_triton(x_BD, update_BD, norm.weight, norm.eps)
-    chosen = route.route_triton(normed_BD, *arguments, renormalise=gate.renormalise, scaling_factor=gate.scaling_factor)
-    return total_BD, normed_BD, *chosen
+    if fp8.taken(x_BD, *mlp.experts.weights):
+        total_BD, normed_BD, tokens = fp8.rounded_add_rms_norm(x_BD, update_BD, norm.weight, norm.eps)
+    else:
+        total_BD, normed_BD = rms_norm.add_rms_norm_triton(x_BD, update_BD, norm.weight, norm.eps)
+    return total_BD, normed_BD, *route.route_triton(normed_BD, *chosen_by, renormalise=renormalise, scaling_factor=factor), tokens

@@ -25,14 +25,15 @@ def by_groups(
     *,
     beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
+    tokens: Quantised | None = None,
 ) -> torch.Tensor:
     """Pairs grouped by expert: gate, up and SwiGLU in one kernel, down by torch's grouped product.
 
-    Beside weights in fp8 tokens are rounded before they are spread, and inner values as they come. What else is quantised is written out
+    Beside weights in fp8 `tokens`, those of x rounded, are spread, and inner values as they come. What else is quantised is written out
     once for all tokens, first gate and up, then down; at the official sizes an H100 takes 4 ms a layer for int8.
     """
     if quantised := fp8.taken(x_TD, gate_up_EGD, down_EDF):
-        y_XD, places_X = _by_fp8_groups(x_TD, indices_TK, *quantised)
+        y_XD, places_X = _by_fp8_groups(fp8.rounded(x_TD) if tokens is None else tokens, indices_TK, *quantised)
         return weighted_sum(y_XD, places_X, weights_TK, 0, beside_TD, residual_TD)
     places_X, tokens_X, ends_E = group_by_expert(indices_TK, parts(down_EDF)[0].shape[0])
     # Nested, so that gate and up are gone when down is written out, and inner values when pairs are summed: gigabytes, for a long prompt.
@@ -47,19 +48,13 @@ def _written(weight_ERD: ExpertWeight, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _by_fp8_groups(
-    x_TD: torch.Tensor, indices_TK: torch.Tensor, gate_up_EGD: Quantised, down_EDF: Quantised
+    tokens: Quantised, indices_TK: torch.Tensor, gate_up_EGD: Quantised, down_EDF: Quantised
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The outputs of all pairs, grouped by expert, and where each lies."""
     places_X, _, ends_E = group_by_expert(indices_TK, gate_up_EGD.values.shape[0])
-    x = _spread_rounded(x_TD, places_X)
+    x = Quantised(spread_rows(tokens.values, places_X), spread_rows(tokens.scales[:, None], places_X).flatten())
     gate_up_XG = fp8.grouped(x, gate_up_EGD, ends_E)
     del x  # gigabytes, for a long prompt
     inner = fp8.rounded_swiglu(*gate_up_XG.chunk(2, dim=-1))
     del gate_up_XG
     return fp8.grouped(inner, down_EDF, ends_E), places_X
-
-
-def _spread_rounded(x_TD: torch.Tensor, places_X: torch.Tensor) -> Quantised:
-    """Every token rounded, at the places of its pairs."""
-    tokens_TD, scales_T = fp8.rounded(x_TD)
-    return Quantised(spread_rows(tokens_TD, places_X), spread_rows(scales_T[:, None], places_X).flatten())

@@ -8,10 +8,10 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.experts import Shared
-from kimi_vl.ops.quantised import DTYPES, Weight, parts
+from kimi_vl.ops.quantised import DTYPES, Quantised, Weight, parts
 from kimi_vl.ops.triton import fp8
 from kimi_vl.ops.triton.expert_launches import Launch, fp8_tiles, tile
-from kimi_vl.ops.triton.expert_sums import shared_parts, weighted_sum
+from kimi_vl.ops.triton.expert_sums import Norm, shared_parts, weighted_sum
 from kimi_vl.ops.triton.grouping import list_by_expert
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
@@ -201,10 +201,12 @@ def by_tiles(
     shared: Shared | None = None,
     beside_TD: torch.Tensor | None = None,
     residual_TD: torch.Tensor | None = None,
+    tokens: Quantised | None = None,
+    norm: Norm | None = None,
     lists: bool | None = None,
 ) -> torch.Tensor:
     """Every expert reads its weights once, for the pairs that chose it; three kernels, and one that lists the pairs of each expert unless
-    one tile holds all tokens (`lists` None). Beside weights in fp8 tokens are rounded too, by one kernel, and inner values by the first
+    one tile holds all tokens (`lists` None). Beside weights in fp8 `tokens` are those of x rounded too, and inner values are by the first
     product, with a scale for each `rows` of its launch."""
     (gate_up, gate_up_scales), (down, down_scales) = parts(gate_up_EGD), parts(down_EDF)
     (experts, width, inner), (num_tokens, top_k) = down.shape, indices_TK.shape
@@ -215,7 +217,9 @@ def by_tiles(
     members_EX = counts_E = None
     if lists:
         members_EX, counts_E = list_by_expert(indices_TK, experts)
-    tokens_TD, token_scales_T = fp8.rounded(x_TD) if is_rounded else (x_TD, None)
+    tokens_TD, token_scales_T = x_TD, None
+    if is_rounded:
+        tokens_TD, token_scales_T = fp8.rounded(x_TD) if tokens is None else tokens
     rows, blocks = num_tokens * (top_k + num_shared), -(-inner // a.rows)
     inner_XF, y_XD = tokens_TD.new_empty(rows, inner), x_TD.new_empty(rows, width)
     inner_scales_XB = weights_TK.new_empty(rows, blocks) if is_rounded else None
@@ -263,4 +267,4 @@ def by_tiles(
         num_stages=b.num_stages,
         **options,
     )
-    return weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD)
+    return weighted_sum(y_XD, None, weights_TK, num_shared, beside_TD, residual_TD, norm)

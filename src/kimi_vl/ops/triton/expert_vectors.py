@@ -11,7 +11,7 @@ from kimi_vl.ops.experts import Shared
 from kimi_vl.ops.quantised import Weight, parts
 from kimi_vl.ops.triton.expert_launches import BYTE_VECTOR_DOWN, VECTOR_DOWN, VECTOR_GATE_UP, Launch
 from kimi_vl.ops.triton.expert_sums import shared_parts
-from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, settle, tl
+from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 
 
 @jit
@@ -39,19 +39,19 @@ def _gate_up_vector_kernel(
     come first here: what they read is known before anything is chosen."""
     place = tl.program_id(1) % (TOP_K + SHARED)
     t, k = (tl.program_id(1) // (TOP_K + SHARED)).to(tl.int64), tl.where(place < SHARED, place + TOP_K, place - SHARED)
-    gate, up, expert = shared_gate, shared_up, k.to(tl.int64) * 0
+    gate, up, expert = gate_up, gate_up, k.to(tl.int64) * 0
     if k < TOP_K:
-        settle(OVERLAPS)
+        begin(OVERLAPS)
         expert = tl.load(indices + t * TOP_K + k)
         gate, up = gate_up + expert * (2 * D * F), gate_up + expert * (2 * D * F) + D * F
-    else:
+    elif SHARED > 0:
         gate, up = shared_gate + (k - TOP_K).to(tl.int64) * F * D, shared_up + (k - TOP_K).to(tl.int64) * F * D
     f, d = tl.program_id(0) * BLOCK_F + tl.arange(0, BLOCK_F), tl.arange(0, BLOCK_D)
     mask = (f < F)[:, None] & (d < D)[None]
     gate_FD = tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0)
     up_FD = tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0)
     if k >= TOP_K:
-        settle(OVERLAPS)
+        begin(OVERLAPS)
     x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0).to(tl.float32)
     gate_F = tl.sum(gate_FD.to(tl.float32) * x_D[None], 1)
     up_F = tl.sum(up_FD.to(tl.float32) * x_D[None], 1)
@@ -93,32 +93,32 @@ def _down_vector_kernel(
     SHARED: tl.constexpr,
     HAS_SCALES: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
-    BLOCK_K: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_F: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_D values of one token's output, its experts weighted and summed. They were chosen before the kernel began that
-    this one waits for (`settle`), so their rows are under way before it ends."""
-    t, k = tl.program_id(1).to(tl.int64), tl.arange(0, BLOCK_K)
-    d, f = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_F)
-    expert_K = tl.load(indices + t * TOP_K + k, mask=k < TOP_K, other=0)
-    weight_KD = tl.load(weights + t * TOP_K + k, mask=k < TOP_K, other=1.0)[:, None] + tl.zeros([BLOCK_K, BLOCK_D], tl.float32)
-    row_KD = down + expert_K[:, None] * (D * F) + d[None] * F
-    if SHARED > 0:
-        is_shared_K1 = (k >= TOP_K)[:, None]
-        row_KD = tl.where(is_shared_K1, shared_down + d[None] * (SHARED * F) + (k - TOP_K)[:, None] * F, row_KD)
-    if HAS_SCALES:
-        scale = down_scales + expert_K[:, None] * D + d[None]
-        if SHARED > 0:
-            scale = tl.where(is_shared_K1, shared_down_scales + d[None], scale)
-        weight_KD *= tl.load(scale, mask=(d < D)[None], other=0.0)
-    is_row_KD = (k < TOP_K + SHARED)[:, None] & (d < D)[None]
-    down_KDF = tl.load(row_KD[:, :, None] + f[None, None], mask=is_row_KD[:, :, None] & (f < F)[None, None], other=0.0)
+    """One program: BLOCK_D values of one token's output, its experts weighted and summed in the order of its pairs."""
     begin(OVERLAPS)
-    inner = inner + t * (TOP_K + SHARED) * F
-    inner_KF = tl.load(inner + k[:, None] * F + f[None], mask=(k < TOP_K + SHARED)[:, None] & (f < F)[None], other=0.0).to(tl.float32)
-    sum_D = tl.sum(weight_KD * tl.sum(down_KDF.to(tl.float32) * inner_KF[:, None], 2), 0)
+    t = tl.program_id(1).to(tl.int64)
+    d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
+    sum_D = tl.zeros([BLOCK_D], tl.float32)
+    for k in tl.static_range(TOP_K + SHARED):
+        if k < TOP_K:
+            expert = tl.load(indices + t * TOP_K + k)
+            row = down + expert * (D * F) + d[:, None] * F
+            weight_D = tl.load(weights + t * TOP_K + k) + tl.zeros([BLOCK_D], tl.float32)
+            if HAS_SCALES:
+                weight_D *= tl.load(down_scales + expert * D + d, mask=d < D, other=0.0)
+        else:
+            row = shared_down + d[:, None] * (SHARED * F) + (k - TOP_K) * F
+            weight_D = tl.full([BLOCK_D], 1.0, tl.float32)
+            if HAS_SCALES:
+                weight_D *= tl.load(shared_down_scales + d, mask=d < D, other=0.0)
+        for start in range(0, F, BLOCK_F):
+            f = start + tl.arange(0, BLOCK_F)
+            down_DF = tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
+            inner_F = tl.load(inner + (t * (TOP_K + SHARED) + k) * F + f, mask=f < F, other=0.0).to(tl.float32)
+            sum_D += weight_D * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
     if HAS_RESIDUAL:
         sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
     tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
@@ -148,8 +148,7 @@ def by_vectors(
     grid = -(-inner // a.rows), inner_XF.shape[0]
     weights = (gate_up, *values[:2], gate_up_scales, *scales[:2])
     _gate_up_vector_kernel[grid](x_TD, *weights, indices_TK, inner_XF, x_TD.stride(0), width, inner, **options)
-    blocks = {"BLOCK_K": next_power_of_2(top_k + num_shared), "BLOCK_D": b.rows, "BLOCK_F": next_power_of_2(inner)}
-    options = blocks | {"num_warps": b.num_warps} | common
+    options = {"BLOCK_D": b.rows, "BLOCK_F": min(b.width, next_power_of_2(inner)), "num_warps": b.num_warps} | common
     options["HAS_RESIDUAL"] = residual_TD is not None
     grid = -(-width // b.rows), num_tokens
     weights = (down, values[2], down_scales, scales[2])

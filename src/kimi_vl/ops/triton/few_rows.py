@@ -10,23 +10,25 @@ from __future__ import annotations
 import torch
 
 from kimi_vl.ops.quantised import Quantised, Weight
+from kimi_vl.ops.triton import paged_latent_attention
 from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
 from kimi_vl.ops.triton.latent_rows import turn_and_keep
 from kimi_vl.ops.triton.paged_latent_attention import joined_parts
 from kimi_vl.ops.triton.rms_norm import normed
 
 LINEAR_TOKENS = 2  # of a product by vectors; from 3 on tensor cores do the same for less
-LATENT_TOKENS = 4  # of the maps between queries, latents and values, which are small
+LATENT_TOKENS = 2  # of the maps between queries, latents and values by vectors: for 4 rows a step takes 5 % longer by them
 WARP_TOKENS = 16  # of products by tensor cores whose programs hold rows of the matrix whole, each warp a part of the width
 WARP_WIDTH = 2048  # of these: 16 rows of it are 64 KB, a quarter of a processor's registers
 WARP_ROWS = 16
-WARPS = 8
+WARPS = 8  # 16 take 5 % of a step longer
 WARP_MOST_ROWS = 32_768
 MOST_WIDTH = 4096  # of what a program takes at once, as much as its registers hold
 BLOCK_ROWS = 4  # 16 KB of a matrix of 2,048 columns under way in each program; 8 take 2 % longer
 BLOCK_BYTE_ROWS = 2  # in eight bits: 3.9 us for 3,648 rows and 2.9 for 2,048; 4 take 4.8 and 3.1
 BLOCK_LATENT = 64  # 16 heads x 8 blocks of the key map fill a GPU
 BLOCK_VALUE = 16
+JOIN_WARPS = 4
 
 
 @jit
@@ -138,18 +140,15 @@ def linear_by_tiles(
 @jit(varying=("num_tokens",))
 def _warp_linear_kernel(
     x,
-    norm_weight,
     weight,
     scales,
     residual,
     out,
-    eps,
     num_tokens,
     D,
     R,
     HEAD: tl.constexpr,
     STRIDE: tl.constexpr,
-    HAS_NORM: tl.constexpr,
     HAS_SCALES: tl.constexpr,
     HAS_RESIDUAL: tl.constexpr,
     BLOCK_R: tl.constexpr,
@@ -169,11 +168,6 @@ def _warp_linear_kernel(
     begin(OVERLAPS)
     t = tl.arange(0, BLOCK_T)
     x_TD = tl.load(x + (t * x_stride)[:, None] + d[None], mask=(t < num_tokens)[:, None] & (d < D)[None], other=0.0)
-    if HAS_NORM:
-        value_TD = x_TD.to(tl.float32)
-        unit_TD = (value_TD * tl.rsqrt(tl.sum(value_TD * value_TD, 1) / D + eps)[:, None]).to(x_TD.dtype)
-        norm_D = tl.load(norm_weight + d, mask=d < D, other=0.0).to(tl.float32)
-        x_TD = (unit_TD.to(tl.float32) * norm_D[None]).to(x_TD.dtype)
     weight_PRC = tl.permute(tl.reshape(weight_RD.to(x_TD.dtype), [BLOCK_R, PARTS, BLOCK_D // PARTS]), [1, 0, 2])
     x_PCT = tl.permute(tl.reshape(x_TD, [BLOCK_T, PARTS, BLOCK_D // PARTS]), [1, 2, 0])
     sum_RT = tl.sum(tl.dot(weight_PRC, x_PCT, input_precision="ieee"), 0)
@@ -192,17 +186,11 @@ def by_warps(x_TD: torch.Tensor, weight_RD: Weight) -> bool:
     return x_TD.shape[0] <= WARP_TOKENS and x_TD.shape[1] <= WARP_WIDTH and values_RD.shape[0] <= WARP_MOST_ROWS
 
 
-def linear_by_warps(
-    x_TD: torch.Tensor,
-    weight_RD: Weight,
-    *,
-    norm: tuple[torch.Tensor, float] | None = None,
-    residual_TR: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """`linear` for at most `WARP_TOKENS` contiguous tokens of at most `WARP_WIDTH`, by tensor cores."""
+def linear_by_warps(x_TD: torch.Tensor, weight_RD: Weight, *, residual_TR: torch.Tensor | None = None) -> torch.Tensor:
+    """[T, R]: residual + weight · x for at most `WARP_TOKENS` contiguous tokens of at most `WARP_WIDTH`, by tensor cores."""
     values_RD, scales_R = weight_RD if isinstance(weight_RD, Quantised) else (weight_RD, None)
     out_TR = x_TD.new_empty(x_TD.shape[0], values_RD.shape[0])
-    _launch_warps(x_TD, values_RD, scales_R, out_TR, norm=norm, residual_TR=residual_TR)
+    _launch_warps(x_TD, values_RD, scales_R, out_TR, residual_TR=residual_TR)
     return out_TR
 
 
@@ -221,22 +209,18 @@ def _launch_warps(
     scales_R: torch.Tensor | None,
     out_TR: torch.Tensor,
     *,
-    norm: tuple[torch.Tensor, float] | None = None,
     residual_TR: torch.Tensor | None = None,
     head: int = 0,
     stride: int = 0,
 ) -> None:
     (tokens, rows), width = out_TR.shape, weight_RD.shape[1]
-    norm_weight, eps = norm or (None, 0.0)
     block_width = max(128, next_power_of_2(width))
     parts = min(WARPS, block_width // 64)
-    options = {"BLOCK_R": WARP_ROWS, "BLOCK_D": block_width, "BLOCK_T": max(16, next_power_of_2(tokens)), "PARTS": parts, "num_warps": parts}
-    options |= {"HAS_NORM": norm is not None, "HAS_SCALES": scales_R is not None, "HAS_RESIDUAL": residual_TR is not None}
+    options = {"BLOCK_R": WARP_ROWS, "BLOCK_D": block_width, "BLOCK_T": max(8, next_power_of_2(tokens)), "PARTS": parts, "num_warps": parts}
+    options |= {"HAS_SCALES": scales_R is not None, "HAS_RESIDUAL": residual_TR is not None}
     options |= {"HEAD": head, "STRIDE": stride} | overlap(x_TD.device)
     with torch.cuda.device_of(x_TD):
-        _warp_linear_kernel[-(-rows // WARP_ROWS),](
-            x_TD, norm_weight, weight_RD, scales_R, residual_TR, out_TR, eps, tokens, width, rows, **options
-        )
+        _warp_linear_kernel[-(-rows // WARP_ROWS),](x_TD, weight_RD, scales_R, residual_TR, out_TR, tokens, width, rows, **options)
 
 
 @jit(varying=("num_tokens",))
@@ -263,8 +247,8 @@ def _latent_query_kernel(
     BLOCK_T: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_L values of one head's query in latent space, for every token: TOKENS by vectors, or up to BLOCK_T by tensor cores;
-    the last programs are a token's row each."""
+    """One program: BLOCK_L values of one head's query in latent space, for every token: TOKENS by vectors, or up to BLOCK_T by tensor
+    cores; the last programs are a token's row each."""
     PARTS: tl.constexpr = L // BLOCK_L
     program = tl.program_id(0)
     stride = num_heads * (N + R) + L + R
@@ -400,7 +384,8 @@ def join_values(
             V=value,
             L=rank,
             BLOCK_V=block,
-            BLOCK_W=16,
+            BLOCK_W=paged_latent_attention.PARTS_AT_ONCE,
+            num_warps=JOIN_WARPS,
             **overlap(sums_WTHL.device),
         )
     return out_TX

@@ -56,7 +56,7 @@ def _(x_TD, values, scales, residual_TD):
 def gated_mlp(x_TD: torch.Tensor, gate_FD: Weight, up_FD: Weight, down_DF: Weight, residual_TD: torch.Tensor | None = None) -> torch.Tensor:
     """The same, for callers that are operators themselves or want none."""
     if weights := fp8.taken(x_TD, gate_FD, up_FD, down_DF):
-        return fp8.gated_mlp(x_TD, residual_TD, *weights)
+        return fp8.gated_mlp(fp8.rounded(x_TD), residual_TD, *weights)
     gate_FD, up_FD, down_DF = (dequantised(weight, x_TD.dtype) for weight in (gate_FD, up_FD, down_DF))
     gate_up_GD = adjacent(gate_FD, up_FD)
     if gate_up_GD is None:

@@ -44,15 +44,6 @@ def begin(OVERLAPS: tl.constexpr):
         tl.extra.cuda.gdc_wait()
 
 
-@jit
-def settle(OVERLAPS: tl.constexpr):
-    """As `begin`, but the next kernel is set up only when the one before has written everything: what that wrote, the next one may read
-    before it waits itself."""
-    if OVERLAPS:
-        tl.extra.cuda.gdc_wait()
-        tl.extra.cuda.gdc_launch_dependents()
-
-
 def next_power_of_2(number: int) -> int:
     """The least power of two that is not smaller: the shapes of Triton's blocks are powers of two."""
     return 1 << (number - 1).bit_length()

@@ -16,6 +16,7 @@ from kimi_vl.ops.triton.operators import operator
 LOG2_E = 1.4426950408889634
 MANY_TILES = 16  # from here on a part has at least `PART_ROWS`: parts are written and read again, which costs the bytes of 57 rows in bf16
 PART_ROWS = 256
+PARTS_AT_ONCE = 16  # that are joined
 BLOCK_WIDTH = 128  # values of a latent that one program of the joining kernel sums
 
 
@@ -275,7 +276,7 @@ def attend(
                 heads,
                 L=rank,
                 BLOCK_L=width,
-                BLOCK_W=16,
+                BLOCK_W=PARTS_AT_ONCE,
                 **overlap(q_latent_THL.device),
             )
     return out_THL

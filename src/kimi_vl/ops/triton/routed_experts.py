@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import torch
 
 from kimi_vl.ops.experts import Shared, has_grouped_mm
-from kimi_vl.ops.quantised import ExpertWeight, Packed, Quantised, Weight, of_parts, parts
+from kimi_vl.ops.quantised import DTYPES, ExpertWeight, Packed, Quantised, Weight, of_parts, parts
 from kimi_vl.ops.triton import fp8, packed_experts
 from kimi_vl.ops.triton.expert_groups import by_groups
+from kimi_vl.ops.triton.expert_sums import Norm
 from kimi_vl.ops.triton.expert_tiles import by_tiles
 from kimi_vl.ops.triton.expert_vectors import by_vectors
 from kimi_vl.ops.triton.gated_mlp import gated_mlp
@@ -25,6 +26,11 @@ TILE_TOKENS = 512
 FP8_TILE_TOKENS = 256  # in fp8, of which torch's products take 271 us for 512 tokens and tiles 305
 # Up to here the shared experts are read along with the routed ones; behind it their tiles would be read more than once.
 TOGETHER_TOKENS = 32
+
+
+def writes_norms(num_tokens: int, gate_up_EGD: ExpertWeight) -> bool:
+    """Whether `mixture` of so many tokens writes the norm of its output where it is asked to."""
+    return VECTOR_TOKENS < num_tokens <= FP8_TILE_TOKENS and not isinstance(gate_up_EGD, Packed)
 
 
 def routed_experts_triton(
@@ -92,18 +98,27 @@ def mixture(
     indices_TK: torch.Tensor,
     weights_TK: torch.Tensor,
     shared: Shared | None,
+    *,
+    tokens: Quantised | None = None,
+    norm: Norm | None = None,
 ) -> torch.Tensor:
-    """The same for callers that want no operator; everything is contiguous, but for the rows of x."""
+    """The same for callers that want no operator; everything is contiguous, but for the rows of x. `tokens` are those of x if the caller
+    has rounded them to fp8. A `norm` of the output is written beside it by tiles (`writes_norms`)."""
     num_tokens, chosen, beside_TD = x_TD.shape[0], (indices_TK, weights_TK), None
     if not num_tokens:
         return torch.empty_like(x_TD)
     with torch.cuda.device_of(x_TD):  # Triton launches on the current GPU, wherever the tensors are
+        if num_tokens > VECTOR_TOKENS and tokens is None and parts(gate_up_EGD)[0].dtype == DTYPES["fp8"]:
+            tokens = fp8.rounded(x_TD)
         if shared is not None and num_tokens > TOGETHER_TOKENS:
             # Added below: torch.addmm would copy the residual first.
-            beside_TD, shared = gated_mlp(x_TD, *shared), None
+            if tokens is not None and (weights := fp8.taken(x_TD, *shared)):
+                beside_TD, shared = fp8.gated_mlp(tokens, None, weights[0], weights[1], weights[2]), None
+            else:
+                beside_TD, shared = gated_mlp(x_TD, *shared), None
         most = FP8_TILE_TOKENS if fp8.taken(x_TD, gate_up_EGD, down_EDF) else TILE_TOKENS
         if num_tokens > most and has_grouped_mm(x_TD.device, x_TD.dtype):
-            return by_groups(x_TD, gate_up_EGD, down_EDF, *chosen, beside_TD=beside_TD, residual_TD=residual_TD)
+            return by_groups(x_TD, gate_up_EGD, down_EDF, *chosen, beside_TD=beside_TD, residual_TD=residual_TD, tokens=tokens)
         if isinstance(gate_up_EGD, Packed):
             assert isinstance(down_EDF, Packed)
             if num_tokens <= VECTOR_TOKENS:
@@ -114,4 +129,14 @@ def mixture(
         assert not isinstance(down_EDF, Packed)
         if num_tokens <= VECTOR_TOKENS:
             return by_vectors(x_TD, gate_up_EGD, down_EDF, *chosen, shared=shared, residual_TD=residual_TD)
-        return by_tiles(x_TD, gate_up_EGD, down_EDF, *chosen, shared=shared, beside_TD=beside_TD, residual_TD=residual_TD)
+        return by_tiles(
+            x_TD,
+            gate_up_EGD,
+            down_EDF,
+            *chosen,
+            shared=shared,
+            beside_TD=beside_TD,
+            residual_TD=residual_TD,
+            tokens=tokens,
+            norm=norm,
+        )
