@@ -35,7 +35,7 @@ from kimi_vl.engine.plan import Plan, placed
 from kimi_vl.planner import Precision, Workload, facts_of, find_machine, plan
 from kimi_vl.planner.forecast import Speed, forecast
 from kimi_vl.planner.formats import weight_bytes
-from kimi_vl.planner.machines import Machine
+from kimi_vl.planner.hardware import Machine
 from kimi_vl.processor.image import ImageProcessor
 
 RESULTS = Path(__file__).parent / "results"
@@ -123,7 +123,7 @@ def _measured(model: Any, kind: str | None, batch: int, prompt: int, step_tokens
 def _seen(model: Any, count: int, width: int, height: int) -> dict[str, Any]:
     """Requests that show one picture each, all at once."""
     tokens = ImageProcessor(PICTURES).token_count(width, height)
-    found = _planned(model.config, None, count, tokens + TEXT + 2, STEP_TOKENS, (4 * tokens, 4 * tokens))
+    found = _planned(model.config, None, count, tokens + TEXT + 2, STEP_TOKENS, (count * 4 * tokens, 4 * tokens))
     value = _bench(model, found).images(count, width, height).value
     row = {"kind": None, "batch": count, "prompt": tokens + TEXT, "context": tokens + TEXT + 2, "patches": 4 * tokens}
     return row | _memory(found, model.device) | {"all_first_tokens_s": value / 1e3}
@@ -138,6 +138,7 @@ def _planned(config: KimiVLConfig, kind: Any, batch: int, context: int, most: in
 def _bench(model: Any, found: Plan) -> EngineBench:
     gc.collect()  # the engine before
     if model.device.type == "cuda":
+        torch._C._cuda_clearCublasWorkspaces()  # 32 MB or more for the stream of every engine that there was
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(model.device)
     processor = ImageProcessor(PICTURES)
@@ -210,7 +211,7 @@ def _of_gpu(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
     machine = find_machine("H200" if "H200" in report["device"] else "H100")
     for row in report["rows"]:
         kind, batch, patches = row["kind"], row["batch"], row.get("patches", 0)
-        found = _planned(official_config(), kind, batch, row["context"], row["step_tokens"], (patches, patches))
+        found = _planned(official_config(), kind, batch, row["context"], row["step_tokens"], (batch * patches, patches))
         shape = f"{batch} x {row['prompt']:,}" + (", a picture each" if patches else "") + f", steps of {row['step_tokens']:,}"
         yield _row(f"memory {shape}", kind, None, found.total / 1e9, row["most_in_use"] / 1e9, "GB", source)
         common = {"machine": machine, "kind": kind, "cache": None, "step_tokens": row["step_tokens"], "batch": batch}
@@ -250,7 +251,7 @@ def nano_peak(prompt: int) -> int:
 def _forecast(*, machine: Machine, kind: str | None, cache: str | None, **shape: Any) -> Speed:
     config, precision = official_config(), Precision(kind or "bf16")
     per_token = config.text_config.num_hidden_layers * config.text_config.latent_dim * (1 if cache else 2)
-    return forecast(config, machine, precision, weight_bytes(config, precision), cache_per_token=per_token, **shape)
+    return forecast(config, machine, precision, weight_bytes(config, precision), cache_per_token=per_token, cache=cache or "bf16", **shape)
 
 
 def _row(what: str, kind: str | None, cache: str | None, predicted: float, measured: float, unit: str, source: str) -> dict[str, Any]:

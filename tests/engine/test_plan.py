@@ -12,7 +12,7 @@ from kimi_vl.bench.engine import official_config, random_model
 from kimi_vl.checkpoint.memory import estimate_bytes
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Engine
-from kimi_vl.engine.plan import plan, workspace_bytes
+from kimi_vl.engine.plan import longest_context, plan, vision_bytes, workspace_bytes
 from kimi_vl.errors import CapacityError
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Continued, PagedLatentCache, PagedStep
@@ -184,3 +184,28 @@ def test_the_workspace_is_what_the_tensors_of_the_largest_step_take(official, ki
         quantise(official.language_model, kind)
     planned = workspace_bytes(official.config, tokens, 1, context=context, kind=kind)
     assert least * planned <= most_bytes(official, tokens, context, "fp8" if kind else None) <= 1.005 * planned
+
+
+@pytest.mark.parametrize("grid", [(128, 128), (48, 64)])
+def test_what_pictures_take_is_counted_from_the_towers_widest_tensors(official, grid):
+    # The kernel returns queries and keys; its reference computes in fp32, which no GPU does.
+    halves = {"rotate_qk": lambda qkv, cos, sin: (torch.empty_like(qkv[:, 0]), torch.empty_like(qkv[:, 1]))}
+    official.ops = dataclasses.replace(official.ops, **halves)
+    patches = grid[0] * grid[1]
+    with torch.inference_mode(), Live([*official.parameters(), *official.buffers()]) as live:
+        official.image_features(torch.empty(patches, 3, 14, 14, dtype=torch.bfloat16, device=META), [grid])
+    assert 0.95 * vision_bytes(official.config, patches) <= live.most <= 1.005 * vision_bytes(official.config, patches)
+
+
+def test_a_batch_takes_pages_for_all_and_a_steps_work_for_one():
+    config, common = official_config(), {"budget": 80 * 10**9, "weights": 33 * 10**9, "context": 4096, "most": 8192}
+    alone, eight = plan(config, **common), plan(config, **common, together=8 * 4096, max_running=8)
+    assert eight.limits.num_pages == 8 * alone.limits.num_pages + 7
+    assert eight.limits.step_tokens == 8192 == 2 * alone.limits.step_tokens
+    seen = plan(config, **common, patches=(400_000, 16_384))
+    assert seen.workspace == vision_bytes(config, 4 * seen.limits.step_tokens + 16_384) > alone.workspace
+
+
+@pytest.mark.parametrize(("most", "limit", "found"), [(1000, 2000, 1000), (1000, 999, 960), (1000, 640, 640), (1000, 63, 0), (10, 5, 0)])
+def test_the_longest_context_is_the_last_that_fits(most, limit, found):
+    assert longest_context(most, lambda tokens: tokens <= limit) == found

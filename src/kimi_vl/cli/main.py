@@ -29,6 +29,7 @@ COMMANDS = {
     "chat": "talk about pictures and documents in the terminal",
     "serve": "answer over HTTP: OpenAI's interface, and a page for the browser",
     "eval": "measure how well a checkpoint reads, answers, points and refuses",
+    "plan": "say what fits on which GPU, Mac or CPU, and how fast",
     "bench": "measure how fast this machine is, beside its limit",
     "doctor": "show what is installed, what this machine can run, and what is missing",
 }

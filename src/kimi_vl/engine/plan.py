@@ -170,7 +170,7 @@ def page_bytes(text: TextConfig, page_size: int, cache: Literal["fp8"] | None) -
 def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *, context: int, kind: Kind | None = None) -> int:
     """What computing a step takes at most beside weights and cache, for sequences of up to `context` tokens.
 
-    Pictures take less: the tower's widest rows are half as wide as the decoder's.
+    Without pictures: a step that looks at many takes `vision_bytes` of their patches in its place, 113 KB for each of their tokens.
     """
     text, tokens = config.text_config, step_tokens
     return max(
@@ -182,12 +182,12 @@ def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *,
 
 
 def vision_bytes(config: KimiVLConfig, patches: int) -> int:
-    """What looking at pictures of so many patches at once takes at most: their pixels and angles, places in the position table, and a
-    block's MLP, the widest of what it computes."""
+    """What looking at so many patches at once takes at most: a block's MLP beside its input, and what came into block and tower."""
     vision = config.vision_config
-    width, inner = vision.hidden_size, vision.intermediate_size
-    values = 3 * vision.patch_size**2 + 2 * width + 2 * inner
-    tables = 4 * vision.head_dim + 16 * (8 + 4) + 3 * 8  # sines and cosines, 16 taps with their weights, rows, columns, merge order
+    values = 3 * vision.patch_size**2 + 4 * vision.hidden_size + 2 * vision.intermediate_size
+    tables = 6 * vision.head_dim + 2 * (
+        16 * (4 + 4) + 3 * 4
+    )  # angles; rows, columns, merge order, taps and weights, of each size and packed
     return patches * (VALUE * values + tables)
 
 

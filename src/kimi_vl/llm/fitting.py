@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 
@@ -14,7 +13,7 @@ from kimi_vl.engine.plan import LEAST_STEP, VALUE, longest_context, placed, plai
 from kimi_vl.errors import CapacityError
 from kimi_vl.ops.quantised import Kind
 
-ENOUGH = 4  # a quarter of the context: less exact weights are better than less
+ENOUGH = 4  # a quarter of the context: for more of it weights are not made less exact
 RUNNING = 4  # as `engine.plan.limits_of_one` has it
 # The most exact first: of nano's logits int8 costs 2 % and int4 10 (docs/engine.md); fp8 takes as much as int8, and costs 8.5.
 EXACTEST: tuple[Kind | None, ...] = (None, "int8", "int4")
@@ -36,8 +35,9 @@ def fitted(
     kinds: Sequence[Kind | None] = EXACTEST,
     free: int | None = None,
 ) -> Fit:
-    """The most exact weights beside which the whole context fits; else the most exact beside which a quarter does; else those beside
-    which most does, 1,024 tokens at least. `free` bytes, by default those that the device has now; where it does not tell, the first kind.
+    """The most exact weights beside which a quarter of the context fits, or more; else those beside which most does, 1,024 tokens at least.
+
+    `free` bytes, by default those that the device has now; where it does not tell, the first kind.
 
     Raises: CapacityError with what the least takes, and what there is.
     """
@@ -45,11 +45,9 @@ def fitted(
     free = available_memory(device) if free is None else free
     if free is None:
         return Fit(kinds[0], most)
-    found = [Fit(kind, longest_context(most, partial(_fits, config, dtype, device, free, kind))) for kind in kinds]
-    for enough in (most, most // ENOUGH):
-        for fit in found:
-            if fit.context >= enough:
-                return fit
+    found = [Fit(kind, _longest(config, dtype, device, free, kind)) for kind in kinds]
+    if exact := [fit for fit in found if fit.context >= most // ENOUGH]:
+        return exact[0]
     best = max(found, key=lambda fit: fit.context)
     if best.context >= min(most, LEAST_STEP):
         return best
@@ -61,17 +59,22 @@ def fitted(
     )
 
 
-def _fits(config: KimiVLConfig, dtype: torch.dtype, device: torch.device, free: int, kind: Kind | None, context: int) -> bool:
-    weights = estimate_bytes(config, dtype, quantised=kind)
+def _longest(config: KimiVLConfig, dtype: torch.dtype, device: torch.device, free: int, kind: Kind | None) -> int:
+    """Tokens of the longest conversation beside such weights; 0 where they cannot even be loaded."""
     if loading_peak(config, dtype, kind) > free:
-        return False
-    if device.type != "cuda":  # the plain path
-        text = config.text_config
-        cache = context * text.num_hidden_layers * text.latent_dim * dtype.itemsize
-        return weights + cache + plain_bytes(config, context, dtype.itemsize) <= free
+        return 0
+    weights = estimate_bytes(config, dtype, quantised=kind)
+    text = config.text_config
+    per_token = text.num_hidden_layers * text.latent_dim * dtype.itemsize
     usable = weights + (free - weights) * VALUE // dtype.itemsize  # the plan counts halves
-    try:
-        placed(config, usable=usable, weights=weights, context=context, max_running=RUNNING, kind=kind)
-    except CapacityError:
-        return False
-    return True
+
+    def fits(context: int) -> bool:
+        if device.type != "cuda":  # the plain path
+            return weights + context * per_token + plain_bytes(config, context, dtype.itemsize) <= free
+        try:
+            placed(config, usable=usable, weights=weights, context=context, max_running=RUNNING, kind=kind)
+        except CapacityError:
+            return False
+        return True
+
+    return longest_context(text.max_position_embeddings, fits)

@@ -4,12 +4,13 @@
 machines, formats of other programs, and speed.
 """
 
+from kimi_vl.planner.calculators import Mistake, mistakes
 from kimi_vl.planner.checkpoints import Facts, facts_of
 from kimi_vl.planner.forecast import Speed
 from kimi_vl.planner.formats import PRECISIONS, Precision
-from kimi_vl.planner.machines import Machine, find_machine, machines, this_machine
+from kimi_vl.planner.hardware import Machine, find_machine, machines, this_machine
+from kimi_vl.planner.outlook import Memory, Outlook, Verdict, plan
 from kimi_vl.planner.parts import PARTS
-from kimi_vl.planner.plan import Memory, Outlook, Verdict, plan
 from kimi_vl.planner.workload import Seen, Workload, parse_images
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Facts",
     "Machine",
     "Memory",
+    "Mistake",
     "Outlook",
     "Precision",
     "Seen",
@@ -27,6 +29,7 @@ __all__ = [
     "facts_of",
     "find_machine",
     "machines",
+    "mistakes",
     "parse_images",
     "plan",
     "this_machine",

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from kimi_vl.checkpoint.layout import LANGUAGE, TensorSpec, checkpoint_layout
+from kimi_vl.checkpoint.layout import LANGUAGE, TensorSpec
 from kimi_vl.config import KimiVLConfig, TextConfig
 from kimi_vl.errors import InputError
-from kimi_vl.planner.parts import PARTS, part_of
+from kimi_vl.planner.parts import PARTS, tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +113,7 @@ def tensor_bytes(spec: TensorSpec, name: str) -> int:
 def weight_bytes(config: KimiVLConfig, precision: Precision) -> dict[str, int]:
     """Bytes of each part. In this package's precisions this is what `checkpoint.estimate_bytes` says, to the byte."""
     counts, said = Counter[str](), dict(precision.parts)
-    for name, spec in checkpoint_layout(config).items():
-        part = part_of(name, spec)
+    for part, name, spec in tensors(config):
         whole = "fp32" if precision.name == "fp32" or spec.keep_fp32 else "bf16"
         if not spec.quantisable:
             kept = whole

@@ -19,7 +19,7 @@ from kimi_vl.ops.quantised import Kind
 from kimi_vl.planner.checkpoints import Facts, facts_of
 from kimi_vl.planner.forecast import Speed, forecast
 from kimi_vl.planner.formats import Precision, weight_bytes
-from kimi_vl.planner.machines import Machine, machines
+from kimi_vl.planner.hardware import Machine, machines
 from kimi_vl.planner.parts import activated, parameters
 from kimi_vl.planner.workload import Seen, Workload, seen_by
 
@@ -73,7 +73,7 @@ class Outlook:
     activated: Mapping[str, int]
     experts_read: float
     precision: Precision
-    cache: Cache
+    cache: str
     cache_per_token: int
     context: int
     answer: int
@@ -132,7 +132,7 @@ def plan(
         activated=activated(config),
         experts_read=expected_experts(config.text_config, workload.batch),
         precision=precision,
-        cache=cache,
+        cache="fp32" if precision.name == "fp32" and cache == "bf16" else cache,  # as the model computes
         cache_per_token=counted.cache_per_token,
         context=context,
         answer=answer,
@@ -192,7 +192,7 @@ class _Counted:
             weights=self.weights,
             context=context,
             together=self.batch * context,
-            patches=(self.seen.patches, self.seen.largest),
+            patches=(self.batch * self.seen.patches, self.seen.largest),
             max_running=self.batch,
             kind=self.kind,
             cache=self.cache,
@@ -202,7 +202,7 @@ class _Counted:
             weights=self.parts,
             cache=found.cache * self.value // VALUE,
             workspace=found.workspace * self.value // VALUE,
-            vision=vision_bytes(self.config, min(self.seen.patches, 4 * found.limits.step_tokens + self.seen.largest)),
+            vision=vision_bytes(self.config, min(self.batch * self.seen.patches, 4 * found.limits.step_tokens + self.seen.largest)),
             graphs=found.graphs,
             process=0,
             step_tokens=found.limits.step_tokens,
@@ -234,6 +234,7 @@ class _Counted:
             self.precision,
             self.parts,
             cache_per_token=self.cache_per_token,
+            cache=self.cache or "bf16",
             batch=self.batch,
             context=context,
             answer=self.answer,

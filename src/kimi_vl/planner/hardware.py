@@ -74,21 +74,29 @@ def _machine(entry: dict[str, object], sources: Mapping[str, str]) -> Machine:
 def find_machine(name: str) -> Machine:
     """By its name, however it is spelt: "rtx4090", "NVIDIA GeForce RTX 4090". Raises: InputError naming the nearest ones."""
     known = machines()
-    wanted = _plain(name)
     by_plain = {_plain(each): each for each in known}
+    wanted = _plain(name)
     if wanted in by_plain:
         return known[by_plain[wanted]]
-    near = difflib.get_close_matches(wanted, by_plain, n=3, cutoff=0.5)
-    near += [each for each in by_plain if wanted and wanted in each and each not in near]
-    hint = f"the nearest are {', '.join(by_plain[each] for each in near[:4])}" if near else "`kimi-vl plan` lists those that are known"
+    alike = [each for each in known if wanted and _family(each) == _family(name)]
+    if len(alike) == 1:
+        return known[alike[0]]
+    near = alike or [by_plain[each] for each in difflib.get_close_matches(wanted, by_plain, n=3, cutoff=0.5)]
+    near += [each for plain, each in by_plain.items() if wanted and wanted in plain and each not in near]
+    hint = f"the nearest are {', '.join(near[:4])}" if near else "`kimi-vl plan` lists those that are known"
     raise InputError(f"there is no machine {name[:60]!r} in the list; {hint}; or pass its memory, such as 24GB")
 
 
+_MAKERS = re.compile(r"\b(nvidia|geforce|apple|amd|radeon|intel|tesla|graphics|generation|hbm3e?|sxm\d?)\b")
+
+
 def _plain(name: str) -> str:
-    text = re.sub(
-        r"\b(nvidia|geforce|apple|amd|radeon|intel|tesla|graphics|generation|laptop gpu|hbm3e?|sxm\d?|pcie gen\d)\b", "", name.lower()
-    )
-    return re.sub(r"[^a-z0-9]", "", text)
+    return re.sub(r"[^a-z0-9+]", "", _MAKERS.sub("", name.lower()))
+
+
+def _family(name: str) -> str:
+    """Without its memory, which drivers put into some names and not into others."""
+    return _plain(re.sub(r"\b\d+ ?gb\b", "", name.lower()))
 
 
 def this_machine() -> list[Machine]:
@@ -114,10 +122,9 @@ def _here(listed: Machine | None, name: str, kind: Where, memory: int, free: int
 
 
 def _listed(name: str, memory: int) -> Machine | None:
-    """The machine of the list whose name this begins with or is, of several that of the nearest memory."""
-    wanted = _plain(name)
-    found = [m for m in machines().values() if wanted and re.sub(r"\d+gb$", "", _plain(m.name)) in (wanted, re.sub(r"\d+gb$", "", wanted))]
-    return min(found, key=lambda m: abs(m.memory - memory), default=None)
+    """The machine of the list that a driver calls so; of several, that of the nearest memory."""
+    found = [machine for machine in machines().values() if _family(machine.name) == _family(name)]
+    return min(found, key=lambda machine: abs(machine.memory - memory), default=None)
 
 
 def _memory_of_system() -> int:
