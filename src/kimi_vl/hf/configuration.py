@@ -14,32 +14,31 @@ from kimi_vl.errors import ConfigError
 _KNOWN_TO_TRANSFORMERS = frozenset(PretrainedConfig().to_dict()) | {"attn_implementation", "experts_implementation", "name_or_path"}
 
 
-class _Part(PretrainedConfig):
-    """One of the two halves: the facts of a dataclass of `kimi_vl.config`, as attributes that may be changed before a model is built."""
+class MoonViTConfig(PretrainedConfig):
+    """The vision tower: the facts of `kimi_vl.config.VisionConfig`, as attributes that may be changed before a model is built."""
 
-    facts: ClassVar[tuple[str, ...]] = ()
-    has_no_defaults_at_init: ClassVar[bool] = True
-
-    def __init__(self, **values: Any) -> None:
-        own = {name: values.pop(name) for name in self.facts if name in values}
-        super().__init__(**values)
-        self.__dict__.update(own)  # behind transformers' back, which would write rope_theta and rope_scaling under names of its own
-
-    def own_values(self) -> dict[str, Any]:
-        """What `config.json` says of the network."""
-        return {name: self.__dict__[name] for name in self.facts if name in self.__dict__}
-
-
-class MoonViTConfig(_Part):
     model_type = "moonvit"
     base_config_key = "vision_config"
+    has_no_defaults_at_init: ClassVar[bool] = True
     facts = tuple(f.name for f in fields(network.VisionConfig))
 
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**{key: value for key, value in values.items() if key not in self.facts})
+        _keep(self, values)
 
-class KimiVLTextConfig(_Part):
+
+class KimiVLTextConfig(PretrainedConfig):
+    """The decoder: the facts of `kimi_vl.config.TextConfig`, likewise."""
+
     model_type = "deepseek_v3"
     base_config_key = "text_config"
+    has_no_defaults_at_init: ClassVar[bool] = True
     facts = (*(f.name for f in fields(network.TextConfig)), "num_key_value_heads", *REQUIRED_TEXT_VALUES)
+    rope_scaling = None  # transformers' property of this name reads rope_parameters, which are not the official file's
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**{key: value for key, value in values.items() if key not in self.facts})
+        _keep(self, values)
 
 
 class KimiVLConfig(PretrainedConfig):
@@ -75,11 +74,21 @@ class KimiVLConfig(PretrainedConfig):
         """What the network is built from. Raises: ConfigError for an attribute that was changed to something it cannot be."""
         return network.KimiVLConfig.from_dict(
             {
-                "vision_config": self.vision_config.own_values(),
-                "text_config": self.text_config.own_values(),
+                "vision_config": _facts(self.vision_config),
+                "text_config": _facts(self.text_config),
                 "media_placeholder_token_id": self.media_placeholder_token_id,
             }
         )
+
+
+def _keep(part: MoonViTConfig | KimiVLTextConfig, values: dict[str, Any]) -> None:
+    """Set facts behind transformers' back, which would write rope_theta and rope_scaling under names of its own."""
+    part.__dict__.update({name: values[name] for name in part.facts if name in values})
+
+
+def _facts(part: MoonViTConfig | KimiVLTextConfig) -> dict[str, Any]:
+    """What `config.json` says of this half of the network."""
+    return {name: part.__dict__[name] for name in part.facts if name in part.__dict__}
 
 
 def _values(part: Any) -> Any:
