@@ -16,7 +16,7 @@ LAYERS = [
     {"engine"},
     {"llm"},
     {"training"},
-    {"evaluation", "bench", "server"},
+    {"evaluation", "bench", "server", "hf"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
 import torch
@@ -13,16 +11,11 @@ from transformers import BatchFeature, ProcessorMixin
 from kimi_vl.errors import InputError
 from kimi_vl.hf.folders import HUB_OPTIONS, folder_of
 from kimi_vl.hf.image_processor import KimiVLImageProcessor
+from kimi_vl.hf.template import TEMPLATE
 from kimi_vl.hf.tokenizer import TikTokenTokenizer
 
 PAD = "<|media_pad|>"
 TEMPLATE_FILE = "chat_template.jinja"
-
-
-@cache
-def default_template() -> str:
-    """The chat format of MODEL_SPEC §5.3, for folders without a template of their own."""
-    return (files("kimi_vl.hf") / TEMPLATE_FILE).read_text(encoding="utf-8").rstrip("\n")
 
 
 class KimiVLProcessor(ProcessorMixin):
@@ -36,7 +29,7 @@ class KimiVLProcessor(ProcessorMixin):
     def __init__(
         self, image_processor: KimiVLImageProcessor, tokenizer: TikTokenTokenizer, chat_template: str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(image_processor, tokenizer, chat_template=chat_template or default_template())
+        super().__init__(image_processor, tokenizer, chat_template=chat_template or TEMPLATE)
         self.image_token_id = tokenizer.convert_tokens_to_ids(PAD)
 
     @classmethod

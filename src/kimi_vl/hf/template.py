@@ -1,3 +1,10 @@
+"""The chat format of MODEL_SPEC §5.3 as a template, for folders without a `chat_template.jinja` of their own.
+
+Earlier answers lose their thinking (§5.5), but for one that is to be continued. `processor.chat.render` is the same without a template; the
+tests hold the two against each other.
+"""
+
+TEMPLATE = """\
 {%- for message in messages -%}
 {%- if loop.first and message['role'] != 'system' -%}
 <|im_system|>system<|im_middle|>You are a helpful assistant<|im_end|>
@@ -22,4 +29,5 @@
 {%- endfor -%}
 {%- if add_generation_prompt -%}
 <|im_assistant|>assistant<|im_middle|>
-{%- endif -%}
+{%- endif -%}\
+"""
