@@ -9,11 +9,11 @@ pytest.importorskip("transformers")
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, DynamicCache
 
 import kimi_vl.hf
 from kimi_vl import KimiVL
-from kimi_vl.checkpoint import CheckpointReader
 from kimi_vl.checkpoint.layout import checkpoint_layout
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import CheckpointError, ConfigError, InputError, ShapeError
@@ -101,13 +101,13 @@ def test_columns_behind_the_cache_are_those_of_the_whole_however_they_are_cut_an
     for start, stop in itertools.pairwise([0, 4, 5, 8, 90]):  # more than the 64 tokens of room behind the first four
         parts.append(model(ids[:, start:stop], attention_mask=mask[:, :stop], past_key_values=cache).logits)
     assert cache.get_seq_length() == 90
-    assert_within(torch.cat(parts, dim=1), whole, tolerances.REGROUPED)
+    assert_within(torch.cat(parts, dim=1), whole, tolerances.LOGITS)
     cache.reorder_cache(torch.tensor([2, 0, 0]))
     following = torch.randint(1, 400, (3, 1), generator=generator)
     after = model(following, past_key_values=cache).logits[:, -1]
     order = [2, 0, 0]
     whole = model(torch.cat([ids[order], following], 1), attention_mask=torch.cat([mask[order], torch.ones(3, 1)], 1)).logits[:, -1]
-    assert_within(after, whole, tolerances.REGROUPED)
+    assert_within(after, whole, tolerances.LOGITS)
 
 
 def test_the_loss_is_the_mean_over_labels_that_count(case):
@@ -166,7 +166,7 @@ def test_nano_answers_as_kimi_vl_does():
     answer = KimiVL.load(device="cpu").ask(question, media=[receipt])
     assert processor.decode(ids, skip_special_tokens=True) == f"◁think▷{answer.thinking}◁/think▷{answer.text}"
     assert ids[-1] == processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    assert len(ids) - 1 == answer.usage.completion_tokens
+    assert len(ids) == answer.usage.completion_tokens
 
 
 @pytest.mark.parametrize("size", ["5GB", 100_000], ids=["one file", "shards"])
@@ -176,8 +176,7 @@ def test_what_is_saved_has_the_official_names_and_loads_everywhere(case, tmp_pat
     case, model = case
     model.save_pretrained(tmp_path, max_shard_size=size)
     assert (tmp_path / "model.safetensors.index.json").exists() == (size != "5GB")
-    with CheckpointReader(tmp_path) as reader:
-        stored = {name: reader.read(name) for name in reader.tensors}
+    stored = {name: tensor for file in tmp_path.glob("*.safetensors") for name, tensor in load_file(file).items()}
     assert stored.keys() == checkpoint_layout(KimiVLConfig.from_dict(case.config)).keys()
     assert all(torch.equal(stored[name], case.weights[name]) for name in stored)
     inputs = {"pixel_values": case.pixel_values, "image_grid_hws": torch.tensor(GRIDS)}

@@ -15,6 +15,9 @@ from tests.hf.test_model import picture
 from tests.parity.checks import assert_within
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
+# PEFT's own call of an older name, with transformers 5.23
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+
 
 @pytest.fixture
 def adapted(tmp_path):

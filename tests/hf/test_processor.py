@@ -62,7 +62,7 @@ def test_a_template_of_the_folder_s_own_is_used(tmp_path):
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_text_becomes_the_same_ids_and_comes_back(text):
     tokenizer = _tokenizer()
     tokens = processor().tokenizer
@@ -104,7 +104,7 @@ def test_a_batch_is_padded_on_the_left_and_tensors_come_as_asked(ours):
     assert batch["input_ids"][1, missing:].tolist() == ours(text=texts[1])["input_ids"]
     pictures = ours.image_processor([[PICTURE], [np.asarray(PICTURE)]], return_tensors="np")
     assert isinstance(pictures["pixel_values"], np.ndarray)
-    assert np.array_equal(pictures["pixel_values"][:28], pictures["pixel_values"][28:])
+    assert np.array_equal(*np.split(pictures["pixel_values"], 2))
 
 
 def test_what_does_not_fit_together_is_said(ours):
@@ -127,7 +127,7 @@ def test_what_does_not_fit_together_is_said(ours):
 
 def test_what_is_saved_loads_again_here_and_there(ours, tmp_path):
     ours.save_pretrained(tmp_path)
-    again = AutoProcessor.from_pretrained(tmp_path, config=kimi_vl.hf.KimiVLConfig.from_pretrained(NANO))
+    again = AutoProcessor.from_pretrained(tmp_path)
     text = ours.apply_chat_template([{"role": "user", "content": [IMAGE, TEXT]}], add_generation_prompt=True)
     first, second = (p(images=PICTURE, text=text, return_tensors="pt") for p in (ours, again))
     assert all(torch.equal(first[key], second[key]) for key in first)

@@ -13,11 +13,12 @@ HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revi
 
 
 def folder_of(name: str | os.PathLike, hub: Mapping[str, Any]) -> Path:
-    """The folder of a path, or of a hub id with these options. Raises: CheckpointError, and huggingface_hub's own errors."""
+    """A folder as it is, whatever it holds, or that of a hub id with these options. Raises: CheckpointError, and huggingface_hub's errors."""
+    if Path(name).is_dir():
+        return Path(name) / (hub.get("subfolder") or "")
     options = {key: value for key, value in hub.items() if value and key != "subfolder" and (key, value) != ("revision", "main")}
-    subfolder = hub.get("subfolder") or ""
-    if options and not Path(name).exists():
-        import huggingface_hub  # costs 0.3 s that a folder need not pay
+    if not options:
+        return locate_checkpoint(str(name)) / (hub.get("subfolder") or "")
+    import huggingface_hub  # costs 0.3 s that a folder need not pay
 
-        return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=DOWNLOADED, **options)) / subfolder
-    return locate_checkpoint(Path(name) / subfolder if Path(name).exists() else str(name))
+    return Path(huggingface_hub.snapshot_download(str(name), allow_patterns=DOWNLOADED, **options)) / (hub.get("subfolder") or "")

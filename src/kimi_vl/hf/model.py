@@ -17,7 +17,7 @@ from torch import nn
 from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from kimi_vl.checkpoint import load_model, save_checkpoint
+from kimi_vl.checkpoint import load_model, locate_checkpoint, save_checkpoint
 from kimi_vl.config import KimiVLConfig as NetworkConfig
 from kimi_vl.errors import InputError
 from kimi_vl.hf.cache import KimiVLCache
@@ -236,7 +236,7 @@ class KimiVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
                 raise InputError("quantization_config is not taken; kimi_vl.KimiVL.load(..., quantize='int8') runs quantised weights")
             if name not in WITHOUT_EFFECT and value not in (None, False):
                 raise InputError(f"from_pretrained has no option {name!r} for Kimi-VL (it is {str(value)[:60]!r}); leave it out")
-        folder = folder_of(pretrained_model_name_or_path, hub)
+        folder = locate_checkpoint(folder_of(pretrained_model_name_or_path, hub))
         if config is None:
             config = cls.config_class.from_pretrained(folder)
 
