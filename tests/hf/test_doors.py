@@ -6,9 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("transformers")
-
 from PIL import Image
 from transformers import (
     AutoConfig,
@@ -24,6 +21,8 @@ from transformers import (
 import kimi_vl.hf
 from kimi_vl.errors import InputError
 from tests.tiny_checkpoint import NANO, write_tiny_checkpoint
+
+pytestmark = pytest.mark.hf
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECEIPT = str(EXAMPLES / "receipt.png")

@@ -3,11 +3,9 @@
 import itertools
 
 import pytest
-
-pytest.importorskip("transformers")
-
 import torch
 import torch.nn.functional as F
+import transformers
 from PIL import Image
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, DynamicCache
@@ -24,6 +22,8 @@ from tests.hf.folders import questions, write_case
 from tests.parity.checks import assert_within
 from tests.parity.networks import Case
 from tests.tiny_checkpoint import NANO, write_tiny_checkpoint
+
+pytestmark = pytest.mark.hf
 
 GRIDS = [(6, 10), (2, 4)]
 
@@ -171,8 +171,6 @@ def test_nano_answers_as_kimi_vl_does():
 
 @pytest.mark.parametrize("size", ["5GB", 100_000], ids=["one file", "shards"])
 def test_what_is_saved_has_the_official_names_and_loads_everywhere(case, tmp_path, size):
-    from tests.parity.oracle import Oracle  # seconds
-
     case, model = case
     model.save_pretrained(tmp_path, max_shard_size=size)
     assert (tmp_path / "model.safetensors.index.json").exists() == (size != "5GB")
@@ -184,7 +182,9 @@ def test_what_is_saved_has_the_official_names_and_loads_everywhere(case, tmp_pat
         expected = model(case.input_ids[None], **inputs).logits
         assert torch.equal(Network.from_pretrained(tmp_path)(case.input_ids[None], **inputs), expected)
         assert torch.equal(AutoModelForCausalLM.from_pretrained(tmp_path)(case.input_ids[None], **inputs).logits, expected)
-    if size == "5GB":
+    if size == "5GB" and hasattr(transformers, "Kimi_K25Config"):  # 5.0 has no such model
+        from tests.parity.oracle import Oracle
+
         _, logits = Oracle(case.config, stored)(case.input_ids, case.pixel_values, GRIDS)
         assert_within(expected[0], logits, tolerances.LOGITS)
 

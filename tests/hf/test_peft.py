@@ -1,10 +1,6 @@
 """LoRA by PEFT: every adapter takes part, its gradient is that of the merged weights, and the merged model is saved as any other."""
 
 import pytest
-
-pytest.importorskip("transformers")
-peft = pytest.importorskip("peft")
-
 import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -16,12 +12,13 @@ from tests.parity.checks import assert_within
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
 # PEFT's own call of an older name, with transformers 5.23
-pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+pytestmark = [pytest.mark.hf, pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")]
 
 
 @pytest.fixture
 def adapted(tmp_path):
     """(model with random adapters on every linear layer, inputs with an image, the folder)."""
+    peft = pytest.importorskip("peft")  # `make test-hf` has it
     folder = write_tiny_checkpoint(tmp_path / "base")
     model = AutoModelForImageTextToText.from_pretrained(folder)
     inputs = questions(AutoProcessor.from_pretrained(folder), ([picture(60, 90, 0)], "What?"), ([], "Hello?"))

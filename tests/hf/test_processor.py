@@ -3,11 +3,8 @@
 import json
 import shutil
 
-import pytest
-
-pytest.importorskip("transformers")
-
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +14,8 @@ from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer
 import kimi_vl.hf
 from kimi_vl.errors import CheckpointError, ConfigError, InputError, MediaError
 from tests.tiny_checkpoint import NANO, processor
+
+pytestmark = pytest.mark.hf
 
 PICTURE = Image.fromarray(np.arange(90 * 60 * 3, dtype=np.uint8).reshape(90, 60, 3))
 IMAGE, TEXT = {"type": "image", "image": PICTURE}, {"type": "text", "text": "What is ◁this▷? 漢字 1234"}

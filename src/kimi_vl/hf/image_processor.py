@@ -55,7 +55,7 @@ class KimiVLImageProcessor(BaseImageProcessor):
         return self._processor.token_count(width, height)
 
     def to_dict(self) -> dict[str, Any]:
-        kept = {key: value for key, value in self.__dict__.items() if key in {*BOOKKEEPING_KEYS, "_processor_class"} and value is not None}
+        kept = {key: value for key, value in self.__dict__.items() if key in BOOKKEEPING_KEYS and value is not None}
         return {**kept, "image_processor_type": type(self).__name__, **self.facts.to_dict()}
 
 

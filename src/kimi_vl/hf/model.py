@@ -81,7 +81,7 @@ class KimiVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
 
     def choose_implementations(self, choices: Mapping[str, str] | None = None) -> None:
         """As `kimi_vl.model.KimiVLForConditionalGeneration.choose_implementations`. Raises: ImplementationUnavailable."""
-        Network.choose_implementations(self, choices)  # type: ignore[arg-type]
+        Network.choose_implementations(self, choices)
         self._chosen_for = self.device, self.dtype
 
     def get_input_embeddings(self) -> nn.Module:
@@ -161,7 +161,9 @@ class KimiVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
         batch, width = mask_BT.shape[0], embeddings_XD.shape[-1]
         boundaries = torch.arange(batch + 1, dtype=torch.int32, device=self.device)
         kept = mask_BT.flatten().nonzero()[:, 0]
-        columns_TBD = embeddings_XD.new_zeros(mask_BT.numel(), width).index_copy(0, kept, embeddings_XD).view(batch, -1, width).transpose(0, 1)
+        columns_TBD = (
+            embeddings_XD.new_zeros(mask_BT.numel(), width).index_copy(0, kept, embeddings_XD).view(batch, -1, width).transpose(0, 1)
+        )
         hidden = []
         for column_BD, grows_B in zip(columns_TBD, mask_BT.T, strict=True):
             rows = cache.room_for_one(grows_B)
@@ -274,7 +276,7 @@ class KimiVLForConditionalGeneration(PreTrainedModel, GenerationMixin):
             raise InputError("push_to_hub is not done from here; save into a folder and upload it with `hf upload`")
         if is_main_process:
             save_checkpoint(
-                state_dict or self.state_dict(), self.config.for_network(), save_directory, max_shard_bytes=_bytes(max_shard_size)
+                state_dict or self.state_dict(), self.config.for_network(), Path(save_directory), max_shard_bytes=_bytes(max_shard_size)
             )
             self.config.architectures = [type(self).__name__]
             self.config.dtype = self.dtype
@@ -290,7 +292,11 @@ def _mask(attention_mask: torch.Tensor | None, input_ids: torch.Tensor, past: in
     if attention_mask is None:
         return torch.ones_like(input_ids, dtype=torch.bool)
     columns = input_ids.shape[1]
-    if attention_mask.ndim != 2 or attention_mask.shape[0] != input_ids.shape[0] or attention_mask.shape[1] not in (columns, past + columns):
+    if (
+        attention_mask.ndim != 2
+        or attention_mask.shape[0] != input_ids.shape[0]
+        or attention_mask.shape[1] not in (columns, past + columns)
+    ):
         raise InputError(
             f"attention_mask is {list(attention_mask.shape)}; beside input_ids {list(input_ids.shape)} and {past} columns in the cache "
             f"it must be [{input_ids.shape[0]}, {past + columns}]"

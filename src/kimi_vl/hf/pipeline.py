@@ -36,7 +36,9 @@ class KimiVLPipeline(ImageTextToTextPipeline):
             return [super(KimiVLPipeline, self).__call__(image, one, **kwargs) for image, one in zip(images, text, strict=True)]
         return super().__call__(images, text, **kwargs)
 
-    def preprocess(self, inputs: Any = None, timeout: float | None = None, continue_final_message: bool | None = None, **kwargs: Any) -> Any:
+    def preprocess(
+        self, inputs: Any = None, timeout: float | None = None, continue_final_message: bool | None = None, **kwargs: Any
+    ) -> Any:
         plain = isinstance(inputs, str) or (isinstance(inputs, Mapping) and isinstance(inputs.get("text"), str))
         if not self._is_ours() or not plain:
             return super().preprocess(inputs, timeout, continue_final_message, **kwargs)
@@ -53,7 +55,9 @@ class KimiVLPipeline(ImageTextToTextPipeline):
 
     def _is_ours(self) -> bool:
         model = getattr(self.model, "base_model", None) if hasattr(self.model, "peft_config") else self.model
-        return isinstance(getattr(model, "model", model), KimiVLForConditionalGeneration) or isinstance(model, KimiVLForConditionalGeneration)
+        return isinstance(getattr(model, "model", model), KimiVLForConditionalGeneration) or isinstance(
+            model, KimiVLForConditionalGeneration
+        )
 
 
 def _is_question(value: Any) -> bool:
@@ -64,7 +68,9 @@ def _question(value: Mapping[str, Any]) -> tuple[Any, str]:
     """Raises: InputError for keys that nobody reads."""
     for key in value:
         if key not in (*_IMAGES, *_TEXT):
-            raise InputError(f"the dictionary has an unknown key {str(key)[:40]!r}; it takes 'image', 'images' or 'frames', and 'prompt' or 'text'")
+            raise InputError(
+                f"the dictionary has an unknown key {str(key)[:40]!r}; it takes 'image', 'images' or 'frames', and 'prompt' or 'text'"
+            )
     images = [value[key] for key in _IMAGES if key in value]
     texts = [value[key] for key in _TEXT if key in value]
     if len(images) > 1 or len(texts) != 1:

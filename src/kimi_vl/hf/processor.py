@@ -52,7 +52,7 @@ class KimiVLProcessor(ProcessorMixin):
         if push_to_hub:
             raise InputError("push_to_hub is not done from here; save into a folder and upload it with `hf upload`")
         os.makedirs(save_directory, exist_ok=True)
-        self.image_processor._set_processor_class(type(self).__name__)  # by which AutoProcessor finds this class
+        self.image_processor.processor_class = type(self).__name__  # by which AutoProcessor finds this class
         self.image_processor.save_pretrained(save_directory)
         self.tokenizer.save_pretrained(save_directory)
         with open(os.path.join(save_directory, TEMPLATE_FILE), "w", encoding="utf-8") as file:

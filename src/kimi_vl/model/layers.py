@@ -77,7 +77,7 @@ def is_plain(layer: nn.Module) -> bool:
     return type(layer) in (nn.Linear, QuantisedLinear)
 
 
-def matrix_of(layer: nn.Module) -> Weight:
+def matrix_of(layer: nn.Linear) -> torch.Tensor:
     """The matrix that a linear layer without bias multiplies by; with an adapter around it, what it makes of the unit vectors."""
     weight = layer.weight
     if is_plain(layer):
