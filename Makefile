@@ -1,6 +1,7 @@
 # The only entry points; continuous integration uses the same ones.
 #   make demo    set up .venv and ask the embedded model about a document
 #   make test    set up .venv and run the tests
+#   make test-hf the tests of kimi_vl.hf, in a .venv-hf of their own with transformers and peft
 #   make check   format, lint, types
 #   make bench   the benchmarks that need no GPU
 
@@ -9,7 +10,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-gpu check bench
+.PHONY: demo test test-gpu test-hf check bench
 
 demo: $(VENV)/.base
 	$(RUN)/kimi-vl ask examples/receipt.png "What do the rye bread and the cheddar cost together?"
@@ -19,6 +20,20 @@ test: $(VENV)/.test
 
 test-gpu: $(VENV)/.test
 	$(RUN)/python -m pytest -m gpu
+
+HF_VENV := .venv-hf
+TRANSFORMERS ?= transformers==5.23.0  # another release: make test-hf HF_VENV=.venv-hf-oldest TRANSFORMERS=transformers==5.0.0
+
+test-hf: $(HF_VENV)/.test
+	$(HF_VENV)/bin/python -m pytest -m hf tests/hf
+
+$(HF_VENV)/.test: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(HF_VENV)
+	$(HF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	grep -vE '^(transformers|tokenizers|huggingface_hub)==' constraints.txt > $(HF_VENV)/constraints.txt
+	$(HF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(HF_VENV)/constraints.txt --editable . \
+		$(TRANSFORMERS) peft accelerate safetensors pytest hypothesis jsonschema
+	@touch $@
 
 check: $(VENV)/.test
 	$(RUN)/ruff format --check .

@@ -16,7 +16,7 @@ LAYERS = [
     {"engine"},
     {"llm", "bench"},
     {"training"},
-    {"evaluation", "planner", "server"},
+    {"evaluation", "planner", "server", "hf"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -133,6 +133,8 @@ def recommended_params(folder: Path, name: str | Path | None = None) -> Sampling
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         given = {GENERATION_KEYS[key]: value for key, value in values.items() if key in GENERATION_KEYS}
+        if values.get("do_sample") is False:
+            given["temperature"] = 0.0
         return replace(by_name, **given)
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path} is not a usable generation config: {error}") from None

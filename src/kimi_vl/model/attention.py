@@ -10,7 +10,7 @@ from torch import nn
 
 from kimi_vl.config import TextConfig
 from kimi_vl.model.cache import Cache, Ends, PagedLatentCache
-from kimi_vl.model.layers import RMSNorm, products
+from kimi_vl.model.layers import RMSNorm, matrix_of, products
 from kimi_vl.model.tokens import TokenLayout
 from kimi_vl.ops import Operations
 
@@ -65,7 +65,7 @@ class LatentAttention(nn.Module):
         done = fresh
         for num_new, rows_SZ in cache.continued(self.layer) if cache is not None else ():
             new = slice(done, done + num_new)
-            attended.append(ops.expanded_latent_attention(q_THQ[new], rows_SZ, self.kv_b_proj.weight, scale=self.scale))
+            attended.append(ops.expanded_latent_attention(q_THQ[new], rows_SZ, matrix_of(self.kv_b_proj), scale=self.scale))
             done += num_new
         if cache is not None and done < num_tokens:
             attended.append(self.absorbed(q_nope_THN[done:], q_rope_THR[done:], cache, ops))
@@ -74,7 +74,7 @@ class LatentAttention(nn.Module):
 
     def expanded(self, q_THQ: torch.Tensor, rows_TZ: torch.Tensor, tokens: TokenLayout, ops: Operations) -> torch.Tensor:
         """Keys and values of every head materialised: fewest operations when there are as many queries as keys. [T, H, V]."""
-        k_THQ, v_THV = ops.expand_latents(rows_TZ, self.kv_b_proj.weight, *q_THQ.shape[1:])
+        k_THQ, v_THV = ops.expand_latents(rows_TZ, matrix_of(self.kv_b_proj), *q_THQ.shape[1:])
         options = {"causal": True, "scale": self.scale, "lengths": tokens.lengths}
         return ops.varlen_attention(q_THQ, k_THQ, v_THV, tokens.cu_seqlens, tokens.max_seqlen, **options)
 
@@ -82,7 +82,7 @@ class LatentAttention(nn.Module):
         self, q_nope_THN: torch.Tensor, q_rope_THR: torch.Tensor, cache: Cache, ops: Operations, ends: Ends | None = None
     ) -> torch.Tensor:
         """The key and value maps folded into query and output, so that only the latents are read. [T, H, V]."""
-        key_up_HNL, value_up_HVL = self.kv_b_proj.weight.unflatten(0, (self.num_heads, -1)).split([self.nope, self.value], dim=1)
+        key_up_HNL, value_up_HVL = matrix_of(self.kv_b_proj).unflatten(0, (self.num_heads, -1)).split([self.nope, self.value], dim=1)
         q_latent_THL = torch.einsum("THN,HNL->THL", q_nope_THN, key_up_HNL)
         if isinstance(cache, PagedLatentCache) and ends is not None:
             attended_THL = cache.attend_ends(self.layer, q_latent_THL, q_rope_THR, ends, ops, scale=self.scale)

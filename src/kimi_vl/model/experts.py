@@ -80,6 +80,10 @@ class MixtureOfExperts(nn.Module):
     def forward(self, x_TD: torch.Tensor, ops: Operations, residual_TD: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns (output [T, D], added to the residual if there is one; chosen experts [T, K])."""
         indices_TK, weights_TK = self.gate(x_TD, ops)
-        shared = None if self.shared_experts is None else self.shared_experts.weights
+        shared = None
+        if self.shared_experts is not None and self.shared_experts.plain:
+            shared = self.shared_experts.weights
+        elif self.shared_experts is not None:
+            residual_TD = self.shared_experts(x_TD, ops, residual_TD)
         mixed_TD = ops.mixture(x_TD, residual_TD, *self.experts.weights, indices_TK, weights_TK, shared, routed_experts=ops.routed_experts)
         return mixed_TD, indices_TK

@@ -37,9 +37,16 @@ class GatedMLP(nn.Module):
     def weights(self) -> tuple[Weight, Weight, Weight]:
         return self.gate_proj.weight, self.up_proj.weight, self.down_proj.weight
 
+    @property
+    def plain(self) -> bool:
+        return all(is_plain(layer) for layer in (self.gate_proj, self.up_proj, self.down_proj))
+
     def forward(self, x_TD: torch.Tensor, ops: Operations, residual_TD: torch.Tensor | None = None) -> torch.Tensor:
         """Added to the residual, if there is one."""
-        return ops.gated_mlp(x_TD, *self.weights, residual_TD)
+        if self.plain:
+            return ops.gated_mlp(x_TD, *self.weights, residual_TD)
+        y_TD = self.down_proj(F.silu(self.gate_proj(x_TD)) * self.up_proj(x_TD))
+        return y_TD if residual_TD is None else residual_TD + y_TD
 
 
 class QuantisedLinear(nn.Module):
@@ -62,6 +69,20 @@ class QuantisedLinear(nn.Module):
         if fp8.taken(x_TD, self.weight):
             return fp8.products_of_tokens(x_TD, [self.weight])[0]
         return F.linear(x_TD, dequantised(self.weight, x_TD.dtype))
+
+
+def is_plain(layer: nn.Module) -> bool:
+    """Whether a linear layer is its weight and no more, so that an operation may read that and pass the layer by. One with an adapter around
+    it (LoRA) is not: its weight is the frozen one."""
+    return type(layer) in (nn.Linear, QuantisedLinear)
+
+
+def matrix_of(layer: nn.Linear) -> torch.Tensor:
+    """The matrix that a linear layer without bias multiplies by; with an adapter around it, what it makes of the unit vectors."""
+    weight = layer.weight
+    if is_plain(layer):
+        return weight
+    return layer(torch.eye(weight.shape[1], dtype=weight.dtype, device=weight.device)).T
 
 
 def products(x_TD: torch.Tensor, *layers: nn.Module) -> list[torch.Tensor]:

@@ -121,6 +121,13 @@ class Tokenizer:
             bad = next((i for i in ids if type(i) is not int or not 0 <= i < self.vocab_size), ids)
             raise InputError(f"{bad!r} is not a token id; they are integers from 0 to {self.vocab_size - 1}") from None
 
+    def ordinary(self, token: bytes) -> int:
+        """Id of the ordinary token of exactly these bytes. Raises: InputError if there is none."""
+        try:
+            return self._encoding.encode_single_token(token)
+        except KeyError:
+            raise InputError(f"{token[:40]!r} is not one token of this vocabulary") from None
+
     def special(self, name: str) -> int:
         """Id of the control token called `name`. Raises: CheckpointError if this checkpoint has none."""
         if name not in self.special_ids:
