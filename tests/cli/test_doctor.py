@@ -12,7 +12,7 @@ import torch
 
 from kimi_vl.checkpoint import locate
 from kimi_vl.cli import doctor
-from kimi_vl.media import sandbox
+from kimi_vl.media import conversion, sandbox
 from kimi_vl.ops import explain
 from tests.tiny_checkpoint import write_tiny_checkpoint
 
@@ -114,3 +114,24 @@ def test_every_protection_of_the_decoding_processes_is_listed_with_whether_it_ho
     assert {name for name, holds in report["protections"].items() if holds} == held
     report["protections"]["network"] = False
     assert any("missing here: network" in line for line in doctor.lines(report))
+
+
+def test_what_files_are_read_here_is_said_and_what_would_help(monkeypatch):
+    version = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda package: {"pillow-heif": "1.8.1"}.get(package) or version(package))
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/soffice")
+    monkeypatch.setattr(conversion, "_run", lambda *_: (0, ""))
+    said = doctor.lines(doctor.examine())
+    assert "  pictures of telephones   HEIC: pillow-heif 1.8.1" in said
+    where = conversion.libreoffice()
+    assert f"  office documents         DOCX, PPTX, XLSX, ODT, ODP, ODS: LibreOffice, {where}" in said
+
+    monkeypatch.setattr(doctor, "_version", lambda package: None if package == "pillow-heif" else version(package))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    report = doctor.examine()
+    assert report["problems"] == []  # answering takes neither
+    assert {kind for kind, entry in report["media"].items() if entry["missing"]} == {"pictures of telephones", "office documents"}
+    assert "  pictures of telephones   HEIC: not here; pip install 'kimi-vl[heif]'" in doctor.lines(report)
+    assert any(
+        line.startswith("  office documents") and "not here; install LibreOffice (e.g. `apt-get" in line for line in doctor.lines(report)
+    )

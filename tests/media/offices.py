@@ -14,7 +14,7 @@ MAIN = {
 KINDS = {"ODT": "text", "ODS": "spreadsheet", "ODP": "presentation"}
 URNS = {"office": "office", "text": "text", "table": "table", "draw": "drawing", "svg": "svg-compatible", "script": "script"}
 SPACES = " ".join(f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for short, name in URNS.items())
-SPACES += ' xmlns:xlink="http://www.w3.org/1999/xlink"'
+SPACES += ' xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:dom="http://www.w3.org/2001/xml-events" xmlns:ooo="http://openoffice.org/2004/office"'
 PACKAGE = "application/vnd.openxmlformats-package.relationships+xml"
 
 
@@ -104,3 +104,28 @@ def open_document(form, body, scripts=""):
         "content.xml": f'<office:document-content {SPACES} office:version="1.2">{scripts}<office:body><office:{kind}>{body}</office:{kind}>'
         "</office:body></office:document-content>",
     }
+
+
+def with_macro(body, macro):
+    """An ODT with this body that runs this Basic as soon as it is opened."""
+    place = "vnd.sun.star.script:Standard.Module1.Main?language=Basic&amp;location=document"
+    listener = (
+        f'<script:event-listener script:language="ooo:script" script:event-name="dom:load" xlink:href="{place}" xlink:type="simple"/>'
+    )
+    scripts = f"<office:scripts><office:event-listeners>{listener}</office:event-listeners></office:scripts>"
+    script, library = 'xmlns:s="http://openoffice.org/2000/script"', 'xmlns:l="http://openoffice.org/2000/library"'
+    basic = {
+        "Basic/script-lc.xml": f'<l:libraries {library}><l:library l:name="Standard" l:link="false"/></l:libraries>',
+        "Basic/Standard/script-lb.xml": f'<l:library {library} l:name="Standard"><l:element l:name="Module1"/></l:library>',
+        "Basic/Standard/Module1.xml": f'<s:module {script} s:name="Module1" s:language="StarBasic">Sub Main\n{macro}\nEnd Sub</s:module>',
+    }
+    entries = open_document("ODT", body, scripts)
+    listed = "".join(f'<m:file-entry m:full-path="{name}" m:media-type="text/xml"/>' for name in basic)
+    entries["META-INF/manifest.xml"] = entries["META-INF/manifest.xml"].replace("</m:manifest>", f"{listed}</m:manifest>")
+    return archive({**entries, **basic})
+
+
+def linked_picture(address):
+    """A paragraph of an ODT: a picture of 4 × 4 cm that lies elsewhere."""
+    image = f'<draw:image xlink:href="{address}" xlink:type="simple" xlink:show="embed" xlink:actuate="onLoad"/>'
+    return f'<text:p><draw:frame text:anchor-type="as-char" svg:width="4cm" svg:height="4cm">{image}</draw:frame></text:p>'

@@ -5,6 +5,7 @@ import zlib
 from io import BytesIO
 
 import numpy as np
+import pillow_heif
 from PIL import Image
 
 
@@ -18,6 +19,13 @@ def blocks(width=64, height=48):
 def encoded(image, file_format, **options):
     buffer = BytesIO()
     image.save(buffer, file_format, **options)
+    return buffer.getvalue()
+
+
+def heic(image, quality=90, **options):
+    """An HEIC picture; with quality -1 its pixels are kept."""
+    buffer = BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, quality=quality, **options)
     return buffer.getvalue()
 
 

@@ -182,6 +182,21 @@ def test_a_bad_request_is_the_callers_fault_and_no_fault_of_the_file():
         assert not isinstance(caught.value, MediaError)
 
 
+# Memory -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_four_minutes_of_video_take_no_more_memory_than_one(deaths):
+    """Frames leave one by one: kept, the 360 more would be 83 MB, and 249 MB at three times their number."""
+    most = []
+    for minutes in (1, 4):
+        film = clip([k / 2 for k in range(120 * minutes)], rate=2, size=(320, 240))
+        seen = sum(part.size == (320, 240) for part in read("video_frames", film, {"per_second": 2, "max_frames": 1000}))
+        assert seen == 120 * minutes
+        retire()
+        most.append(deaths[-1].max_rss_bytes)
+    assert most[1] < most[0] + 16 * MiB
+
+
 # Bombs ------------------------------------------------------------------------------------------------------------------------
 
 

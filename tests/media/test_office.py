@@ -3,15 +3,21 @@
 Where LibreOffice is not installed, what it would do is not tested; that its absence is said is, everywhere.
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import struct
+import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from PIL import Image
 
 from kimi_vl.errors import MediaError
 from kimi_vl.llm import look_at
@@ -20,10 +26,12 @@ from kimi_vl.media.conversion import SHOWN, as_pdf
 from kimi_vl.media.office import MAX_ENTRIES, MAX_UNPACKED
 from kimi_vl.media.sandbox.inside.room import NO_RESULT, NO_ROOM, TOO_LARGE, Order
 from kimi_vl.media.sources import memory_file, open_source
-from tests.media.offices import KINDS, MAIN, archive, office, open_document
+from tests.media.offices import KINDS, MAIN, archive, linked_picture, office, open_document, with_macro
+from tests.media.pictures import encoded
 from tests.tiny_checkpoint import processor
 
 FORMS = (*MAIN, *KINDS)
+RED = encoded(Image.new("RGB", (80, 80), "red"), "PNG")
 needs_libreoffice = pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
 needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="a room takes Linux")
 
@@ -150,6 +158,7 @@ def test_a_picture_is_not_looked_for_in_it():
 @pytest.mark.parametrize("form", ["DOCX", "ODS"])
 def test_without_libreoffice_it_says_what_to_install(form, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
+    assert conversion.obstacle().startswith("install LibreOffice (e.g. `apt-get install libreoffice-writer")
     error = refusal(office(form))
     assert f"is an office document ({form}); to read it, install LibreOffice (e.g. `apt-get install libreoffice-writer" in str(error)
     assert error.code == "unsupported_media"
@@ -181,6 +190,12 @@ def in_room(script):
         )
         code, said = conversion._run(order, "the file")
         return code, said, os.pread(result.fileno(), 1 << 16, 0).decode()
+
+
+@needs_linux
+def test_where_a_room_can_be_had_nothing_stands_in_the_way_of_libreoffice(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/soffice")
+    assert conversion.obstacle() == ""
 
 
 @needs_linux
@@ -262,7 +277,8 @@ def test_without_a_room_nothing_is_run(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/soffice")
     monkeypatch.setattr(conversion, "_run", lambda *_: (NO_ROOM, "namespaces: Operation not permitted"))
     error = refusal(office("ODT"))
-    assert "cannot be confined here, so it is not started (namespaces: Operation not permitted)" in str(error)
+    assert "LibreOffice cannot be confined here, so it is not started; it takes Linux with user namespaces (namespaces: " in str(error)
+    assert conversion.obstacle().startswith("cannot be confined here, so it is not started; it takes Linux with user namespaces")
     assert error.code == "unsupported_media"
 
 
@@ -288,18 +304,96 @@ def test_a_file_that_libreoffice_cannot_read_is_one_error():
     assert error.code == "invalid_media"
 
 
-@needs_libreoffice
-def test_nothing_beside_the_document_gets_into_it(tmp_path):
-    """Linked sections and pictures of files that the caller can read."""
-    secret = tmp_path / "secret.txt"
-    secret.write_text("password 4711")
-    section = f'<text:section text:name="s"><text:section-source xlink:href="file://{secret}" text:filter-name="Text"/></text:section>'
-    with open_source(archive(open_document("ODT", f"<text:p>Before</text:p>{section}<text:p>After</text:p>"))) as source:
-        pdf, form = as_pdf(source)
+def open_freely(folder, document):
+    """Open it in LibreOffice as a person does, outside the room, until its macro has written; or for a minute."""
+    path = folder / "document.odt"
+    path.write_bytes(document)
+    profile = folder / "profile/user/registrymodifications.xcu"
+    profile.parent.mkdir(parents=True)
+    profile.write_text(conversion._profile())
+    command = ["soffice", f"-env:UserInstallation=file://{folder}/profile", "--headless", "--norestore", "--nologo", str(path)]
+    environment = {"HOME": str(folder), "PATH": os.environ["PATH"], "SAL_USE_VCLPLUGIN": "svp"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        deadline = time.monotonic() + 60
+        while not (folder / "written").exists() and process.poll() is None and time.monotonic() < deadline:
+            os.sched_yield()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def laid_out(document):
+    with open_source(document) as source:
+        pdf, _ = as_pdf(source)
         assert not source.file.closed
-    with pdf, closing(open_medium(os.pread(pdf.file.fileno(), 1 << 20, 0))) as document:
-        assert (form, pdf.identity.format, pdf.name) == ("ODT", "PDF", source.name)
-        said = " ".join(document.texts())
-    assert "Before" in said
-    assert "After" in said
-    assert "4711" not in said
+    with pdf:
+        return os.pread(pdf.file.fileno(), 1 << 20, 0)
+
+
+def seen(pdf):
+    """What a PDF of one page says, and how much of it is red."""
+    with closing(open_medium(pdf)) as document:
+        (text,) = document.texts()
+    with open_source(pdf) as source, closing(sandbox.read("document_pages", source.file, "the file", {"dpi": 36})) as pages:
+        pixels = next(iter(list(pages))).pixels_HWC
+    return text, int((pixels == (255, 0, 0)).all(-1).sum())
+
+
+class Painter(BaseHTTPRequestHandler):
+    """Answers every request with a red picture."""
+
+    def do_GET(self):
+        self.server.asked.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(RED)
+
+    do_OPTIONS = do_HEAD = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def painter():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Painter) as server:
+        server.asked = []
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+MACRO = """
+Dim how(0) As New com.sun.star.beans.PropertyValue
+how(0).Name = "FilterName"
+how(0).Value = "writer_pdf_Export"
+ThisComponent.Text.insertString(ThisComponent.Text.getStart(), "The macro ran. ", False)
+ThisComponent.storeToURL("file://{folder}/seen.pdf", how())
+Open "{folder}/written" For Output As #1
+Close #1
+"""
+
+
+@needs_libreoffice
+def test_a_document_runs_no_macro_and_fetches_no_picture_from_the_web_nor_from_files(tmp_path, painter, monkeypatch):
+    """With a profile that allows it all: the room and the way of converting are enough. Outside, opened by the same program, the document
+    does all of it, so it is one that could."""
+    allowing = {"DisableMacrosExecution": "false", "MacroSecurityLevel": "0", "DisableActiveContent": "false"}
+    allowing |= {"BlockUntrustedRefererLinks": "false", "Link": "2"}
+    monkeypatch.setattr(conversion, "SETTINGS", [(path, name, allowing.get(name, value)) for path, name, value in conversion.SETTINGS])
+    picture = tmp_path / "red.png"
+    picture.write_bytes(RED)
+    pictures = "".join(map(linked_picture, (f"http://127.0.0.1:{painter.server_port}/red.png", f"file://{picture}")))
+    document = with_macro(f"<text:p>Before</text:p>{pictures}", MACRO.format(folder=tmp_path))
+    assert seen(laid_out(document)) == ("Before", 0)
+    assert painter.asked == []
+    assert not (tmp_path / "written").exists()
+    open_freely(tmp_path, document)
+    text, red = seen((tmp_path / "seen.pdf").read_bytes())
+    assert text == "The macro ran. Before"
+    assert red > 5000  # both pictures, 57 × 57 each at 36 dots an inch
+    assert "/red.png" in painter.asked

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from kimi_vl.errors import InputError, MediaError
 from kimi_vl.media import ImageLimits, frames, load_image
 from kimi_vl.media.sandbox import READERS
-from tests.media.pictures import blocks, claimed_size, encoded, orientation, png, png_chunk
+from tests.media.pictures import blocks, claimed_size, encoded, heic, orientation, png, png_chunk
 
 BLOCKS = blocks()
 
@@ -28,6 +28,7 @@ FILES = {
     "progressive jpeg": encoded(BLOCKS, "JPEG", quality=95, progressive=True),
     "webp": encoded(BLOCKS, "WEBP"),
     "avif": encoded(BLOCKS, "AVIF"),
+    "heic": heic(BLOCKS),
     "lossless webp": encoded(BLOCKS, "WEBP", lossless=True),
     "gif": encoded(BLOCKS, "GIF"),
     "bmp": encoded(BLOCKS, "BMP"),
@@ -57,13 +58,13 @@ def test_a_picture_is_the_same_from_a_path_bytes_a_data_url_and_pillow(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in FILES if name not in ("palette png", "gif", "fax tiff", "webp", "avif") and "jpeg" not in name]
+    "name", [name for name in FILES if name not in ("palette png", "gif", "fax tiff", "webp", "avif", "heic") and "jpeg" not in name]
 )
 def test_lossless_files_give_back_their_pixels(name):
     assert np.array_equal(pixels(FILES[name]), np.asarray(BLOCKS))
 
 
-@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "webp", "avif", "gif"])
+@pytest.mark.parametrize("name", ["jpeg", "progressive jpeg", "webp", "avif", "heic", "gif"])
 def test_lossy_files_give_back_nearly_their_pixels(name):
     assert np.abs(pixels(FILES[name]) - np.asarray(BLOCKS)).mean() < 16
 
@@ -499,6 +500,22 @@ def test_g18_heic_is_read_with_an_extra_that_the_message_names(monkeypatch):
     # The brand mif1 alone says "some coded still"; what it is compatible with decides.
     with pytest.raises(MediaError, match="damaged or truncated AVIF"):
         load_image(b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif" + HEAD)
+
+
+@pytest.mark.parametrize("value", [3, 6])
+def test_g8_g18_an_heic_picture_is_turned_once_and_keeps_its_pixels(value):
+    """Its own turning counts and not the tag beside it, which telephones write as well."""
+    exif = orientation(value).tobytes()
+    picture = load_image(heic(BLOCKS, quality=-1, exif=exif))
+    expected = load_image(encoded(BLOCKS, "PNG", exif=exif))
+    assert picture.size == expected.size
+    assert np.abs(np.asarray(picture).astype(int) - np.asarray(expected)).max() <= 1
+
+
+def test_g5_g18_an_heic_picture_over_the_limits_is_refused():
+    with pytest.raises(MediaError, match="at most 2,000 pixels and 16,384 on a side are read") as caught:
+        load_image(heic(BLOCKS), limits=ImageLimits(max_pixels=2000))
+    assert caught.value.code == "image_too_large"
 
 
 def test_g20_a_file_that_is_a_picture_an_archive_and_a_page_at_once_is_the_picture():

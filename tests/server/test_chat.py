@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from kimi_vl.cli.main import main
 from kimi_vl.llm import see_messages
 from tests.media.test_transcript import CUES, film
 from tests.server.conftest import async_nano
@@ -256,6 +257,26 @@ def test_a_conversation_is_the_same_prompt_as_in_python(nano, plain):
     counted = nano.client.post("/v1/tokenize", json=asked).json()
     assert counted["tokens"] == list(expected)
     refused(nano.client.post("/v1/tokenize", json={"messages": messages, "media": {"transcript": "yes"}}), 400, "invalid_type")
+
+
+def test_counting_says_what_a_dry_run_says(nano, capsys):
+    """A picture, a document and a clip at once: every picture of the prompt with its sizes and tokens, and all of it together."""
+    question = "What is the date?"
+    kinds = {"receipt.png": "image/png", "letter.pdf": "application/pdf", "clip.mp4": "video/mp4"}
+    assert main(["ask", *(str(EXAMPLES / name) for name in kinds), question, "--media-tokens", "900", "--dry-run", "--json"]) == 0
+    dry = json.loads(capsys.readouterr().out)
+    parts = [{"type": "file", "file": {"file_data": data_url(name, kind), "filename": name}} for name, kind in kinds.items()]
+    messages = [{"role": "user", "content": [*parts, {"type": "text", "text": question}]}]
+    counted = nano.client.post("/v1/tokenize", json={"messages": messages, "media": {"media_tokens": 900}}).json()
+    assert (counted["count"], counted["context_length"]) == (dry["prompt_tokens"], dry["context"])
+    assert [Path(looked["file"]).name for looked in dry["looked_at"]] == [medium["name"] for medium in counted["media"]] == list(kinds)
+    assert [(*view["size_before"], *view["size"], view["tokens"], view["page"], view["seconds"]) for view in dry["views"]] == [
+        (view["width"], view["height"], view["seen_width"], view["seen_height"], view["tokens"], view["page"], view["time_s"])
+        for medium in counted["media"]
+        for view in medium["views"]
+    ]
+    assert ["; ".join(looked["notes"]) or None for looked in dry["looked_at"]] == [medium["left_out"] for medium in counted["media"]]
+    assert any("smaller" in (medium["left_out"] or "") for medium in counted["media"])  # what was given up is said in both
 
 
 def test_counting_text(nano):

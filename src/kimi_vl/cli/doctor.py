@@ -57,6 +57,7 @@ def examine() -> dict[str, Any]:
         "devices": [],
         "implementations": [],
         "protections": {},
+        "media": {},
         "nano": None,
         "problems": [f"the package {name} is missing; run: pip install kimi-vl" for name in missing],
     }
@@ -64,6 +65,7 @@ def examine() -> dict[str, Any]:
         report["devices"] = _devices()
         report["implementations"] = _implementations(report["devices"])
         report["protections"] = _protections(report["problems"])
+        report["media"] = _media()
         report["nano"] = _nano(report["problems"])
     return report
 
@@ -139,6 +141,28 @@ def _protections(problems: list[str]) -> dict[str, bool]:
     return {name: name in held for name in sandbox.PROTECTIONS}
 
 
+def _media() -> dict[str, dict[str, str]]:
+    """What files are read here: of each kind what with, and where they are not, what would help."""
+    from kimi_vl.media.conversion import libreoffice, obstacle
+
+    heif, hindered = _version("pillow-heif"), obstacle()
+    return {
+        "pictures": {"formats": "PNG, JPEG, WEBP, GIF, BMP, TIFF, AVIF", "with": f"Pillow {_version('pillow')}", "missing": ""},
+        "pictures of telephones": {
+            "formats": "HEIC",
+            "with": f"pillow-heif {heif}" if heif else "",
+            "missing": "" if heif else "pip install 'kimi-vl[heif]'",
+        },
+        "videos": {"formats": "MP4, MOV, MKV, WebM, AVI, MPEG-TS, FLV", "with": f"PyAV {_version('av')}", "missing": ""},
+        "documents": {"formats": "PDF", "with": f"pypdfium2 {_version('pypdfium2')}", "missing": ""},
+        "office documents": {
+            "formats": "DOCX, PPTX, XLSX, ODT, ODP, ODS",
+            "with": "" if hindered else f"LibreOffice, {libreoffice()}",
+            "missing": hindered,
+        },
+    }
+
+
 def _nano(problems: list[str]) -> dict[str, Any] | None:
     from kimi_vl.checkpoint import CheckpointReader, locate_checkpoint
 
@@ -180,6 +204,10 @@ def lines(report: dict[str, Any]) -> list[str]:
             if entry["device"] == device["device"]:
                 mark = "*" if entry["chosen"] else " "
                 result.append(f"  {mark} {entry['operation']:18} {entry['implementation']:10} {entry['reason']}")
+    if report["media"]:
+        result += ["", "files that are read"]
+        for kind, entry in report["media"].items():
+            result.append(f"  {kind:24} {entry['formats']}: {entry['with'] or 'not here; ' + entry['missing']}")
     if report["protections"]:
         missing = [name for name, holds in report["protections"].items() if not holds]
         here = "missing here: " + ", ".join(missing) if missing else "all hold here"

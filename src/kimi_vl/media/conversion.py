@@ -25,6 +25,7 @@ SECONDS, CPU_SECONDS = 60.0, 60
 MEMORY_BYTES, WORK_BYTES = 4 << 30, 512 << 20  # LibreOffice maps 1.5 GiB with an empty page
 PROGRAM = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from kimi_vl.media.sandbox.inside.room import main; main(sys.argv[2])"
 INSTALL = "install LibreOffice (e.g. `apt-get install libreoffice-writer libreoffice-calc libreoffice-impress`), or export it as PDF"
+UNCONFINED = "cannot be confined here, so it is not started; it takes Linux with user namespaces"
 
 # By what its content is, LibreOffice is told which reader to use: none of its other hundred is ever tried.
 FILTERS = {
@@ -52,6 +53,22 @@ SETTINGS = [
 ]
 
 
+def libreoffice() -> str | None:
+    """Where the LibreOffice of this machine lies."""
+    program = shutil.which("soffice") or shutil.which("libreoffice")
+    return os.path.realpath(program) if program else None
+
+
+def obstacle() -> str:
+    """Why office documents are not read here, and what would help; "" where they are."""
+    program = libreoffice()
+    if program is None:
+        return INSTALL
+    with tempfile.TemporaryDirectory(prefix="kimi-vl-") as root, memory_file() as given, memory_file() as result:
+        code, said = _run(_order(["/bin/true"], root, given, result, ("file", "file"), _own_folder(program), {}), "nothing")
+    return "" if code == 0 else f"{UNCONFINED} ({said})"
+
+
 def as_pdf(document: Source) -> tuple[Source, str]:
     """An open office file as an open PDF of the same name, and what it was ("DOCX"). The file given stays open.
 
@@ -60,12 +77,12 @@ def as_pdf(document: Source) -> tuple[Source, str]:
     """
     with closing(sandbox.read("office_info", document.file, document.name)) as parts:
         form = str(next(iter(list(parts))).facts["form"])
-    program = shutil.which("soffice") or shutil.which("libreoffice")
+    program = libreoffice()
     if program is None:
         raise MediaError(f"{document.name} is an office document ({form}); to read it, {INSTALL}", "unsupported_media")
     pdf = memory_file()
     try:
-        _convert(document, form, os.path.realpath(program), pdf)
+        _convert(document, form, program, pdf)
         identity = identify(os.pread(pdf.fileno(), HEAD_BYTES, 0), document.name)
         if identity.kind != Kind.DOCUMENT:
             raise _failed(document.name)
@@ -84,32 +101,40 @@ def _convert(document: Source, form: str, program: str, pdf: BinaryIO) -> None:
     given = f"document.{form.lower()}"
     with tempfile.TemporaryDirectory(prefix="kimi-vl-") as root, open(os.dup(document.file.fileno()), "rb") as source:
         source.seek(0)
-        order = Order(
-            command=[program, *_arguments(form, given)],
-            environment={"HOME": "/room", "TMPDIR": "/room/tmp", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"},
-            shown=[*SHOWN, *_own_folder(program)],
-            root=root,
-            source_fd=source.fileno(),
-            given=given,
-            result_fd=pdf.fileno(),
-            wanted="document.pdf",
-            cpu_seconds=CPU_SECONDS,
-            memory_bytes=MEMORY_BYTES,
-            work_bytes=WORK_BYTES,
-            result_bytes=MAX_BYTES[Kind.DOCUMENT],
-            files={"profile/user/registrymodifications.xcu": _profile()},
-        )
+        files = {"profile/user/registrymodifications.xcu": _profile()}
+        command = [program, *_arguments(form, given)]
+        order = _order(command, root, source, pdf, (given, "document.pdf"), _own_folder(program), files)
         code, said = _run(order, document.name)
     if code == NO_ROOM:
         raise MediaError(
-            f"{document.name} is an office document, and LibreOffice cannot be confined here, so it is not started ({said}); it takes "
-            "Linux with user namespaces. Export it as PDF",
+            f"{document.name} is an office document, and LibreOffice {UNCONFINED} ({said}). Export it as PDF",
             "unsupported_media",
         )
     if code == TOO_LARGE:
         raise MediaError(f"{document.name} is larger than {MAX_BYTES[Kind.DOCUMENT]:,} bytes as PDF; split it", "media_too_large")
     if code != 0:
         raise _failed(document.name, said or f"it ended with code {code}")
+
+
+def _order(
+    command: list[str], root: str, source: BinaryIO, result: BinaryIO, names: tuple[str, str], others: list[str], files: dict[str, str]
+) -> Order:
+    """What is run in the room: `names` are what it is given and what is wanted, `others` folders it sees beside those of the system."""
+    return Order(
+        command=command,
+        environment={"HOME": "/room", "TMPDIR": "/room/tmp", "PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "SAL_USE_VCLPLUGIN": "svp"},
+        shown=[*SHOWN, *others],
+        root=root,
+        source_fd=source.fileno(),
+        given=names[0],
+        result_fd=result.fileno(),
+        wanted=names[1],
+        cpu_seconds=CPU_SECONDS,
+        memory_bytes=MEMORY_BYTES,
+        work_bytes=WORK_BYTES,
+        result_bytes=MAX_BYTES[Kind.DOCUMENT],
+        files=files,
+    )
 
 
 def _arguments(form: str, given: str) -> list[str]:
