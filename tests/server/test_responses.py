@@ -1,6 +1,7 @@
 """`/v1/responses` as OpenAI's own client uses it: kept, gone on from, in the background, heard again, with tools and schemas."""
 
 import json
+import os
 import shutil
 import threading
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 from kimi_vl.errors import CheckpointError
 from kimi_vl.llm.async_kimi_vl import Said
 from tests.server.serving import Script, ScriptedModel, refused, served, until
-from tests.server.test_chat import QUESTION, data_url
+from tests.server.test_chat import EXAMPLES, QUESTION, data_url
 
 CALL = '<tool_call>{"name": "add", "arguments": {"a": 2, "b": 3}}</tool_call>'
 ADD = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {"a": {}, "b": {}}}}
@@ -62,6 +63,21 @@ def test_an_answer_is_chats_answer_with_its_thought_before_it(nano):
             assert [event.text for event in events if event.type == f"response.{kind}.done"] == [text]
         assert [item.type for item in events[-1].response.output] == ["reasoning", "message"]
         assert events[-1].type == "response.completed"
+
+
+def test_pictures_stay_in_a_conversation(nano):
+    """An upload that was put in is seen again from the response that goes on from it."""
+    with client_of(nano) as client:
+        file = client.files.create(file=EXAMPLES / "invoice.png", purpose="user_data")
+        content = [{"type": "input_file", "file_id": file.id}, {"type": "input_text", "text": "What is the invoice number?"}]
+        first = client.responses.create(model="nano", input=[{"role": "user", "content": content}])
+        assert first.output_text == "2024-0317"
+        second = client.responses.create(model="nano", input="Hello", previous_response_id=first.id, max_output_tokens=1)
+        assert second.usage.input_tokens_details.image_tokens == first.usage.input_tokens_details.image_tokens > 0
+        client.files.delete(file.id)
+        with pytest.raises(openai.NotFoundError) as caught:
+            client.responses.create(model="nano", input="Hello", previous_response_id=first.id)
+        assert (caught.value.code, caught.value.param) == ("file_not_found", "previous_response_id.content[0]")
 
 
 class Answer(BaseModel):
@@ -176,7 +192,9 @@ def test_what_is_in_the_background_is_heard_again_and_cancelled(scripted, client
     first = [next(heard).type for _ in range(6)]
     assert first == [STARTS[0], "response.queued", *STARTS[1:], "response.content_part.added", "response.output_text.delta"]
     assert client.responses.retrieve(started.id).status == "in_progress"
+    late = client.responses.retrieve(started.id, stream=True, starting_after=2)  # while it is written
     gate.set()
+    assert [event.sequence_number for event in late] == [*range(3, 11)]
     rest = [(event.sequence_number, event.type) for event in heard]
     assert [kind for _, kind in rest] == ["response.output_text.delta", *MESSAGE_ENDS]
     assert client.responses.retrieve(started.id).output_text == "ab"
@@ -252,6 +270,41 @@ def test_responses_are_a_tenants_own_and_not_too_many(tmp_path):
     assert len(list(folder.glob("resp_*.json"))) <= 2
 
 
+def test_kept_responses_have_an_age_and_a_size(tmp_path):
+    with served(ScriptedModel(), responses_bytes=6000, data=str(tmp_path)) as server:
+        metadata = {str(k): "x" * 500 for k in range(3)}
+        kept = [post(server, metadata=metadata).json()["id"] for _ in range(3)]
+        assert [server.client.get(f"/v1/responses/{one}").status_code for one in kept] == [404, 200, 200]
+    [folder] = (tmp_path / "responses").iterdir()
+    old = folder / f"{kept[1]}.json"
+    os.utime(old, (0, 0))
+    with served(ScriptedModel(), data=str(tmp_path)) as server:
+        assert [server.client.get(f"/v1/responses/{one}").status_code for one in kept] == [404, 404, 200]
+        assert not old.exists()
+
+
+def test_a_conversation_is_no_larger_than_a_body():
+    with served(ScriptedModel(), body_bytes=4300) as server:
+        first = post(server, metadata={str(k): "x" * 500 for k in range(5)}).json()["id"]
+        second = post(server, previous_response_id=first).json()["id"]
+        refused(post(server, previous_response_id=second), 400, "invalid_value", "previous_response_id")
+
+
+def test_a_full_server_takes_what_makes_room(tmp_path):
+    gate = threading.Event()
+    with served(ScriptedModel(Script(gate), max_running=1), waiting=1) as server:
+        started = post(server, background=True).json()["id"]
+        assert until(lambda: len(server.model.answers) == 1)
+        second = post(server, background=True)  # takes the last place while it is asked for, and so cannot wait in it
+        refused(second, 503, "server_is_overloaded")
+        server.service.admission.most_waiting = 0
+        refused(post(server), 503, "server_is_overloaded")
+        assert server.client.post(f"/v1/responses/{started}/cancel").json()["status"] == "cancelled"
+        gate.set()
+        assert post(server).status_code == 200
+        assert server.is_at_rest()
+
+
 def test_what_goes_wrong_is_told_by_its_status_or_as_the_last_event(scripted):
     broken = CheckpointError("the logits are not finite")
     scripted.model.script = Script(broken)
@@ -305,6 +358,7 @@ def test_what_looks_like_control_is_text_wherever_it_stands(scripted):
         ({"input": [{"role": "tool", "content": "x"}]}, "invalid_value", "input[0].role"),
         ({"input": [{"type": "item_reference", "id": "x"}]}, "invalid_value", "input[0]"),
         ({"input": [{"type": 5}]}, "invalid_value", "input[0]"),
+        ({"input": ["Hello"]}, "invalid_value", "input[0]"),
         ({"input": [{"role": "system", "content": [{"type": "input_image", "image_url": "x"}]}]}, "invalid_value", "input[0]"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "invalid_value", "input[0].content[0]"),
         ({"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "a", "file_data": "b"}]}]}, "invalid_value", "any"),

@@ -20,7 +20,9 @@ def test_the_document_holds_every_route():
     assert {(path, "post") for path in (*answering, "/v1/responses/{response_id}/cancel")} <= {*OPERATIONS}
     assert {("/v1/responses/{response_id}", method) for method in ("get", "delete")} <= {*OPERATIONS}
     assert ("/v1/responses/{response_id}/input_items", "get") in OPERATIONS
-    assert len(OPERATIONS) >= 19
+    assert {("/v1/batches", "post"), ("/v1/batches", "get"), ("/v1/batches/{batch_id}", "get")} <= {*OPERATIONS}
+    assert ("/v1/batches/{batch_id}/cancel", "post") in OPERATIONS
+    assert len(OPERATIONS) >= 23
     assert DOCUMENT["components"]["schemas"]["ChatRequest"]["additionalProperties"] is False
 
 

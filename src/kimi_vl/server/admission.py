@@ -15,9 +15,9 @@ from kimi_vl.server.errors import ApiError
 
 
 class Admission:
-    """Of one event loop."""
+    """Of one event loop. Where `queue_s` is None, whoever may wait waits for as long as it takes."""
 
-    def __init__(self, slots: int, most_waiting: int, queue_s: float) -> None:
+    def __init__(self, slots: int, most_waiting: int, queue_s: float | None) -> None:
         self.slots, self.most_waiting, self.queue_s = slots, most_waiting, queue_s
         self.taken = 0  # slots
         self.inside = 0  # requests, from the first look at them to their last byte

@@ -25,6 +25,7 @@ from kimi_vl.llm import ChatModel
 from kimi_vl.server.anthropic import errors as anthropic_errors
 from kimi_vl.server.anthropic.messages import MESSAGES, count_tokens
 from kimi_vl.server.anthropic.requests import CountRequest
+from kimi_vl.server.batches import Batches, BatchRequest
 from kimi_vl.server.endpoint import JSON, Answered, Endpoint, Streamed
 from kimi_vl.server.errors import ApiError, invalid
 from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
@@ -70,13 +71,17 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
     options = options or ServerOptions()
     service = Service(model, options)
     responses = Responses(service)
+    endpoints = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS, "/v1/responses": responses.endpoint}
+    batches = Batches(service, endpoints)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
+            await batches.start()
             yield
         finally:
             await service.admission.drain(0)
+            await batches.close()
             await responses.close()
             await model.close()
             service.close()
@@ -101,6 +106,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
     _add_openai(app, service)
     _add_responses(app, service, responses)
     _add_anthropic(app, service)
+    _add_batches(app, service, batches)
     _add_files(app, service)
     _add_page(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -213,6 +219,29 @@ def _add_anthropic(app: FastAPI, service: Service) -> None:
 
     _answering(app, service, ANTHROPIC, "Answer a conversation, in Anthropic's words.", MESSAGES)
     _post(app, f"{ANTHROPIC}/count_tokens", counted, "How many tokens a prompt has.", CountRequest)
+
+
+# Batches ---------------------------------------------------------------------------------------------------------------------
+
+
+def _add_batches(app: FastAPI, service: Service, batches: Batches) -> None:
+    async def create(request: Request) -> Response:
+        asked, headers = await service.json(request.scope, request.receive, BatchRequest)
+        return _json(await batches.create(request.scope["tenant"], asked), headers)
+
+    async def listing(request: Request) -> Response:
+        return _json(page(request, msgspec.to_builtins(await batches.all(request.scope["tenant"]))))
+
+    async def one(request: Request) -> Response:
+        return _json(await batches.find(request.scope["tenant"], request.path_params["batch_id"]))
+
+    async def cancel(request: Request) -> Response:
+        return _json(await batches.cancel(request.scope["tenant"], request.path_params["batch_id"]))
+
+    _post(app, "/v1/batches", create, "Answer a file of requests, when there is time.", BatchRequest)
+    _get(app, "/v1/batches", listing, "The batches of this key.", PAGE_QUERY)
+    _get(app, "/v1/batches/{batch_id}", one, "How far a batch is.")
+    _add(app, "/v1/batches/{batch_id}/cancel", cancel, "POST", "End a batch; what is answered is kept.", None)
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------

@@ -57,23 +57,40 @@ class Files:
     def keep(self, tenant: str, path: Path, filename: str, purpose: str) -> File:
         """Take in what was written to `path`. It is durable before it is known."""
         size = path.stat().st_size
-        file = File(f"file-{secrets.token_hex(16)}", size, int(time.time()), shown_name(filename), purpose)
+        file = File(self.new_id(), size, int(time.time()), shown_name(filename), purpose)
         with path.open("rb") as data:
             os.fsync(data.fileno())
         with self._lock:
             held = self._of(tenant)
             if sum(other.bytes for other in held.values()) + size > self._options.files_bytes:
                 raise ApiError(429, "quota_exceeded", f"uploaded files may have {self._options.files_bytes:,} bytes together; delete some")
-            os.rename(path, self.path(tenant, file.id))
-            record = self.path(tenant, file.id).with_suffix(".json")
-            incoming = record.with_suffix(".incoming")
-            with incoming.open("wb") as written:
-                written.write(msgspec.json.encode(file))
-                written.flush()
-                os.fsync(written.fileno())
-            os.rename(incoming, record)
-            held[file.id] = file
+            self._take_in(tenant, path, file)
         return file
+
+    def adopt(self, tenant: str, path: Path, file_id: str, filename: str, purpose: str) -> None:
+        """Take in what the server itself made, under an id from `new_id`; once more changes nothing. It counts as the tenant's, but room
+        there must be: nothing that was worked for is lost. Raises: OSError."""
+        incoming = self._home(tenant) / f"incoming-{secrets.token_hex(16)}"
+        with self._lock:
+            if file_id in self._of(tenant):
+                return
+            link_or_copy(path, incoming)
+            self._take_in(tenant, incoming, File(file_id, path.stat().st_size, int(time.time()), filename, purpose))
+
+    def new_id(self) -> str:
+        return f"file-{secrets.token_hex(16)}"
+
+    def _take_in(self, tenant: str, path: Path, file: File) -> None:
+        os.rename(path, self.path(tenant, file.id))
+        record = self.path(tenant, file.id).with_suffix(".json")
+        incoming = record.with_suffix(".incoming")
+        with incoming.open("wb") as written:
+            written.write(msgspec.json.encode(file))
+            written.flush()
+            os.fsync(written.fileno())
+        os.rename(incoming, record)
+        sync_folder(record.parent)
+        self._of(tenant)[file.id] = file
 
     def find(self, tenant: str, file_id: str, param: str | None = None) -> File:
         """Raises: ApiError 404, the same for what never was, was deleted, or is another tenant's."""
@@ -123,6 +140,25 @@ class Files:
                     path.unlink(missing_ok=True)
             self._known[tenant] = known
         return self._known[tenant]
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """The same bytes under another name. Raises: OSError."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:  # another disk, or one without links
+        shutil.copyfile(source, target)
+
+
+def sync_folder(path: Path) -> None:
+    """So that the names in it are on the disk as well."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def home(folder: Path, tenant: str) -> Path:

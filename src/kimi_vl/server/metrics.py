@@ -42,6 +42,7 @@ class Metrics:
         )
         self.tokens = Counter("kimi_vl_tokens", "Tokens by kind: prompt, image, cached, thinking, answer", ["kind"], registry=registry)
         self.cancelled = Counter("kimi_vl_requests_cancelled", "Clients that left, by stage", ["stage"], registry=registry)
+        self.batch_lines = Counter("kimi_vl_batch_lines", "Lines of batches by the status of their answer", ["status"], registry=registry)
         self.answers = Counter("kimi_vl_answers", "Answers by how they ended", ["finish_reason"], registry=registry)
 
     def gauge(self, name: str, what: str, value: Callable[[], float]) -> None:

@@ -87,6 +87,13 @@ class ServerOptions:
     responses_bytes: int = GiB
     responses_s: float = 30 * 24 * 3600.0
 
+    # Batches.
+    batches: int = 1000  # of one tenant, those that are over included
+    batch_lines: int = 50_000
+    batch_bytes: int = 200 * MiB
+    batch_running: int | None = None  # lines of all batches that are answered at once; None: half of the requests that compute
+    batch_s: float = 24 * 3600.0
+
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -42,6 +42,8 @@ class Service:
         self.access, self.metrics = Access(options), Metrics()
         waiting = 4 * model.max_running if options.waiting is None else options.waiting
         self.admission = Admission(model.max_running, waiting, options.queue_s)
+        # What nobody waits for: it has no slot of those who do, and as few of its own as the option says.
+        self.later = Admission(options.batch_running or max(1, model.max_running // 2), 0, None)
         self._own = None if options.data else TemporaryDirectory(prefix="kimi-vl-")  # goes with the process
         self.data = Path(options.data or self._own.name)  # type: ignore[union-attr]
         self.files = Files(self.data, options)
@@ -99,11 +101,11 @@ class Service:
     async def answers(
         self, question: Question, params: SamplingParams, *, n: int = 1, grammar: Grammar | None = None, searches_stops: bool | None = None
     ) -> AsyncIterator[Sequence[Answering]]:
-        """Answers while they are written; who leaves the block ends them. They have slots of their own, unless they are less urgent than
-        those of clients who wait: then whoever asks limits them, and the engine lets others go first. Raises: ApiError, KimiVLError."""
-        came = time.monotonic()
-        async with self.admission.slot(n) if question.priority <= 0 else nullcontext():
-            self.metrics.queue_seconds.observe(time.monotonic() - came)
+        """Answers while they are written, in slots of their own; who leaves the block ends them. Raises: ApiError, KimiVLError."""
+        came, is_urgent = time.monotonic(), question.priority <= 0
+        async with (self.admission if is_urgent else self.later).slot(n):
+            if is_urgent:
+                self.metrics.queue_seconds.observe(time.monotonic() - came)
             answers = await self.model.answer(question, params, n=n, grammar=grammar, searches_stops=searches_stops)
             try:
                 yield answers

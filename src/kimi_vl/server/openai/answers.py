@@ -163,18 +163,23 @@ async def _merged(
             deltas = writing.finish()
         else:
             deltas, told = writing.take(said), said.logprobs
-            now = time.monotonic()
-            if writing.latest is None:
-                service.metrics.first_token.observe(now - asked.started)
-            else:
-                service.metrics.between_tokens.observe(now - writing.latest)
-            writing.latest = now
+            if asked.question.priority <= 0:  # somebody waits for it
+                _time(service, asked, writing)
         for k, delta in enumerate(deltas):
             yield index, delta, told if k == len(deltas) - 1 else ()
         if told and not deltas:
             yield index, Delta(), told
         if said is None:
             yield index, None, ()
+
+
+def _time(service: Service, asked: Asked[Any], writing: Writing) -> None:
+    now = time.monotonic()
+    if writing.latest is None:
+        service.metrics.first_token.observe(now - asked.started)
+    else:
+        service.metrics.between_tokens.observe(now - writing.latest)
+    writing.latest = now
 
 
 async def together(streams: Sequence[AsyncIterable[Bit]]) -> AsyncIterator[tuple[int, Bit | None]]:

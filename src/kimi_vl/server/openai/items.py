@@ -164,16 +164,19 @@ class ReasoningItem(Strict):
 
 
 def _kind(value: Any) -> str | None:
+    if not isinstance(value, (dict, Strict)):
+        return None
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return "message" if kind is None else kind if isinstance(kind, str) else None
 
 
+KINDS = ("message", "function_call", "function_call_output", "reasoning")
 Item = Annotated[
     Annotated[MessageItem, Tag("message")]
     | Annotated[CallItem, Tag("function_call")]
     | Annotated[ResultItem, Tag("function_call_output")]
     | Annotated[ReasoningItem, Tag("reasoning")],
-    Discriminator(_kind),
+    Discriminator(_kind, custom_error_type="unknown_item", custom_error_message=f"an item is one of {', '.join(KINDS)}"),
 ]
 ITEMS: TypeAdapter[list[MessageItem | CallItem | ResultItem | ReasoningItem]] = TypeAdapter(list[Item])
 

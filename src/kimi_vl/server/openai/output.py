@@ -30,8 +30,10 @@ SUMMARY = Words("summary", "summary_text", "response.reasoning_summary_part", "r
 
 
 class Output:
-    """Items in the order in which they were begun; the last may be open. A thought stands in its `content`, or, where a summary was asked
-    for, in its `summary`: as it is, for nothing here summarises."""
+    """Items in the order in which they were begun; the last may be open. An event shows them as they are when it is given.
+
+    A thought stands in its `content`, or, where a summary was asked for, in its `summary`: as it is, for nothing here summarises.
+    """
 
     def __init__(self, tokenizer: Tokenizer, *, summarises: bool) -> None:
         self.items: list[dict[str, Any]] = []
@@ -94,7 +96,7 @@ class Output:
         part = self._open["content"][0]
         logprobs = msgspec.to_builtins(logprobs_out(told, self._tokenizer).content)
         part["text"] += text
-        part["logprobs"] = part["logprobs"] + logprobs
+        part["logprobs"] += logprobs
         yield self._event("response.output_text.delta", self._open, content_index=0, delta=text, logprobs=logprobs)
 
     # Thoughts ------------------------------------------------------------------------------------------------------------------

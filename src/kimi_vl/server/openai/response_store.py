@@ -80,11 +80,15 @@ class ResponseStore:
     def conversation(self, tenant: str, response_id: str, param: str) -> list[dict[str, Any]]:
         """What was put in and out up to the end of a response, the oldest first. Raises: ApiError 404, 400 for one that is not over."""
         links: list[list[dict[str, Any]]] = []
+        size = 0
         following: str | None = response_id
         while following is not None:
             if len(links) >= MOST_LINKS:
                 raise invalid("invalid_value", f"the conversation has more than {MOST_LINKS:,} responses", param)
             record = self.find(tenant, following, param)
+            size += self._size(tenant, following)
+            if size > self._options.body_bytes:  # it is read at once, as a body is
+                raise invalid("invalid_value", f"the conversation has more than {self._options.body_bytes:,} bytes", param)
             if record.response["status"] not in ("completed", "incomplete"):
                 raise invalid(
                     "invalid_value", f"the response is {record.response['status']}; only from a complete one can be gone on", param
@@ -92,6 +96,10 @@ class ResponseStore:
             links.append([*record.input, *record.response["output"]])
             following = record.response["previous_response_id"]
         return [item for link in reversed(links) for item in link]
+
+    def _size(self, tenant: str, response_id: str) -> int:
+        with self._lock:
+            return self._of(home(self._folder, tenant)).get(response_id, (0.0, 0))[1]
 
     def _path(self, tenant: str, response_id: str, param: str | None = None) -> Path:
         if not _ID.fullmatch(response_id):

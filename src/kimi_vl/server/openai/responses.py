@@ -149,7 +149,8 @@ class Responses:
                 self._running[run.response["id"]] = run
                 run.tell_state("created")
                 run.tell_state("queued")
-                begun.set_result(None)
+                if not begun.done():  # its client is still there
+                    begun.set_result(None)
                 await self._tell(run)
         except Exception as error:
             if begun.done():
@@ -191,9 +192,11 @@ class Responses:
                 return
             _fail(run, error)
         finally:
-            if run.error is None and run.response["status"] not in RUNNING:
-                await self._close(run)
-            run.end()
+            try:
+                if run.error is None and run.response["status"] not in RUNNING:
+                    await self._close(run)
+            finally:
+                run.end()
 
     async def _write(self, run: Run) -> None:
         """Raises: ApiError, KimiVLError."""
@@ -283,8 +286,12 @@ class Responses:
 
     async def _stop(self, response_id: str) -> None:
         run = self._running.get(response_id)
-        if run is not None and run.task is not None:
+        if run is None or run.task is None:
+            return
+        if run.response["status"] in RUNNING:
             await stop(run.task)
+        else:  # it is over, and being kept
+            await asyncio.wait({run.task})
 
 
 async def _each(events: list[bytes]) -> AsyncGenerator[bytes]:
