@@ -163,7 +163,7 @@ def main() -> int:
     torch.set_num_threads(args.threads)
     command = [sys.executable, "-m", "kimi_vl.cli.main", "serve", "--port", "0", "--max-running", str(args.max_running)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    waiting = ["--set", f"waiting={4 * args.clients}", "--set", "queue_s=300"]
+    waiting = ["--set", f"waiting={4 * args.clients}", "--set", "queue_s=300", "--set", "keep_alive_s=600"]
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("w") as file, subprocess.Popen([*command, *waiting], stderr=file, env=environment) as server:

@@ -105,8 +105,8 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
     _add_health(app, service)
     _add_openai(app, service)
     _add_responses(app, service, responses)
-    _add_batches(app, service, batches)
     _add_anthropic(app, service)
+    _add_batches(app, service, batches)
     _add_files(app, service)
     _add_page(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -208,6 +208,19 @@ def _add_responses(app: FastAPI, service: Service, responses: Responses) -> None
     _get(app, f"{path}/input_items", items, "What was put in.", {**PAGE_QUERY, "order": {"enum": list(ORDERS)}})
 
 
+# Anthropic -------------------------------------------------------------------------------------------------------------------
+
+
+def _add_anthropic(app: FastAPI, service: Service) -> None:
+    async def counted(request: Request) -> Response:
+        asked, headers = await service.json(request.scope, request.receive, CountRequest)
+        with service.admission.request():
+            return _json(await while_connected(request.receive, count_tokens(service, asked, request.scope["tenant"])), headers)
+
+    _answering(app, service, ANTHROPIC, "Answer a conversation, in Anthropic's words.", MESSAGES)
+    _post(app, f"{ANTHROPIC}/count_tokens", counted, "How many tokens a prompt has.", CountRequest)
+
+
 # Batches ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -229,19 +242,6 @@ def _add_batches(app: FastAPI, service: Service, batches: Batches) -> None:
     _get(app, "/v1/batches", listing, "The batches of this key.", PAGE_QUERY)
     _get(app, "/v1/batches/{batch_id}", one, "How far a batch is.")
     _add(app, "/v1/batches/{batch_id}/cancel", cancel, "POST", "End a batch; what is answered is kept.", None)
-
-
-# Anthropic -------------------------------------------------------------------------------------------------------------------
-
-
-def _add_anthropic(app: FastAPI, service: Service) -> None:
-    async def counted(request: Request) -> Response:
-        asked, headers = await service.json(request.scope, request.receive, CountRequest)
-        with service.admission.request():
-            return _json(await while_connected(request.receive, count_tokens(service, asked, request.scope["tenant"])), headers)
-
-    _answering(app, service, ANTHROPIC, "Answer a conversation, in Anthropic's words.", MESSAGES)
-    _post(app, f"{ANTHROPIC}/count_tokens", counted, "How many tokens a prompt has.", CountRequest)
 
 
 # Files -----------------------------------------------------------------------------------------------------------------------
