@@ -47,7 +47,7 @@ def test_every_command_explains_itself(command, terminal):
     ("arguments", "message"),
     [
         (["aks"], "there is no command 'aks'; did you mean `kimi-vl ask`?"),
-        (["xyzzy"], "there is no command 'xyzzy'; there are ask, chat, serve, eval, bench, doctor"),
+        (["xyzzy"], "there is no command 'xyzzy'; there are ask, chat, serve, eval, plan, bench, doctor"),
         (["--model"], "there is no command '--model'; there are"),
         ([__file__], "test_main.py is a file, not a command; write: kimi-vl ask"),
         (["ask", "--temprature", "1", "hi"], "unrecognized arguments: --temprature"),

@@ -117,6 +117,10 @@ def lines(found: Outlook) -> list[str]:
     if memory.vision:
         result += [f"  pictures take {memory.vision / GB:.2f} GB while they are looked at, in place of the step"]
     result += ["", *_table(found.verdicts), *(f"  {v.machine.name}: {v.why}" for v in found.verdicts if v.why and len(found.verdicts) < 4)]
+    if bases := dict.fromkeys(v.speed.basis for v in found.verdicts if v.speed and v.speed.step_s):
+        result.append(f"speed: {'; '.join(bases)}")
+    if not found.precision.is_own and found.precision.name != "fp32":
+        result.append(f"this package does not run {found.precision}: sizes are those of the files, steps those of its own engine")
     if found.cheapest is not None:
         result += [f"cheapest that fits, by the price at launch: {found.cheapest.name}, ${found.cheapest.launch_usd:,}"]
     elif found.smallest is None and len(found.verdicts) > 3:
