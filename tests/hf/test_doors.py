@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
@@ -17,6 +16,7 @@ from transformers import (
     AutoTokenizer,
     pipeline,
 )
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 import kimi_vl.hf
 from kimi_vl.errors import InputError
