@@ -22,7 +22,7 @@ test-gpu: $(VENV)/.test
 	$(RUN)/python -m pytest -m gpu
 
 HF_VENV := .venv-hf
-TRANSFORMERS ?= transformers==5.23.0  # another release: make test-hf HF_VENV=.venv-hf-oldest TRANSFORMERS=transformers==5.0.0
+TRANSFORMERS ?= transformers==5.23.0  # another release: make test-hf HF_VENV=.venv-hf-oldest TRANSFORMERS=transformers==5.17.0
 
 test-hf: $(HF_VENV)/.test
 	$(HF_VENV)/bin/python -m pytest -m hf tests/hf

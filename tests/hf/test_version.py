@@ -28,6 +28,7 @@ print([name for name in ("transformers", "torch") if name in sys.modules])
     [
         (None, "and transformers is not installed"),
         ("4.57.6", "and transformers 4.57.6 is installed"),
+        ("5.16.1", "and transformers 5.16.1 is installed"),
         ("6.0.0.dev0", "and transformers 6.0.0.dev0 is installed"),
         ("nonsense", "and transformers nonsense is installed"),
     ],
@@ -35,6 +36,6 @@ print([name for name in ("transformers", "torch") if name in sys.modules])
 def test_a_transformers_that_is_missing_too_old_or_too_new_is_one_error_that_names_the_range(found, said):
     done = subprocess.run([sys.executable, "-c", SCRIPT.format(found=found)], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.splitlines() == [
-        f"ImplementationUnavailable kimi_vl.hf needs transformers>=5.0,<6, {said}; pip install 'kimi-vl[hf]'",
+        f"ImplementationUnavailable kimi_vl.hf needs transformers>=5.17,<6, {said}; pip install 'kimi-vl[hf]'",
         "[]",
     ]

@@ -13,7 +13,7 @@ HUB_OPTIONS = ("cache_dir", "force_download", "local_files_only", "token", "revi
 
 
 def folder_of(name: str | os.PathLike, hub: Mapping[str, Any]) -> Path:
-    """A folder as it is, whatever it holds, or that of a hub id with these options. Raises: CheckpointError, and huggingface_hub's errors."""
+    """A folder as it is, whatever it holds, or that of a hub id. Raises: CheckpointError, and huggingface_hub's errors."""
     if Path(name).is_dir():
         return Path(name) / (hub.get("subfolder") or "")
     options = {key: value for key, value in hub.items() if value and key != "subfolder" and (key, value) != ("revision", "main")}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModel,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
     AutoTokenizer,
 )
+from transformers.models.auto.image_processing_auto import AutoImageProcessor  # without torchvision, releases up to 5.17 hide it above
 from transformers.pipelines import PIPELINE_REGISTRY
 
 from kimi_vl.hf.configuration import KimiVLConfig

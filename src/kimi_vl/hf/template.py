@@ -5,6 +5,7 @@ tests hold the two against each other.
 """
 
 TEMPLATE = """\
+{%- set continued = continue_final_message is defined and continue_final_message -%}
 {%- for message in messages -%}
 {%- if loop.first and message['role'] != 'system' -%}
 <|im_system|>system<|im_middle|>You are a helpful assistant<|im_end|>
@@ -19,7 +20,7 @@ TEMPLATE = """\
 <|media_start|>image<|media_content|><|media_pad|><|media_end|>
 {%- elif message['role'] == 'assistant' and not loop.last -%}
 {{- part['text'] -}}
-{%- elif message['role'] == 'assistant' and '◁/think▷' in part['text'] and not (continue_final_message is defined and continue_final_message) -%}
+{%- elif message['role'] == 'assistant' and '◁/think▷' in part['text'] and not continued -%}
 {{- part['text'].split('◁/think▷')[-1].strip() -}}
 {%- else -%}
 {{- part['text'] -}}

@@ -7,8 +7,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 from kimi_vl.errors import ImplementationUnavailable
 
-OLDEST, BELOW = (5, 0), (6, 0)
-RANGE = "transformers>=5.0,<6"
+OLDEST, BELOW = (5, 17), (6, 0)
+RANGE = "transformers>=5.17,<6"
 INSTALL = "pip install 'kimi-vl[hf]'"
 
 

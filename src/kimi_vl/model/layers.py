@@ -72,8 +72,8 @@ class QuantisedLinear(nn.Module):
 
 
 def is_plain(layer: nn.Module) -> bool:
-    """Whether a linear layer is its weight and no more, so that an operation may read that and pass the layer by. One with an adapter around
-    it (LoRA) is not: its weight is the frozen one."""
+    """Whether a linear layer is its weight and no more, so that an operation may read that and pass the layer by. One with an adapter
+    around it (LoRA) is not: its weight is the frozen one."""
     return type(layer) in (nn.Linear, QuantisedLinear)
 
 
