@@ -504,7 +504,7 @@ def test_g18_heic_is_read_with_an_extra_that_the_message_names(monkeypatch):
 
 @pytest.mark.parametrize("value", [3, 6])
 def test_g8_g18_an_heic_picture_is_turned_once_and_keeps_its_pixels(value):
-    """Its own turning counts and not the tag beside it, which telephones write as well."""
+    """Without loss but for the rounding of colours, and upright as a PNG with the same tag."""
     exif = orientation(value).tobytes()
     picture = load_image(heic(BLOCKS, quality=-1, exif=exif))
     expected = load_image(encoded(BLOCKS, "PNG", exif=exif))
