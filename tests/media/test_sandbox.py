@@ -74,9 +74,7 @@ def test_pixels_cross_over_bit_by_bit_whether_they_fit_the_shared_memory_or_not(
     assert np.array_equal(part.pixels_HWC, expected.pixels_HWC)
 
 
-@pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (7, 3), (2048, 2048), (2049, 2048), (2, 4_194_304), (4097, 1025), (1, 4_194_305)]
-)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 3), (2048, 2048), (2049, 2048), (2, 4_194_304), (4097, 1025), (1, 4_194_305)])
 def test_images_cross_over_as_they_are_row_by_row(height, width):
     (part,) = read("image", {"height": height, "width": width}, replace(QUICK, part_pixels=64_000_000))
     (expected,) = toy_readers.gradient(None, "", {"height": height, "width": width})
