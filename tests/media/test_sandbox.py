@@ -67,16 +67,14 @@ def test_a_reader_gets_file_name_and_request_and_no_environment(monkeypatch):
     assert part.facts["pid"] != os.getpid()
 
 
-@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 7), (2364, 2364), (2365, 2365), (1, 12_000_000)])
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 7), (2364, 2364), (2365, 2365)])
 def test_pixels_cross_over_bit_by_bit_whether_they_fit_the_shared_memory_or_not(height, width):
     (part,) = read("gradient", {"height": height, "width": width}, replace(QUICK, part_pixels=64_000_000))
     (expected,) = toy_readers.gradient(None, "", {"height": height, "width": width})
     assert np.array_equal(part.pixels_HWC, expected.pixels_HWC)
 
 
-@pytest.mark.parametrize(
-    ("height", "width"), [(1, 1), (7, 3), (2048, 2048), (2049, 2048), (3, 4_194_304), (4097, 1025), (1, 4_194_305), (1, 12_000_000)]
-)
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 3), (2048, 2048), (2049, 2048), (2, 4_194_304), (4097, 1025), (1, 4_194_305)])
 def test_images_cross_over_as_they_are_row_by_row(height, width):
     (part,) = read("image", {"height": height, "width": width}, replace(QUICK, part_pixels=64_000_000))
     (expected,) = toy_readers.gradient(None, "", {"height": height, "width": width})
@@ -179,7 +177,7 @@ def test_parts_flow_and_the_callers_time_is_not_counted():
 
 @pytest.mark.parametrize("side", [8, 1500, 2500])  # the last crosses over in two pieces
 def test_images_flow_one_after_another_and_job_after_job(side):
-    for _ in range(3):
+    for _ in range(2):
         parts = list(read("images", {"count": 4, "side": side}, replace(QUICK, seconds=5)))
         assert [part.facts["number"] for part in parts] == [0, 1, 2, 3]
         assert [part.image.getextrema() for part in parts] == [((k, k),) * 3 for k in range(4)]

@@ -171,7 +171,7 @@ def noise(number, size):
 
 
 def test_frames_are_decoded_as_they_are_taken():
-    data = clip(steady(250), options=X264 | {"crf": "0"}, tick=Fraction(1, 25), rate=25, size=(320, 240), draw=noise)
+    data = clip(steady(100), options=X264 | {"crf": "0"}, tick=Fraction(1, 25), rate=25, size=(160, 128), draw=noise)
     file = BytesIO(index_first(data))
     parts = read_video_frames(file, "clip", {"per_second": 5})
     next(parts)
