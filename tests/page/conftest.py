@@ -39,7 +39,7 @@ WINDOW = {"width": 1100, "height": 800}
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """One for all tests of a file, and no longer: while Playwright runs, its event loop does, and `asyncio.run` refuses to begin another."""
+    """One for all tests of a file, and no longer: while Playwright runs, its event loop does, and `asyncio.run` begins no other."""
     playwright = pytest.importorskip("playwright.sync_api")
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine")

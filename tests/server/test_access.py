@@ -54,6 +54,9 @@ def test_every_route_but_the_open_ones_wants_a_key(guarded):
             response = guarded.client.request(method, route.path.replace("{", "").replace("}", ""))
             if route.path in OPEN:
                 assert response.status_code != 401, route.path
+            elif route.path.startswith("/v1/messages"):
+                assert response.status_code == 401
+                assert response.json()["error"]["type"] == "authentication_error"
             else:
                 refused(response, 401, "invalid_api_key")
     assert any(isinstance(route, APIRoute) for route in routes)
