@@ -109,24 +109,26 @@ def test_small_requests_are_turned_away_at_the_door():
         ThreadPoolExecutor(2) as pool,
     ):
         inside = [pool.submit(server.chat) for _ in range(2)]
-        assert until(lambda: server.service.admission.inside == 2)
-        head, _, body = server.raw(small("/v1/chat/completions")).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 503")
-        assert b"\r\nRetry-After: 2" in head
-        assert b"\r\nConnection: close" in head
-        assert json.loads(body)["error"]["code"] == "server_is_overloaded"
-        head, _, body = server.raw(small("/v1/messages?beta=true")).partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 529")
-        assert json.loads(body)["error"]["type"] == "overloaded_error"
-        assert server.raw(small("/v1/messages", cut=1), wait_s=0.5).startswith(b"HTTP/1.1 529")  # of which the rest is not waited for
-        assert server.raw(small("/v1/responses/resp_1/cancel")).startswith(b"HTTP/1.1 404")  # only makes room
-        two = server.raw(small("/v1/chat/completions") * 2)  # one behind the other
-        assert two.count(b"HTTP/1.1 503") == 1
-        turned = server.service.metrics.registry.get_sample_value(
-            "kimi_vl_requests_total", {"route": "other", "method": "POST", "status": "503"}
-        )
-        assert turned == 2  # the others are counted by their own status
-        gate.set()
+        try:
+            assert until(lambda: server.service.admission.inside == 2)
+            head, _, body = server.raw(small("/v1/chat/completions")).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503")
+            assert b"\r\nRetry-After: 2" in head
+            assert b"\r\nConnection: close" in head
+            assert json.loads(body)["error"]["code"] == "server_is_overloaded"
+            head, _, body = server.raw(small("/v1/messages?beta=true")).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 529")
+            assert json.loads(body)["error"]["type"] == "overloaded_error"
+            assert server.raw(small("/v1/messages", cut=1), wait_s=0.5).startswith(b"HTTP/1.1 529")  # of which the rest is not waited for
+            assert server.raw(small("/v1/responses/resp_1/cancel")).startswith(b"HTTP/1.1 404")  # only makes room
+            two = server.raw(small("/v1/chat/completions") * 2)  # one behind the other
+            assert two.count(b"HTTP/1.1 503") == 1
+            turned = server.service.metrics.registry.get_sample_value(
+                "kimi_vl_requests_total", {"route": "other", "method": "POST", "status": "503"}
+            )
+            assert turned == 2  # the others are counted by their own status
+        finally:
+            gate.set()  # or the pool would wait for them
         assert [one.result().status_code for one in inside] == [200, 200]
         assert server.chat().status_code == 200
 
