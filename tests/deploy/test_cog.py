@@ -1,0 +1,128 @@
+"""deploy/cog in Cog's own HTTP server, with nano. Skipped where there is no `cog`: COG_PYTHON names a Python that has it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from importlib.util import find_spec
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PYTHON = os.environ.get("COG_PYTHON", sys.executable)
+pytestmark = pytest.mark.skipif("COG_PYTHON" not in os.environ and find_spec("cog") is None, reason="needs the package cog")
+RECEIPT = "data:image/png;base64," + base64.b64encode((ROOT / "examples/receipt.png").read_bytes()).decode()
+QUESTION = {"prompt": "What do the rye bread and the cheddar cost together?", "image": RECEIPT, "temperature": 0.0}
+
+
+class Server:
+    def __init__(self, stub: str, log: Path) -> None:
+        with socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        folder = ROOT / "deploy/cog"
+        paths = os.pathsep.join([str(folder), str(ROOT / "src"), *(path for path in sys.path if path.endswith("site-packages"))])
+        known = {"PORT": str(self.port), "COG_PREDICT_TYPE_STUB": stub, "KIMI_VL_VARIANT": "nano", "PYTHONPATH": paths}
+        with log.open("w") as out:
+            self.process = subprocess.Popen(
+                [PYTHON, "-m", "cog.server.http", "--host", "127.0.0.1"], cwd=folder, env=os.environ | known, stdout=out, stderr=out
+            )
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        connection.request(method, path, None if body is None else json.dumps(body), given)
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+
+    def predict(self, **inputs: Any) -> tuple[int, dict[str, Any]]:
+        status, text = self.ask("POST", "/predictions", {"input": QUESTION | inputs})
+        return status, json.loads(text)
+
+    def health(self) -> str:
+        try:
+            return json.loads(self.ask("GET", "/health-check")[1])["status"]
+        except OSError:
+            return "STARTING"
+
+    def wait_for(self, state: str) -> None:
+        pause = threading.Event()
+        for _ in range(600):
+            if (now := self.health()) == state:
+                return
+            assert now != "SETUP_FAILED"
+            assert self.process.poll() is None
+            pause.wait(0.1)
+        raise AssertionError(f"the server is {now}, not {state}")
+
+
+@pytest.fixture(scope="module", params=["run.py:Runner", "predict.py:Predictor"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    log = tmp_path_factory.mktemp("cog") / "log"
+    served = Server(request.param, log)
+    try:
+        served.wait_for("READY")
+        yield served
+    finally:
+        served.process.terminate()
+        served.process.wait(30)
+        print(log.read_text()[-3000:])  # noqa: T201 - pytest shows it where a test fails
+
+
+def test_an_answer_comes_in_pieces(server: Server) -> None:
+    status, reply = server.predict()
+    assert (status, reply["status"]) == (200, "succeeded"), reply
+    assert len(reply["output"]) > 3
+    assert "".join(reply["output"]).endswith("◁/think▷8.05")
+
+
+def test_without_thinking_only_the_answer(server: Server) -> None:
+    _, reply = server.predict(thinking="off")
+    assert "think▷" not in "".join(reply["output"])
+
+
+def test_pieces_are_streamed(server: Server) -> None:
+    status, text = server.ask("POST", "/predictions", {"input": QUESTION}, Accept="text/event-stream")
+    if status == 406:  # the old interface has no way to say that it streams
+        assert "predict" in os.environ.get("PYTEST_CURRENT_TEST", "")
+        return
+    assert status == 200
+    assert text.count("event: output") > 3
+    assert "event: completed" in text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"image": "data:image/png;base64," + base64.b64encode(b"no picture at all").decode()}, ""),
+        ({"prompt": " "}, "prompt is empty"),
+        ({"schema": "{"}, "schema"),
+    ],
+)
+def test_bad_input_is_one_error(server: Server, inputs: dict[str, str], words: str) -> None:
+    _, reply = server.predict(**inputs)
+    assert reply["status"] == "failed"
+    assert words in reply["error"]
+    assert "Traceback" not in reply["error"]
+    assert not reply.get("output")
+
+
+def test_a_value_out_of_range_is_refused(server: Server) -> None:
+    assert server.predict(temperature=3.0)[0] == 422
+    assert server.predict(variant="gpt")[0] == 422
+
+
+def test_one_at_a_time_and_cancel(server: Server) -> None:
+    long = {"input": {"prompt": "Count.", "temperature": 2.0, "max_length_tokens": 100_000, "seed": 1}}
+    assert server.ask("PUT", "/predictions/first", long, Prefer="respond-async")[0] == 202
+    assert server.predict()[0] == 409
+    assert server.ask("POST", "/predictions/first/cancel")[0] == 200
+    server.wait_for("READY")
+    assert server.predict()[1]["status"] == "succeeded"
