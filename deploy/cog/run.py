@@ -17,20 +17,20 @@ class Runner(BaseRunner):
     def run(
         self,
         prompt: str = Input(description="The question"),
-        image: Optional[Path] = Input(description="A picture", default=None),  # noqa: UP045
+        image: Optional[Path] = Input(description="A picture", default=None),
         top_p: float = Input(description="Nucleus sampling", default=1.0, ge=0.0, le=1.0),
         temperature: float = Input(description="0 is the likeliest token", default=0.6, ge=0.0, le=2.0),
         max_length_tokens: int = Input(description="Tokens of thought and answer together", default=2048, ge=1),
-        images: Optional[list[Path]] = Input(description="More pictures", default=None),  # noqa: UP045
-        video: Optional[Path] = Input(description="A video", default=None),  # noqa: UP045
-        pdf: Optional[Path] = Input(description="A PDF", default=None),  # noqa: UP045
+        images: Optional[list[Path]] = Input(description="More pictures", default=None),
+        video: Optional[Path] = Input(description="A video", default=None),
+        pdf: Optional[Path] = Input(description="A PDF", default=None),
         variant: str = Input(
             description="By default the one that is loaded", default="", choices=["", "thinking-2506", "thinking", "instruct", "nano"]
         ),
         thinking: str = Input(description="auto: the model decides", default="auto", choices=["auto", "on", "off"]),
-        max_thinking_tokens: Optional[int] = Input(description="Tokens of thought at most", default=None, ge=0),  # noqa: UP045
-        schema: Optional[str] = Input(description="JSON schema that the answer keeps to", default=None),  # noqa: UP045
-        seed: Optional[int] = Input(description="The same seed, the same answer", default=None, ge=0),  # noqa: UP045
+        max_thinking_tokens: Optional[int] = Input(description="Tokens of thought at most", default=None, ge=0),
+        schema: Optional[str] = Input(description="JSON schema that the answer keeps to", default=None),
+        seed: Optional[int] = Input(description="The same seed, the same answer", default=None, ge=0),
     ) -> ConcatenateIterator[str]:
         """Answer, piece by piece."""
         yield from self.adapter.stream(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from http.client import HTTPConnection
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,7 @@ class Server:
         folder = ROOT / "deploy/cog"
         paths = os.pathsep.join([str(folder), str(ROOT / "src"), *(path for path in sys.path if path.endswith("site-packages"))])
         known = {"PORT": str(self.port), "COG_PREDICT_TYPE_STUB": stub, "KIMI_VL_VARIANT": "nano", "PYTHONPATH": paths}
+        known["PATH"] = os.pathsep.join([str(Path(PYTHON).parent), os.environ["PATH"]])  # its worker is the first `python` there
         with log.open("w") as out:
             self.process = subprocess.Popen(
                 [PYTHON, "-m", "cog.server.http", "--host", "127.0.0.1"], cwd=folder, env=os.environ | known, stdout=out, stderr=out
@@ -38,9 +40,10 @@ class Server:
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
         given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        connection.request(method, path, None if body is None else json.dumps(body), given)
-        reply = connection.getresponse()
-        return reply.status, reply.read().decode()
+        with closing(connection):
+            connection.request(method, path, None if body is None else json.dumps(body), given)
+            reply = connection.getresponse()
+            return reply.status, reply.read().decode()
 
     def predict(self, **inputs: Any) -> tuple[int, dict[str, Any]]:
         status, text = self.ask("POST", "/predictions", {"input": QUESTION | inputs})
