@@ -428,7 +428,19 @@ def test_the_flags_are_the_documented_ones():
     ask.add_arguments(parser)
     flags = {flag for action in parser._actions for flag in action.option_strings}
     assert flags == {
-        *("-h", "--help", "--json", "--model", "--device", "--dtype", "--quantize", "--schema", "--thinking", "--max-thinking-tokens"),
+        *(
+            "-h",
+            "--help",
+            "--json",
+            "--model",
+            "--device",
+            "--dtype",
+            "--quantize",
+            "--fit",
+            "--schema",
+            "--thinking",
+            "--max-thinking-tokens",
+        ),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
         *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--transcript", "--pdf-password"),
         *("--dry-run", "--draw"),
