@@ -266,16 +266,16 @@ def test_files_of_a_batch_are_made_once_however_often_that_is_begun(tmp_path):
 
 
 def test_the_engine_lets_who_waits_go_first(plain):
-    """A line that has the only place of the engine gives it up, and says in the end what it says alone."""
+    """Lines that have the only place of the engine give it up, and say in the end what they say alone."""
     with served(async_nano(plain, max_running=1)) as server:
         body = {"model": "nano", "messages": HELLO, "max_tokens": 60, "logit_bias": {str(plain.processor.tokenizer.encode("a")[0]): 100}}
-        batch = create(server, upload(server, [line(0, body)])).json()
-        assert until(lambda: server.model.activity.running == 1)
-        assert server.chat(max_tokens=2).status_code == 200
-        assert get(server, batch["id"])["request_counts"]["completed"] == 0
-        assert server.model.activity.preempted == 1
+        batch = create(server, upload(server, [line(k, body) for k in range(12)])).json()
+        # Somebody asks again and again: one of them comes while a line is being written.
+        assert until(lambda: server.chat(max_tokens=2).status_code == 200 and server.model.activity.preempted > 0, 60)
+        assert get(server, batch["id"])["request_counts"]["completed"] < 12
         _, output, _ = finished(server, batch)
-        assert output["line-0"]["response"]["body"]["choices"] == server.chat(**body | {"messages": HELLO}).json()["choices"]
+        alone = server.chat(**body | {"messages": HELLO}).json()["choices"]
+        assert [output[f"line-{k}"]["response"]["body"]["choices"] for k in range(12)] == [alone] * 12
 
 
 @contextmanager
