@@ -1,5 +1,6 @@
 """`/v1/batches`: every line is answered once, whatever happens to the process, and nobody who waits has to wait for them."""
 
+import itertools
 import json
 import os
 import signal
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,7 +49,7 @@ def get(server, batch_id):
 
 def finished(server, batch):
     """The batch once it is over, its output and its errors by custom_id."""
-    assert until(lambda: get(server, batch["id"])["status"] in OVER, 90), get(server, batch["id"])
+    assert until(lambda: get(server, batch["id"])["status"] in OVER, 30), get(server, batch["id"])
     batch = get(server, batch["id"])
     return batch, *({one["custom_id"]: one for one in content(server, batch[name])} for name in ("output_file_id", "error_file_id"))
 
@@ -265,16 +267,48 @@ def test_files_of_a_batch_are_made_once_however_often_that_is_begun(tmp_path):
             assert len(server.client.get("/v1/files").json()["data"]) == 1
 
 
+@contextmanager
+def held_at(engine, *numbers):
+    """Steps of these numbers wait for their gate; (reached, gate) of each, and all gates are open in the end."""
+    reached, gates = ({number: threading.Event() for number in numbers} for _ in range(2))
+    step, count = engine.step, itertools.count(1)
+
+    def stepped():
+        number = next(count)
+        if number in gates:
+            reached[number].set()
+            gates[number].wait(60)
+        return step()
+
+    engine.step = stepped
+    try:
+        yield [(reached[number], gates[number]) for number in numbers]
+    finally:
+        for gate in gates.values():
+            gate.set()
+
+
 def test_the_engine_lets_who_waits_go_first(plain):
-    """Lines that have the only place of the engine give it up, and say in the end what they say alone."""
-    with served(async_nano(plain, max_running=1)) as server:
+    """A line that has the only place of the engine gives it up, and says in the end what it says alone."""
+    with (
+        served(async_nano(plain, max_running=1)) as server,
+        ThreadPoolExecutor(1) as pool,
+        held_at(server.model._engine, 5, 30) as ((is_writing, gate), (is_long_after, last)),
+    ):
         body = {"model": "nano", "messages": HELLO, "max_tokens": 60, "logit_bias": {str(plain.processor.tokenizer.encode("a")[0]): 100}}
-        batch = create(server, upload(server, [line(k, body) for k in range(6)])).json()
-        # Somebody asks again and again: one of them comes while a line is being written.
-        assert until(lambda: server.chat(max_tokens=2).status_code == 200 and server.model.activity.preempted > 0, 60)
+        batch = create(server, upload(server, [line(0, body)])).json()
+        assert is_writing.wait(60)
+        assert server.model.activity.running == 1
+        chat = pool.submit(server.chat, max_tokens=2)
+        assert until(lambda: not server.model._front._commands.empty(), 60)
+        gate.set()
+        assert is_long_after.wait(60)  # the line takes 60 steps, the chat a few
+        assert chat.result().status_code == 200
+        assert get(server, batch["id"])["request_counts"]["completed"] == 0
+        assert server.model.activity.preempted == 1
+        last.set()
         _, output, _ = finished(server, batch)
-        alone = server.chat(**body | {"messages": HELLO}).json()["choices"]
-        assert [output[f"line-{k}"]["response"]["body"]["choices"] for k in range(6)] == [alone] * 6
+        assert output["line-0"]["response"]["body"]["choices"] == server.chat(**body | {"messages": HELLO}).json()["choices"]
 
 
 @contextmanager
