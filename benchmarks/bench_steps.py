@@ -3,8 +3,9 @@
     python benchmarks/bench_steps.py --output steps.json
     python benchmarks/bench_steps.py --profile --batches 1 32 --prompts 1024 16384
     python benchmarks/bench_steps.py --draw weighs tells --contexts 1024
+    python benchmarks/bench_steps.py --quantize fp8 --profile --batches 256 --contexts 1152 --prompts 1024 --together 32
 
-One GPU, random weights of the true sizes, bf16. A step's milliseconds are the median of seven times ten replays of its graph, with a cache
+One GPU, random weights of the true sizes, bf16 unless the decoder's are quantised. A step's milliseconds are the median of seven times ten replays of its graph, with a cache
 of random rows, beside the time of reading what it must read. `--draw`: every row has filters, has penalties, or is told
 log-probabilities. `--profile` lists kernels by the time they take; those that overlap count what they wait, so their sum is more than a
 step's.
@@ -22,10 +23,11 @@ from typing import Any
 import torch
 
 from kimi_vl.bench.engine import PICTURES, QUICK, EngineBench, official_config, random_model
-from kimi_vl.bench.roofline import MACHINES, decode_bytes
+from kimi_vl.bench.roofline import MACHINES
 from kimi_vl.engine import Engine
 from kimi_vl.engine.plan import planned_limits
 from kimi_vl.engine.rows import Draw, RowRunner
+from kimi_vl.ops.quantised import KINDS
 from kimi_vl.processor.image import ImageProcessor
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -107,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
     parser.add_argument("--contexts", type=int, nargs="*", default=CONTEXTS)
     parser.add_argument("--prompts", type=int, nargs="*", default=(1024, 16_384), help="to profile, with a first token each")
+    parser.add_argument("--together", type=int, default=1, help="how many prompts of a length are profiled at once")
+    parser.add_argument("--quantize", choices=KINDS, help="quantise the decoder; default: bf16")
     parser.add_argument("--draw", nargs="*", choices=Draw._fields, default=(), help="what drawing has to do")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--output", type=Path, help="JSON file")
@@ -115,21 +119,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit("bench_steps needs a GPU; kimi-vl bench engine --quick --device cpu shows that the engine works")
     torch.manual_seed(0)
     config, device = official_config(), torch.device("cuda")
-    model = random_model(config, device, torch.bfloat16)
+    model = random_model(config, device, torch.bfloat16, options.quantize)
     free = int(torch.cuda.mem_get_info(device)[0] * 0.95)
     limits = planned_limits(config, free_bytes=free, max_running=256, step_tokens=32_768)
     processor = ImageProcessor(PICTURES)
     engine = Engine(model, limits, normalise=processor.normalised)
-    bench, steps = EngineBench(engine, processor, QUICK), Steps(engine, Draw(*(name in options.draw for name in Draw._fields)))
+    bench = EngineBench(engine, processor, QUICK, kind=options.quantize)
+    steps = Steps(engine, Draw(*(name in options.draw for name in Draw._fields)))
     name = torch.cuda.get_device_name()
     machine = next((machine for part, machine in MACHINES.items() if part in name), None)
-    report: dict[str, Any] = {"machine": name, "torch": torch.__version__, "draw": options.draw, "steps": [], "profiles": {}}
+    report: dict[str, Any] = {
+        "machine": name,
+        "torch": torch.__version__,
+        "draw": options.draw,
+        "quantised": options.quantize,
+        "steps": [],
+        "profiles": {},
+    }
     for context in options.contexts:
         for batch in options.batches:
             if steps.fits(batch, context):
                 row: dict[str, Any] = {"batch": batch, "context": context, "ms": steps.milliseconds(batch, context)}
                 if machine:
-                    row["limit"] = decode_bytes(config, batch, context) / machine.read_bytes_s * 1e3
+                    row["limit"] = bench.step_bytes(batch, context) / machine.read_bytes_s * 1e3
                     row["share"] = row["limit"] / row["ms"]
                 report["steps"].append(row)
                 print(json.dumps(row), file=sys.stderr, flush=True)
@@ -138,7 +150,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             steps.place(batch, options.contexts[0])
             report["profiles"][f"step of {batch}"] = profile(lambda batch=batch: steps.runner._step(batch, steps.draw))
         for length in options.prompts:
-            report["profiles"][f"prompt of {length}"] = profile(lambda length=length: bench.answered([bench.prompt(length)], 1))
+            prompts = [bench.prompt(length) for _ in range(options.together)]
+            report["profiles"][f"{options.together} prompts of {length}"] = profile(lambda prompts=prompts: bench.answered(prompts, 1))
     text = json.dumps(report, indent=1)
     print(text)
     if options.output:

@@ -155,7 +155,7 @@ class EngineBench:
             seen = self.answered([self.prompt(context) for _ in range(batch)], self.shapes.answer)
             return (max(times[-1] for times in seen) - max(times[0] for times in seen)) / steps * 1e3
 
-        limit = self._bytes(batch, context) / self.machine.read_bytes_s * 1e3 if self.machine else None
+        limit = self.step_bytes(batch, context) / self.machine.read_bytes_s * 1e3 if self.machine else None
         return self._lower(f"decode {batch} x {context:,}", _best(run), "ms a step", limit)
 
     def first_token(self, context: int) -> Measurement:
@@ -177,7 +177,7 @@ class EngineBench:
         limit = None
         if self.machine:
             contexts = range(self.shapes.prompt, self.shapes.prompt + self.shapes.output)
-            reading = sum(self._bytes(batch, context) for context in contexts) / self.machine.read_bytes_s
+            reading = sum(self.step_bytes(batch, context) for context in contexts) / self.machine.read_bytes_s
             limit = batch * self.shapes.output / (batch * prefill_flops(self.config, self.shapes.prompt) / self.machine.flops_s + reading)
         value = max(run() for _ in range(3))  # the first is the warm-up
         name = f"throughput {batch}"
@@ -244,7 +244,7 @@ class EngineBench:
     def _lower(self, what: str, value: float, unit: str, limit: float | None) -> Measurement:
         return Measurement(what, value, unit, limit, limit and limit / value, *self._anchor(what))
 
-    def _bytes(self, batch: int, context: int) -> float:
+    def step_bytes(self, batch: int, context: int) -> float:
         """What a step must read; what is in eight bits is one byte each, without its scales."""
         value, kept = 1.0 if self.kind else 2.0, 1.0 if self.engine.limits.cache else 2.0
         routed = 0.5 if self.kind == "int4" else value
