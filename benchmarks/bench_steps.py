@@ -5,10 +5,10 @@
     python benchmarks/bench_steps.py --draw weighs tells --contexts 1024
     python benchmarks/bench_steps.py --quantize fp8 --profile --batches 256 --contexts 1152 --prompts 1024 --together 32
 
-One GPU, random weights of the true sizes, bf16 unless the decoder's are quantised. A step's milliseconds are the median of seven times ten replays of its graph, with a cache
-of random rows, beside the time of reading what it must read. `--draw`: every row has filters, has penalties, or is told
-log-probabilities. `--profile` lists kernels by the time they take; those that overlap count what they wait, so their sum is more than a
-step's.
+One GPU, random weights of the true sizes, bf16 unless the decoder's are quantised. A step's milliseconds are the median of seven times ten
+replays of its graph, with a cache of random rows, beside the time of reading what it must read. `--draw`: every row has filters, has
+penalties, or is told log-probabilities. `--profile` lists kernels by the time they take; those that overlap count what they wait, so their
+sum is more than a step's.
 """
 
 import argparse
