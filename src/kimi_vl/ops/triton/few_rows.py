@@ -1,7 +1,7 @@
 """Products of a few tokens with a matrix, as Triton kernels: what limits them is reading the matrix once.
 
 A kernel reads its rows of the matrix before the tokens are there (`language.overlap`). What comes before or behind a product is done by it:
-the norm of its input, which every program computes for itself, and the sum with the residual stream.
+by vectors the norm of its input, which every program computes for itself, and the sum with the residual stream.
 Letters: T tokens, D input width, R rows of the matrix, H heads, N / R nope and rope widths, V value width, L latent rank, Z = L + R.
 """
 
