@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 
 from kimi_vl import __version__
@@ -26,15 +27,20 @@ from kimi_vl.server.openai.routes import add_openai, add_responses
 from kimi_vl.server.options import ServerOptions
 from kimi_vl.server.routes import ERROR, document
 from kimi_vl.server.service import Service
+from kimi_vl.server.tracing import TracedRequests, Tracing
 from kimi_vl.server.transport import Border, Shape, Turning
 from kimi_vl.server.uploads import add_files
 from kimi_vl.server.website import add_page
 
+# FastAPI's own spans would stand beside ours, and its logs would say what was sent.
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
-def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAPI:
-    """The whole server as an ASGI application; `app.state.service` is what its routes share. The model is closed with it."""
-    options = options or ServerOptions()
-    service = Service(model, options)
+
+def create_app(model: ChatModel, options: ServerOptions | None = None, tracing: Tracing | None = None) -> FastAPI:
+    """The whole server as an ASGI application; `app.state.service` is what its routes share. The model, and what is told of traces, are
+    closed with it."""
+    options, tracing = options or ServerOptions(), tracing or Tracing()
+    service = Service(model, options, tracing)
     responses = Responses(service)
     endpoints = {"/v1/chat/completions": CHAT, "/v1/completions": COMPLETIONS, "/v1/responses": responses.endpoint}
     batches = Batches(service, endpoints)
@@ -50,6 +56,7 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
             await responses.close()
             await model.close()
             service.close()
+            await tracing.close()
 
     app = FastAPI(
         title="kimi-vl",
@@ -60,12 +67,15 @@ def create_app(model: ChatModel, options: ServerOptions | None = None) -> FastAP
         redoc_url=None,
         openapi_url="/openapi.json",
         swagger_ui_oauth2_redirect_url=None,
+        telemetry=NO_TELEMETRY,
     )
     app.state.service = service
     shapes: dict[str, Shape] = {ANTHROPIC: anthropic_errors.shaped}
     app.state.turn_away = Turning(service.admission, service.metrics, shapes)
     shared: dict[str, Any] = {"access": service.access, "admission": service.admission, "metrics": service.metrics}
     app.add_middleware(_Bordered, options=options, **shared, shapes=shapes)
+    if tracing.is_on:
+        app.add_middleware(TracedRequests, tracing=tracing)
     app.add_exception_handler(HTTPException, _no_route)
     add_health(app, service)
     add_openai(app, service)

@@ -16,6 +16,7 @@ from kimi_vl.server.errors import ApiError, as_api_error, invalid
 from kimi_vl.server.json import decode
 from kimi_vl.server.service import Service
 from kimi_vl.server.strict import parse
+from kimi_vl.server.tracing import fail
 from kimi_vl.server.transport import log, stop
 
 MOST_TRIES = 3  # of a line; one that was begun so often and never came to an end may be what ends the process
@@ -120,7 +121,8 @@ class Work:
                     journal, written = ERRORS, answered(line, error.status, error.body)
                 else:
                     await asyncio.to_thread(self.folder.begin, line)
-                    journal, written = await self._answer(line)
+                    with self._service.tracing.apart("batch line", {"kimi_vl.batch": self.batch.id}):
+                        journal, written = await self._answer(line)
             await asyncio.to_thread(self.folder.extend, journal, (written,))
             counts = self.batch.request_counts
             counts.completed += journal == OUTPUT
@@ -144,6 +146,7 @@ class Work:
                     if error.status == 500:
                         log.error("batch line failed", batch=self.batch.id, exc_info=caught)
                     service.metrics.batch_lines.labels(error.status).inc()
+                    fail(error)
                     return ERRORS, answered(line, error.status, error.body)
             await asyncio.sleep(RETRY_S)  # there was no room for it
 
@@ -160,7 +163,7 @@ class Work:
         for name in ("stream", "background"):
             if getattr(request, name, None):
                 raise invalid("invalid_value", f"a line of a batch cannot have {name}", name)
-        asked = await endpoint.ask(service, request, self.folder.state.tenant, time.monotonic(), LATER)
+        asked = await endpoint.prepare(service, request, self.folder.state.tenant, time.monotonic(), LATER)
         try:
             return await endpoint.whole(service, asked)
         finally:

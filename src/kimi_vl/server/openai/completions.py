@@ -194,4 +194,4 @@ def _new_id() -> str:
     return f"cmpl-{secrets.token_hex(16)}"
 
 
-COMPLETIONS = Endpoint(CompletionRequest, ask, whole, chunks)
+COMPLETIONS = Endpoint(CompletionRequest, ask, whole, chunks, operation="text_completion")
