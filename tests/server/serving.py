@@ -153,7 +153,7 @@ class Script:
 
 class ScriptedAnswer:
     def __init__(self, script: Script, question: Question, model: ScriptedModel) -> None:
-        self.finish_reason, self.cached_tokens = script.finish_reason, 0
+        self.finish_reason, self.cached_tokens, self.prompt_logprobs = script.finish_reason, 0, ()
         self._script, self._question, self._model = script, question, model
         self._said, self.closed = 0, False
         self.stop_string = script.stop_string

@@ -19,7 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode, format_trace_id
 
 from kimi_vl.cli.main import main
 from kimi_vl.errors import EngineStopped, InputError
-from kimi_vl.llm import AsyncKimiVL
+from kimi_vl.llm import AsyncKimiVL, Usage
 from kimi_vl.server import export as export_module
 from kimi_vl.server.export import exported
 from kimi_vl.server.logs import traced
@@ -91,7 +91,10 @@ def post(server, path, headers=None, **body):
 
 def test_a_request_continues_its_callers_trace_and_its_parts_follow_each_other(plain, recorder):
     picture = base64.b64encode((ROOT / "examples" / "receipt.png").read_bytes()).decode()
-    parts = [{"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}}, {"type": "text", "text": "What is the total?"}]
+    parts = [
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}},
+        {"type": "text", "text": "What is the total?"},
+    ]
     with served(async_nano(plain), recorder.tracing) as server:
         body = post(server, "/v1/chat/completions", FROM_CALLER, messages=[{"role": "user", "content": parts}], max_tokens=4).json()
     span, children = recorder.request("POST /v1/chat/completions")
@@ -200,6 +203,14 @@ def test_who_leaves_has_tokens_and_no_ending(server, recorder, model):
     assert children[-1].name == "generation"
 
 
+def test_what_comes_after_the_end_is_not_told(recorder, caplog):
+    with recorder.tracing.span("over") as over:
+        pass
+    over.count([Usage(prompt_tokens=1, image_tokens=0, thinking_tokens=0, answer_tokens=1, completion_tokens=1)], 0, ["stop"])
+    assert "gen_ai.usage.input_tokens" not in recorder.spans("over")[0].attributes
+    assert caplog.records == []
+
+
 @pytest.mark.parametrize("sent", ["nonsense", f"00-{'0' * 32}-{CALLER}-01", f"ff-{TRACE}-{CALLER}-01"])
 def test_what_is_no_traceparent_begins_a_trace(server, recorder, sent):
     assert post(server, "/v1/chat/completions", {"traceparent": sent}, messages=HELLO).status_code == 200
@@ -220,7 +231,7 @@ def test_nothing_that_anybody_wrote_is_told(server, recorder, model):
     model.script = Script(SECRET)
     said = [{"role": "user", "content": SECRET}]
     post(server, "/v1/chat/completions", messages=said, stop=[SECRET], user=SECRET)
-    post(server, "/v1/chat/completions", messages=said, **{"model": SECRET})
+    post(server, "/v1/chat/completions", messages=said, model=SECRET)
     post(server, "/v1/chat/completions", messages=said, **{SECRET: 1})
     post(server, "/v1/completions", prompt=SECRET, echo=True)
     post(server, "/v1/responses", input=SECRET, instructions=SECRET, metadata={SECRET: SECRET})
