@@ -8,6 +8,7 @@ import torch
 
 from kimi_vl.engine import Engine, SamplingParams
 from kimi_vl.engine.request import Status
+from kimi_vl.engine.runner import Computed
 from kimi_vl.errors import CapacityError, CheckpointError, InputError, PromptTooLong, ShapeError
 from tests.engine.small import END_IDS, alone, answer, limits, plain, submit
 
@@ -324,8 +325,8 @@ def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompt
     forward = engine.runner._forward
 
     def spoilt(chunks, images):
-        logits = forward(chunks, images)
-        return {request: logits_W * (torch.nan if request is requests[0] else 1) for request, logits_W in logits.items()}
+        logits = forward(chunks, images).logits
+        return Computed({request: logits_W * (torch.nan if request is requests[0] else 1) for request, logits_W in logits.items()})
 
     monkeypatch.setattr(engine.runner, "_forward", spoilt)
     events = []
