@@ -55,27 +55,31 @@ def _score_kernel(
     t, d = tl.program_id(1).to(tl.int64), tl.arange(0, BLOCK_D)
     e = tl.program_id(0) * BLOCK_E + tl.arange(0, BLOCK_E)
     weight_ED = tl.load(weight + e[:, None] * D + d[None], mask=(e < E)[:, None] & (d < D)[None], other=0.0)
+    all_E = tl.arange(0, BLOCK_ALL)
+    bias_E = tl.load(bias + all_E, mask=all_E < E, other=0.0)
+    if HAS_NORM:
+        norm_D = tl.load(norm_weight + d, mask=d < D, other=0.0)
     begin(OVERLAPS)
     x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0)
     if HAS_UPDATE:
         x_D = (x_D.to(tl.float32) + tl.load(update + t * D + d, mask=d < D, other=0.0).to(tl.float32)).to(x_D.dtype)
         tl.store(total + t * D + d, x_D, mask=(d < D) & (tl.program_id(0) == 0))
     if HAS_NORM:
-        x_D = normed(x_D, tl.load(norm_weight + d, mask=d < D, other=0.0), eps, D)
+        x_D = normed(x_D, norm_D, eps, D)
         tl.store(normed_x + t * D + d, x_D, mask=(d < D) & (tl.program_id(0) == 0))
     tl.store(logits + t * E + e, tl.sum(weight_ED * x_D.to(tl.float32)[None], 1), mask=e < E)
     tl.debug_barrier()  # all of the program's logits are written before it counts as arrived
     if tl.atomic_add(arrivals + t, 1) == tl.num_programs(0) - 1:
         tl.store(arrivals + t, 0)  # for the next launch
-        _choose(logits + t * E, bias, indices + t * TOP_K, weights + t * TOP_K, factor, E, TOP_K, RENORMALISE, BLOCK_ALL)
+        _choose(logits + t * E, bias_E, indices + t * TOP_K, weights + t * TOP_K, factor, E, TOP_K, RENORMALISE, BLOCK_ALL)
 
 
 @jit
-def _choose(logits, bias, indices, weights, factor, E, TOP_K: tl.constexpr, RENORMALISE: tl.constexpr, BLOCK_E: tl.constexpr):
+def _choose(logits, bias_E, indices, weights, factor, E, TOP_K: tl.constexpr, RENORMALISE: tl.constexpr, BLOCK_E: tl.constexpr):
     """The TOP_K best experts of one token and their weights, by number. Of equals the lower number is the better."""
     e = tl.arange(0, BLOCK_E)
     score_E = tl.sigmoid(tl.load(logits + e, mask=e < E, other=0.0, cache_modifier=".cg"))  # other programs wrote them
-    choice_E = score_E + tl.load(bias + e, mask=e < E, other=0.0)
+    choice_E = score_E + bias_E
     choice_E = tl.where(choice_E == choice_E, choice_E, -3.0e38)  # NaN: still an expert that exists, so that nothing is read elsewhere
     choice_E = tl.where(e < E, choice_E, float("-inf"))
     # An expert's rank is how many are better: one step for all, where taking the best K times takes K.
