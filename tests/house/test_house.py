@@ -61,7 +61,7 @@ def dangers(source: str, where: str) -> list[str]:
 # Boundaries: any failure becomes one line for the user, or the end of one request; and the tokeniser's panic, which is no Exception.
 BOUNDARIES = {"cli/main.py", "engine/async_engine.py", "engine/engine.py", "engine/reading.py", "processor/tokenizer.py"}
 # One request's failure is told to it alone, and one batch's.
-BOUNDARIES |= {f"server/{name}.py" for name in ("transport", "stream", "batches", "openai/answers", "openai/responses")}
+BOUNDARIES |= {f"server/{name}.py" for name in ("transport", "stream", "batches/work", "openai/answers", "openai/responses")}
 BOUNDARIES |= {"media/sandbox/inside/worker.py"}  # a decoder may raise anything about a hostile file
 
 

@@ -292,8 +292,9 @@ class Scheduler:
         insort(self.running, request, key=_rank)
 
     def _shareable(self, request: Request) -> list[bytes]:
-        """Keys of the pages that may be taken over: all but the last token, which must be run to know what follows it."""
-        if not self.limits.shares_prefixes:
+        """Keys of the pages that may be taken over: all but the last token, which must be run to know what follows it; none where that is
+        to be known of every token."""
+        if not self.limits.shares_prefixes or request.params.prompt_logprobs is not None:
             return []
         page_size, step = self.limits.page_size, self.limits.step_tokens
         num_tokens = len(request.token_ids) - 1

@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import OPENAI, EventStream, Manner
 from kimi_vl.server.strict import Strict
+from kimi_vl.server.tracing import describe
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, while_connected
 
 JSON = "application/json; charset=utf-8"
@@ -30,7 +31,7 @@ class Endpoint:
     `events` answer what it gives. All raise ApiError and KimiVLError.
 
     ask: (service, request, tenant, when it came by the monotonic clock, priority). whole and events: (service, what ask gave).
-    `manner` is that of the stream.
+    `manner` is that of the stream, `operation` the name of what is done in the conventions for traces.
     """
 
     request: type[Strict]
@@ -38,6 +39,14 @@ class Endpoint:
     whole: Callable[[Service, Any], Awaitable[bytes]]
     events: Callable[[Service, Any], AsyncGenerator[bytes]]
     manner: Manner = OPENAI
+    operation: str = "chat"
+
+    async def prepare(self, service: Service, request: Any, tenant: str, started: float, priority: int = 0) -> Prepared:
+        """As `ask`; traced."""
+        describe("gen_ai.operation.name", self.operation)
+        asked = await self.ask(service, request, tenant, started, priority)
+        describe("gen_ai.request.model", service.name)
+        return asked
 
 
 class Answered(Response):
@@ -52,7 +61,7 @@ class Answered(Response):
             request, headers = await service.json(scope, receive, endpoint.request)
             with service.admission.request():  # not before: whoever sends slowly takes no place
                 self._stage = "preparing"
-                asked = await while_connected(receive, endpoint.ask(service, request, scope["tenant"], started, 0))
+                asked = await while_connected(receive, endpoint.prepare(service, request, scope["tenant"], started))
                 self._stage = "answering"
                 try:
                     if getattr(request, "stream", False):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
-from typing import TextIO, cast
+from typing import Any, TextIO, cast
 
 import structlog
+from opentelemetry.trace import format_trace_id, get_current_span
 
 
 class _Stderr:
@@ -22,6 +24,12 @@ class _Stderr:
             sys.stderr.flush()
 
 
+def traced(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """A line that is written for something that is traced says so."""
+    asked = get_current_span().get_span_context()
+    return {**event, "trace_id": format_trace_id(asked.trace_id)} if asked.is_valid else event
+
+
 def configure() -> None:
     """For this process; what uvicorn says comes along from warnings on."""
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
@@ -29,6 +37,7 @@ def configure() -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            traced,
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(),
         ],

@@ -25,6 +25,7 @@ from kimi_vl.server.admission import Admission
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.options import ServerOptions
+from kimi_vl.server.tracing import fail
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -251,6 +252,7 @@ class Border:
 
     async def _tell(self, error: Exception, scope: Scope, answer: _Answer) -> None:
         told = as_api_error(error)
+        fail(told)
         if told.status == 500:
             log.error("request failed", request_id=answer.request_id, path=_short(scope["path"]), exc_info=error)
         if not answer.status:
