@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from pydantic.json_schema import models_json_schema
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -26,7 +26,7 @@ from kimi_vl.server.anthropic import errors as anthropic_errors
 from kimi_vl.server.anthropic.messages import MESSAGES, count_tokens
 from kimi_vl.server.anthropic.requests import CountRequest
 from kimi_vl.server.batches import Batches, BatchRequest
-from kimi_vl.server.endpoint import JSON, Answered, Endpoint, Streamed
+from kimi_vl.server.endpoint import JSON, Answered, Endpoint, Streamed, WholeFile
 from kimi_vl.server.errors import ApiError, invalid
 from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
 from kimi_vl.server.openai.chat import CHAT
@@ -271,7 +271,7 @@ def _add_files(app: FastAPI, service: Service) -> None:
         file = await asyncio.to_thread(files.find, request.scope["tenant"], request.path_params["file_id"])
         path = files.path(request.scope["tenant"], file.id)
         headers = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox"}
-        return FileResponse(path, media_type="application/octet-stream", headers=headers)
+        return WholeFile(path, media_type="application/octet-stream", headers=headers)
 
     _add(app, "/v1/files", upload, "POST", "Upload a file (multipart: file, purpose).", None)
     _get(app, "/v1/files", listing, "The files of this key.")
@@ -334,7 +334,7 @@ def _add_page(app: FastAPI) -> None:
         headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "ETag": tags[name]}
         if request.headers.get("if-none-match") == tags[name]:
             return Response(status_code=304, headers=headers)
-        return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)
+        return WholeFile(path, media_type=TYPES[path.suffix], headers=headers)
 
     async def index(request: Request) -> Response:
         return answer("index.html", request)
