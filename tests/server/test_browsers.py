@@ -41,7 +41,9 @@ def test_an_upload_is_never_a_page_of_ours(scripted, uploaded):
     assert response.headers["content-security-policy"] == "sandbox"
 
 
-@pytest.mark.parametrize("asked", [THOUSAND, {"range": "bytes=99999999-"}, {"range": "bytes=5-1"}, {"range": "junk"}, {"range": "bytes=0-0"}])
+@pytest.mark.parametrize(
+    "asked", [THOUSAND, {"range": "bytes=99999999-"}, {"range": "bytes=5-1"}, {"range": "junk"}, {"range": "bytes=0-0"}]
+)
 def test_ranges_are_passed_over(scripted, uploaded, asked):
     asset = next(path for path in (PAGE / "assets").iterdir() if path.suffix == ".js")
     for path, whole in ((uploaded, SCRIPT), (f"/assets/{asset.name}", asset.read_bytes())):
