@@ -189,7 +189,7 @@ def test_a_schema_that_means_harm_is_refused_or_kept_to(house, name):
         assert len(response.content) < 1024
     else:
         [choice] = response.json()["choices"]
-        assert choice["finish_reason"] in ("stop", "length")
+        assert choice["message"]["content"][0] in '"[{0123456789'  # nano alone would begin with a word
         if choice["finish_reason"] == "stop":
             jsonschema.validate(json.loads(choice["message"]["content"]), schema)
 
