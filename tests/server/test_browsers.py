@@ -2,7 +2,7 @@
 
 import pytest
 
-from kimi_vl.server.app import PAGE
+from tests.page.mock_server import PAGE
 from tests.server.serving import refused
 
 SCRIPT = b"<!doctype html><script>alert(1)</script>"
