@@ -12,6 +12,7 @@ import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 
@@ -38,18 +39,27 @@ def test_without_file_descriptors_those_inside_are_answered_and_later_ones_again
         assert until(lambda: server.service.admission.taken == 1)
         socks = [socket.socket() for _ in range(20)]
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        in_use = max(int(name) for name in os.listdir("/proc/self/fd"))
+        held: list[int] = []
+        told: list[str] = []
+        server.loop.call_soon_threadsafe(server.loop.set_exception_handler, lambda _, context: told.append(context["message"]))
         try:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (in_use + 3, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(int(name) for name in os.listdir("/proc/self/fd")) + 3, hard))
+            with suppress(OSError):
+                while True:
+                    held.append(os.dup(0))
+            os.close(held.pop())  # room for one of twenty
             for sock in socks:
                 sock.connect(("127.0.0.1", server.port))
-            assert until(lambda: 0 < len(server.runner.server_state.connections) < 20)
+            assert until(lambda: any("out of system resource" in message for message in told), 5)
+            assert len(server.runner.server_state.connections) <= 2
             gate.set()
             assert inside.result().status_code == 200
         finally:
             gate.set()
             for sock in socks:
                 sock.close()
+            for descriptor in held:
+                os.close(descriptor)
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         assert server.chat().status_code == 200
 
