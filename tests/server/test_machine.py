@@ -1,6 +1,8 @@
 """What a machine runs out of, and what is never done where it would hold everybody up (groups A, E, L, M and R)."""
 
 import gc
+import json
+import logging
 import os
 import resource
 import signal
@@ -21,6 +23,7 @@ from kimi_vl.llm import AsyncKimiVL
 from kimi_vl.processor.grammar import Grammar
 from kimi_vl.processor.tokenizer import Tokenizer
 from kimi_vl.server import files as files_module
+from kimi_vl.server import logs
 from kimi_vl.server import service as service_module
 from kimi_vl.server.openai import content
 from tests.media.pictures import blocks, encoded
@@ -206,3 +209,20 @@ def test_a_signal_while_weights_are_loaded_ends_the_process():
             assert "Traceback" not in process.stderr.read()
         finally:
             process.kill()
+
+
+def test_what_is_said_by_logging_is_a_line_of_json_as_well(monkeypatch, capfd):
+    """uvicorn warns of what is no HTTP, once for each connection."""
+    monkeypatch.setattr(logging.root, "handlers", [])
+    logs.configure()
+    with served(ScriptedModel()) as server:
+        server.raw(b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
+        try:
+            1 / 0  # noqa: B018
+        except ZeroDivisionError:
+            logging.getLogger("asyncio").exception("a task failed\nbadly")
+    said = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    assert [line["event"] for line in said if line["level"] == "warning"] == ["Invalid HTTP request received."]
+    [failed] = [line for line in said if line["level"] == "error"]
+    assert failed["event"] == "a task failed\nbadly"
+    assert "ZeroDivisionError" in failed["exception"]
