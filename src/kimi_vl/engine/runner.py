@@ -6,7 +6,7 @@ Letters: T tokens of the step, B sequences, J pages of a sequence, M image token
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kimi_vl.engine.features import FeatureCache
 from kimi_vl.engine.memory import memory_limit
 from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.request import Request
@@ -65,30 +66,6 @@ class Launched:
     told: OnTheWay | None = None  # [Q, X] as of `ops.sampling.tell_rows`
 
 
-class FeatureCache:
-    """Image features [M, D] by digest, at most `capacity` tokens of them, the longest unused leaving first."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.num_tokens = 0
-        self._features: OrderedDict[bytes, torch.Tensor] = OrderedDict()
-
-    def get(self, digest: bytes) -> torch.Tensor | None:
-        if digest in self._features:
-            self._features.move_to_end(digest)
-        return self._features.get(digest)
-
-    def put(self, digest: bytes, features_MD: torch.Tensor) -> None:
-        """Keep these, at the cost of others; features of more tokens than the capacity are not kept."""
-        if digest in self._features or features_MD.shape[0] > self.capacity:
-            return
-        self._features[digest] = features_MD
-        self.num_tokens += features_MD.shape[0]
-        while self.num_tokens > self.capacity:
-            _, left = self._features.popitem(last=False)
-            self.num_tokens -= left.shape[0]
-
-
 class Encoding:
     """How many pictures were encoded, how many were there already, and how long encoding took: on a GPU by its clock, of what is over."""
 
@@ -131,6 +108,7 @@ class Runner:
         limits: Limits,
         *,
         feature_tokens: int,
+        ahead_tokens: int = 0,
         spare_pages: int = 0,
         normalise: Normalise | None = None,
     ) -> None:
@@ -140,7 +118,7 @@ class Runner:
         with memory_limit("making room for the latent cache", "take fewer pages"):
             pages = limits.num_pages + spare_pages, limits.page_size
             self.cache = PagedLatentCache(config, *pages, dtype=model.dtype, device=model.device, kind=limits.cache)
-        self.features, self.encoding = FeatureCache(feature_tokens), Encoding()
+        self.features, self.encoding = FeatureCache(max(feature_tokens, ahead_tokens), feature_tokens), Encoding()
         self.expanded_tokens = EXPANDED_TOKENS
         self._normalise = normalise
 
@@ -150,6 +128,12 @@ class Runner:
         groups = [[chunk] for chunk in chunks] if self.limits.invariant else [chunks]
         logits = {request: logits_W for group in groups for request, logits_W in self._forward(group, images).items()}
         return Launched(list(chunks), [], None, logits)
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image]) -> None:
+        """Compute the features of these, and keep them, unless they are kept already. Raises: CapacityError when memory runs out."""
+        with memory_limit("encoding pictures", "lower step_tokens"):
+            self._encoded({image.digest: image for image in images})
 
     def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
         model = self.model

@@ -28,6 +28,8 @@ from kimi_vl.processor.image import Cut
 from kimi_vl.processor.labels import format_time, page_label, speech_line, time_label
 from kimi_vl.processor.processor import Processor
 
+Arrived = Callable[[Cut], None]
+
 EVERYTHING = 1 << 40  # tokens: no limit
 MOST_TOKENS = 10_000_000  # that a caller can allow
 MARKS = 5  # tokens around a picture
@@ -257,10 +259,13 @@ def look(
     context: int,
     used: int,
     choice: Choice | None = None,
+    arrived: Arrived | None = None,
 ) -> Sight:
     """Choose, decode and cut what a question sees of its media, or of each of them its own question.
 
-    context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`).
+    context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`). `arrived` is called
+    with each frame of a clip and page of a document as soon as it is cut, in the order of the prompt, while the next ones are decoded; what
+    it raises ends the decoding.
     Raises: InputError for a choice that fits none of the media, and where there is no room; MediaError for a file.
     """
     choice = choice or Choice()
@@ -284,7 +289,7 @@ def look(
     looked = []
     for k, medium in enumerate(media):
         plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules[k])
-        own = _spoken(list(_views(k, medium, plan, processor)), plan.speech)
+        own = _spoken(list(_views(k, medium, plan, processor, arrived if k in clips else None)), plan.speech)
         views += own
         looked.append(_looked(medium, own, plan))
     return Sight(tuple(media), tuple(views), tuple(looked), budget if clips else 0)
@@ -301,7 +306,7 @@ def _planned(medium: Medium, share: int, rules: _Rules) -> _Plan:
         raise InputError(f"{medium.name}: {error}") from None
 
 
-def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> Iterator[View]:
+def _views(number: int, medium: Medium, plan: _Plan, processor: Processor, arrived: Arrived | None) -> Iterator[View]:
     """Decoded one by one; of each only what the model sees is kept."""
     with closing(plan.frames()) as frames:
         for frame in frames:
@@ -310,6 +315,8 @@ def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> It
                 label = page_label(frame.page) if frame.page is not None else time_label(frame.seconds or 0.0)
             known = medium.cut if isinstance(medium, Still) else None
             cut = processor.image_processor.cut(frame.image) if known is None else known
+            if arrived is not None:
+                arrived(cut)
             yield View(number, medium.name, frame.kind, label, frame.page, frame.seconds, frame.size_before, cut)
 
 
