@@ -161,6 +161,7 @@ def test_features_that_do_not_fit_are_left_to_the_prompt(plain, whole, monkeypat
     monkeypatch.setattr(llm, "_ahead_tokens", lambda *_: 30)  # two frames of twelve tokens
     stream = llm.stream("?", FILM, **GREEDY)
     assert llm._desk.engine.runner.features.num_held == 24
+    assert llm._desk.engine.runner.encoding.encoded == 2  # not for nothing
     for _ in stream:
         pass
     assert stream.answer == whole("?", FILM, **GREEDY)
