@@ -1,4 +1,4 @@
-"""Seconds to the first token about a long video with nano, where frames are encoded while the next ones are decoded, and one after the other.
+"""Seconds to nano's first token about a long video: frames encoded while the next ones are decoded, and one after the other.
 
     python benchmarks/bench_streaming.py --output benchmarks/results/streaming.json
 

@@ -98,8 +98,8 @@ def test_a_frame_is_encoded_before_the_next_is_asked_for(llm, monkeypatch):
     happened = []
     encode, frames = llm.model.image_features, Video.frames
 
-    def logged(video, *args):
-        for frame in frames(video, *args):
+    def logged(*args, **options):
+        for frame in frames(*args, **options):
             happened.append("decoded")
             yield frame
 
@@ -224,15 +224,21 @@ def uploaded(server):
     return server.client.post("/v1/files", files={"file": ("clip.mp4", FILM)}, data={"purpose": "user_data"}).json()["id"]
 
 
-class Gate:
-    """Lets so many frames of a video through, then waits."""
+@pytest.fixture
+def gate(serving, monkeypatch):
+    """Lets seven frames of a video through, then waits."""
+    gate = Gate(monkeypatch, 7)
+    yield gate
+    gate.open.set()
 
+
+class Gate:
     def __init__(self, monkeypatch, count):
         self.reached, self.open = threading.Event(), threading.Event()
         frames = Video.frames
 
-        def gated(video, *args):
-            for k, frame in enumerate(frames(video, *args)):
+        def gated(*args, **options):
+            for k, frame in enumerate(frames(*args, **options)):
                 if k == count:
                     self.reached.set()
                     assert self.open.wait(30)
@@ -241,9 +247,8 @@ class Gate:
         monkeypatch.setattr(Video, "frames", gated)
 
 
-def test_a_server_encodes_while_it_decodes_and_others_are_answered(serving, whole, monkeypatch):
+def test_a_server_encodes_while_it_decodes_and_others_are_answered(serving, gate, whole):
     name = uploaded(serving)
-    gate = Gate(monkeypatch, 7)
     answers = []
     asking = threading.Thread(target=lambda: answers.append(serving.chat(about(name), **GREEDY).json()))
     asking.start()
@@ -258,8 +263,7 @@ def test_a_server_encodes_while_it_decodes_and_others_are_answered(serving, whol
     assert serving.model.activity.encoded == 10
 
 
-def test_a_client_that_leaves_ends_the_decoding(serving, monkeypatch):
-    gate = Gate(monkeypatch, 4)
+def test_a_client_that_leaves_ends_the_decoding(serving, gate):
     name = uploaded(serving)
     body = serving.client.build_request("POST", "/v1/chat/completions", json={"model": serving.service.name, "messages": about(name)})
     head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {len(body.content)}"
@@ -271,7 +275,7 @@ def test_a_client_that_leaves_ends_the_decoding(serving, monkeypatch):
     assert until(lambda: nothing_is_held(serving.model._engine))
     gate.open.set()
     assert decoders_at_rest()
-    assert serving.model.activity.encoded == 4
+    assert serving.model.activity.encoded == 7
 
 
 def test_who_takes_after_the_end_is_told(plain):

@@ -442,6 +442,6 @@ def test_the_flags_are_the_documented_ones():
             "--max-thinking-tokens",
         ),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
-        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--transcript", "--pdf-password"),
+        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--transcript", "--skip-repeats", "--pdf-password"),
         *("--dry-run", "--draw"),
     }

@@ -39,6 +39,7 @@ APPLIES: dict[str, tuple[type, ...]] = {
     "frames": (Video, Animation),
     "fps": (Video, Animation),
     "policy": (Video,),
+    "skip_repeats": (Video,),
     "media_tokens": (Video, Animation, Document),
 }
 MEANT: dict[tuple[type, ...], str] = {
@@ -58,7 +59,8 @@ class Choice:
 
     clip: "00:10-00:40" of videos; pages: "3-7,9" or numbers, of PDFs and TIFFs; frames: how many, or fps: how many a second, of videos and
     animations; policy: where in a video these lie: "even", "scene" or "adaptive" (`media/selection.py`); media_tokens: what all media may
-    take of the prompt; transcript: True shows what is said in videos, by the subtitles in their files, between the frames.
+    take of the prompt; transcript: True shows what is said in videos, by the subtitles in their files, between the frames; skip_repeats:
+    True leaves out frames of videos that look like the one before.
     Raises: InputError for a bad value.
     """
 
@@ -69,6 +71,7 @@ class Choice:
     policy: str | None = None
     media_tokens: int | None = None
     transcript: bool | None = None
+    skip_repeats: bool | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.clip, str):
@@ -85,8 +88,9 @@ class Choice:
             raise InputError(f"fps is {self.fps!r}; it must be a number of frames a second above 0, at most {MAX_RATE:g}")
         if self.frames is not None and self.fps is not None:
             raise InputError("frames and fps say the same in two ways; give one of them")
-        if not isinstance(self.transcript, bool | None):
-            raise InputError(f"transcript is {str(self.transcript)[:40]!r}; it must be True or False")
+        for name in ("transcript", "skip_repeats"):
+            if not isinstance(value := getattr(self, name), bool | None):
+                raise InputError(f"{name} is {str(value)[:40]!r}; it must be True or False")
         if self.policy not in (None, *PLACED):
             raise InputError(f"policy is {str(self.policy)[:40]!r}; it must be one of {', '.join(map(repr, PLACED))}")
         if self.media_tokens is not None and not (type(self.media_tokens) is int and 1 <= self.media_tokens <= MOST_TOKENS):
@@ -348,6 +352,8 @@ def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
     notes = list(plan.notes)
     if isinstance(medium, Video) and medium.damaged_at is not None:
         notes.append(f"it is damaged at {format_time(medium.damaged_at)}, and nothing behind that was seen")
+    if isinstance(medium, Video) and medium.repeats:
+        notes.append(f"{medium.repeats} of its frames look like the one before, and are left out")
     if isinstance(medium, Document):
         notes += [f"a {medium.laid_out}, seen as LibreOffice lays it out in pages"] if medium.laid_out else []
         notes += medium.broken.values()
@@ -421,7 +427,7 @@ def _video(video: Video, budget: int, rules: _Rules) -> _Plan:
     speech, speech_tokens, said = _speech(video, start, end, max(left, budget // SPEECH_SHARE), rules)
     chosen = select_within(budget=budget - speech_tokens)
     return _Plan(
-        lambda: video.frames(chosen.moments, chosen.size),
+        lambda: video.frames(chosen.moments, chosen.size, skip_repeats=bool(rules.choice.skip_repeats)),
         chosen.tokens + speech_tokens,
         (*chosen.notes, *said),
         labels=len(chosen.moments) > 1 or bool(speech),
