@@ -18,7 +18,7 @@ from kimi_vl.media.medium import Video
 from kimi_vl.processor.chat import cuts_of
 from tests.media.clips import clip
 from tests.media.pdfs import page, pdf, text
-from tests.server.serving import Served, until
+from tests.server.serving import served, until
 from tests.tiny_checkpoint import write_tiny_checkpoint
 from tests.tolerances import REGROUPED
 
@@ -209,11 +209,10 @@ def _fits(llm, free):
 def serving(plain):
     limits = Limits(num_pages=256, page_size=16, max_running=4, step_tokens=64, shares_prefixes=True)
     with_engine = AsyncKimiVL(plain, limits)
-    server = Served(with_engine).start()
-    yield server
-    assert server.is_at_rest()
-    assert until(lambda: nothing_is_held(with_engine._engine))
-    assert server.stop() == 0
+    with served(with_engine) as server:
+        yield server
+        assert server.is_at_rest()
+        assert until(lambda: nothing_is_held(with_engine._engine))
 
 
 def about(name):

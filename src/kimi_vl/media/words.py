@@ -84,10 +84,11 @@ def words_of(codes: Sequence[int], areas: np.ndarray) -> list[Word]:
     is_hyphen_W = np.isin(code_N[ends_W], HYPHENS)
     breaks_W = is_hyphen_W | np.isin(code_N[ends_W], BREAKS)
     line_W = np.cumsum(breaks_W) - breaks_W
-    filled_W = ends_W > starts_W
-    if not filled_W.any():
+    letters_W = ends_W > starts_W
+    if not letters_W.any():
         return []
-    starts_W, ends_W, is_hyphen_W, line_W = (of_words[filled_W] for of_words in (starts_W, ends_W, is_hyphen_W, line_W))
+    starts_W, ends_W = starts_W[letters_W], ends_W[letters_W]
+    is_hyphen_W, line_W = is_hyphen_W[letters_W], line_W[letters_W]
     area_W4 = _ink(place_N4, starts_W, ends_W + is_hyphen_W)
     inked_W = area_W4[:, 2] > area_W4[:, 0]
     lines = np.unique(line_W[inked_W], return_inverse=True)[1].tolist()
