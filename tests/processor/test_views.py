@@ -56,6 +56,19 @@ def test_frames_that_look_like_the_one_before_are_left_out_where_that_is_asked_f
         Choice(skip_repeats="yes")
 
 
+def test_a_picture_that_is_shrunk_says_so_and_why_and_no_other_does(film, tmp_path):
+    large, small = Image.new("RGB", (3000, 2000)), Image.new("RGB", (50, 30))
+    large.save(tmp_path / "pages.tif", save_all=True, append_images=[small])
+    sight = see(large, small, tmp_path / "pages.tif", film, pdf(page(text("x"))))
+    said = [view.shrunk for view in sight.views]
+    width, height = sight.views[0].size
+    assert width * height < 3000 * 2000
+    assert said[0] == f"scaled down from 3000×2000 to {width}×{height} pixels, the most that the official processor lets the model see"
+    assert said[2] == said[0]
+    assert {*said[1:2], *said[3:]} == {""}
+    assert sight.looked[0].notes == ()  # which are for what is given up here
+
+
 def long_book(count=40, special=17):
     words = {special: "The penguin costs 4711 dollars."}
     return pdf(*(page(text(words.get(k, f"Nothing of interest happens in chapter {k}."))) for k in range(1, count + 1)))

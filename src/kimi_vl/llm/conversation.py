@@ -104,6 +104,7 @@ class Seen:
                     "size_before": list(view.size_before),
                     "size": list(view.size),
                     "tokens": view.cut.tokens,
+                    "note": view.shrunk or None,
                 }
                 for view in self.sight.views
             ],

@@ -83,7 +83,7 @@ def words_of(codes: Sequence[int], areas: np.ndarray) -> list[Word]:
     starts_W = np.concatenate([[0], ends_W[:-1] + 1])
     is_hyphen_W = np.isin(code_N[ends_W], HYPHENS)
     breaks_W = is_hyphen_W | np.isin(code_N[ends_W], BREAKS)
-    line_W = np.cumsum(breaks_W) - breaks_W
+    line_W: np.ndarray = np.cumsum(breaks_W) - breaks_W
     letters_W = ends_W > starts_W
     if not letters_W.any():
         return []

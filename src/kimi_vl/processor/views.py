@@ -140,6 +140,16 @@ class View:
         """Width and height in pixels as the model sees it, without padding."""
         return self.cut.size
 
+    @property
+    def shrunk(self) -> str:
+        """Of a picture that is larger than the model takes: from what to what, and why. Empty of all others; what becomes of frames and
+        of a PDF's pages is in `Looked.notes`.
+        """
+        (wide, high), (width, height) = self.size_before, self.size
+        if self.kind is not Kind.PICTURE or self.seconds is not None or wide * high <= width * height:
+            return ""
+        return f"scaled down from {wide}×{high} to {width}×{height} pixels, the most that the official processor lets the model see"
+
 
 @dataclass(frozen=True, slots=True)
 class Looked:
