@@ -25,7 +25,7 @@ QUESTION = "When does the square reach the edge?"
 WAYS = ("streamed", "one after the other")
 ASKED = ("KimiVL", "AsyncKimiVL")
 CASES: dict[str, tuple[int, dict[str, Any]]] = {  # minutes, what is looked at
-    "two minutes, a frame a second": (2, {"fps": 1.0, "media_tokens": 10_000}),
+    "a minute, a frame a second": (1, {"fps": 1.0, "media_tokens": 5_000}),
     "an hour, as by default": (60, {}),
 }
 
