@@ -259,7 +259,9 @@ def test_a_server_encodes_while_it_decodes_and_others_are_answered(serving, gate
     expected = whole("?", FILM, **GREEDY)
     assert answers[0]["choices"][0]["message"]["content"] == expected.text
     assert answers[0]["usage"]["prompt_tokens"] == expected.usage.prompt_tokens
-    assert serving.model.activity.encoded == 10
+    assert (serving.model.activity.encoded, serving.model.activity.reused) == (10, 0)
+    assert serving.chat(about(name), **GREEDY).json()["choices"] == answers[0]["choices"]
+    assert (serving.model.activity.encoded, serving.model.activity.reused) == (10, 10)
 
 
 def test_a_client_that_leaves_ends_the_decoding(serving, gate):

@@ -39,6 +39,9 @@ class FeatureCache:
         if self._holds[digest] == 1:
             self.num_held += self._count(digest)
 
+    def is_held(self, digest: bytes) -> bool:
+        return digest in self._holds
+
     def release(self, digest: bytes) -> None:
         """Take back one `hold`."""
         self._holds[digest] -= 1

@@ -132,6 +132,7 @@ class Runner:
     @torch.inference_mode()
     def encode(self, images: Sequence[Image]) -> None:
         """Compute the features of these, and keep them, unless they are kept already. Raises: CapacityError when memory runs out."""
+        self.encoding.reused += sum(self.features.get(image.digest) is not None for image in images)
         with memory_limit("encoding pictures", "lower step_tokens"):
             self._encoded({image.digest: image for image in images})
 
@@ -239,7 +240,7 @@ class Runner:
 
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
-        self.encoding.reused += len(found)
+        self.encoding.reused += sum(not self.features.is_held(digest) for digest in found)  # the others were counted by `encode`
         missing = sorted((image for digest, image in images.items() if digest not in found), key=lambda image: image.grid_hw)
         for group in [[image] for image in missing] if self.limits.invariant else [missing] if missing else []:
             grids = [image.grid_hw for image in group]
