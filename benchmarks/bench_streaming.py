@@ -5,7 +5,8 @@
 The clips are those of `bench_video.py`: 1280×720 at 30 frames a second. A short one is looked at once a second, an hour as `ask` does where
 nobody says anything. Every run has a process of its own, both ways in turns; the best of `--repeats` counts, for both. By `KimiVL.ask`, the
 plain path, and by `AsyncKimiVL`, which is what the server asks; one after the other, the same code is not told of frames as they arrive.
-Peak memory is that of the asking process; decoders are others. Prints JSON.
+Peak memory is that of the asking process; decoders are others. `held` is by how much such a process grows while it only looks at the hour,
+with the budget of a large checkpoint's context, and what the patches of its frames take. Prints JSON.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from bench_video import make_clip
 QUESTION = "When does the square reach the edge?"
 WAYS = ("streamed", "one after the other")
 ASKED = ("KimiVL", "AsyncKimiVL")
+HELD = "held"
 CASES: dict[str, tuple[int, dict[str, Any]]] = {  # minutes, what is looked at
     "a minute, a frame a second": (1, {"fps": 1.0, "media_tokens": 5_000}),
     "an hour, as by default": (60, {}),
@@ -72,8 +74,30 @@ async def first_token_served(clip: Path, looking: dict[str, Any], streamed: bool
     return {"seen_s": seen_at - began, "first_token_s": first - began, "frames": len(seen.sight.views), "text": "".join(pieces)}
 
 
+def held(clip: Path, context: int = 131_072, frames: int = 64) -> dict[str, Any]:
+    """What looking at a clip takes of memory, without a network."""
+    from kimi_vl.checkpoint import locate_checkpoint
+    from kimi_vl.llm import look_at
+    from kimi_vl.processor import Processor
+
+    processor = Processor.from_pretrained(locate_checkpoint(None))
+    look_at(processor, context, QUESTION, clip, frames=1).close()
+    before = peak_mib()
+    with look_at(processor, context, QUESTION, clip, frames=frames, arrived=lambda _: None) as sight:
+        patches = sum(view.cut.patches.nbytes for view in sight.views) >> 20
+        return {"context": context, "frames": frames, "size": sight.views[0].size, "patches_mib": patches, "grown_mib": peak_mib() - before}
+
+
+def peak_mib() -> int:
+    """Of this process so far."""
+    return next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")) // 1024
+
+
 def work(asked: str, way: str, clip: Path, looking: dict[str, Any]) -> None:
     """One run in this process; prints a line of JSON."""
+    if asked == HELD:
+        print(json.dumps(held(clip)))
+        return
     if asked == "KimiVL":
         if way != WAYS[0]:
             from kimi_vl.llm.early import PlainEarly
@@ -82,8 +106,7 @@ def work(asked: str, way: str, clip: Path, looking: dict[str, Any]) -> None:
         found = first_token(clip, looking)
     else:
         found = asyncio.run(first_token_served(clip, looking, way == WAYS[0]))
-    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    print(json.dumps({**found, "peak_mib": peak // 1024}))
+    print(json.dumps({**found, "peak_mib": peak_mib()}))
 
 
 def measure(asked: str, way: str, clip: Path, looking: dict[str, Any], threads: int) -> dict[str, Any]:
@@ -97,9 +120,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="of the network; the decoder has its own")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--cache", type=Path, default=Path(".data") / "video", help="folder for the clips")
-    parser.add_argument("--cases", nargs="*", default=list(CASES), choices=list(CASES))
+    parser.add_argument("--cases", nargs="*", metavar="CASE", default=list(CASES), choices=list(CASES))
     parser.add_argument("--output", type=Path)
-    parser.add_argument("--worker", choices=ASKED, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", choices=(*ASKED, HELD), help=argparse.SUPPRESS)
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     parser.add_argument("--clip", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--looking", type=json.loads, help=argparse.SUPPRESS)
@@ -124,6 +147,7 @@ def main() -> None:
                 print(json.dumps(runs[-1]), file=sys.stderr)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     report = {"machine": machine, "load": os.getloadavg()[0], "threads": args.threads, "runs": runs}
+    report["held"] = measure(HELD, WAYS[0], make_clip(args.cache, 60), {}, args.threads)
     text = json.dumps(report, indent=1)
     print(text)
     if args.output:
