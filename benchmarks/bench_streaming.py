@@ -139,14 +139,25 @@ def main() -> None:
             for _ in range(args.repeats):  # in turns, so that a busy moment of the machine falls on both
                 for way in WAYS:
                     found[way].append(measure(asked, way, clip, looking, args.threads))
+            load = round(os.getloadavg()[0], 1)
             texts = {one["text"] for several in found.values() for one in several}
             for way, several in found.items():
                 best = min(several, key=lambda one: one["first_token_s"])
                 all_s = [round(one["first_token_s"], 2) for one in several]
-                runs.append({"case": case, "asked": asked, "way": way, "same_answer": len(texts) == 1, **best, "all_first_token_s": all_s})
+                runs.append(
+                    {
+                        "case": case,
+                        "asked": asked,
+                        "way": way,
+                        "same_answer": len(texts) == 1,
+                        **best,
+                        "all_first_token_s": all_s,
+                        "load": load,
+                    }
+                )
                 print(json.dumps(runs[-1]), file=sys.stderr)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    report = {"machine": machine, "load": os.getloadavg()[0], "threads": args.threads, "runs": runs}
+    report = {"machine": machine, "threads": args.threads, "runs": runs}
     report["held"] = measure(HELD, WAYS[0], make_clip(args.cache, 60), {}, args.threads)
     text = json.dumps(report, indent=1)
     print(text)

@@ -1,11 +1,13 @@
 """Frames are encoded while the next ones are decoded: what is answered, what is held meanwhile, and what is left when somebody leaves."""
 
 import asyncio
+import logging
 import threading
 from contextlib import closing
 from functools import partial
 
 import pytest
+import structlog
 import torch
 
 from kimi_vl.engine import Engine, Limits
@@ -209,10 +211,12 @@ def _fits(llm, free):
 def serving(plain):
     limits = Limits(num_pages=256, page_size=16, max_running=4, step_tokens=64, shares_prefixes=True)
     with_engine = AsyncKimiVL(plain, limits)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     with served(with_engine) as server:
         yield server
         assert server.is_at_rest()
         assert until(lambda: nothing_is_held(with_engine._engine))
+    structlog.reset_defaults()
 
 
 def about(name):
