@@ -170,6 +170,14 @@ def test_the_beginning_of_a_prompt_is_computed_once(model, prompts, expected):
     assert answer(request) == expected[2]
 
 
+def test_an_answer_of_one_token_leaves_its_prompt_behind(model, prompts):
+    engine = Engine(model, limits())
+    for _ in range(2):
+        (request,) = engine.submit(*prompts[1][:1], SamplingParams(max_tokens=1), images=prompts[1][1], end_ids=[])
+        run(engine)
+    assert request.num_cached == (len(prompts[1][0]) - 1) // 8 * 8
+
+
 def test_images_are_encoded_once_while_there_is_room(model, prompts, monkeypatch):
     seen = []
     encode = model.image_features

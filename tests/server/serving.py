@@ -18,6 +18,7 @@ from kimi_vl.errors import EngineStopped, KimiVLError
 from kimi_vl.llm import ChatModel, Usage
 from kimi_vl.llm.async_kimi_vl import Activity, Question, Said
 from kimi_vl.processor.chat import image_sources, render
+from kimi_vl.processor.image import Cut
 from kimi_vl.server import ServerOptions, create_app
 from kimi_vl.server.run import Runner
 from kimi_vl.server.tracing import Tracing
@@ -187,6 +188,14 @@ class ScriptedAnswer:
         self.closed = True
 
 
+class ScriptedEarly:
+    """Takes pictures and does nothing with them."""
+
+    def take(self, cut: Cut) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class ScriptedModel:
     """A `ChatModel` that answers every question by `script`, and keeps what it was asked."""
 
@@ -202,7 +211,10 @@ class ScriptedModel:
         self.step_s = 0.0
         self.activity = Activity(running=0, waiting=0, pages_held=0, pages=8, preempted=0)
 
-    def question(self, messages: Sequence[Any], *, thinking: str = "auto", tenant: str = "") -> Question:
+    def early(self, tenant: str = "") -> ScriptedEarly:
+        return ScriptedEarly()
+
+    def question(self, messages: Sequence[Any], *, thinking: str = "auto", tenant: str = "", early: Any = None) -> Question:
         counts = [cut.tokens for cut in image_sources(messages)]
         return Question(render(messages, self.processor.tokenizer, counts), None, sum(counts), thinking, tenant)  # type: ignore[arg-type]
 

@@ -216,6 +216,7 @@ class RowRunner(Runner):
         limits: Limits,
         *,
         feature_tokens: int,
+        ahead_tokens: int = 0,
         context: int,
         normalise: Normalise | None = None,
         graphs: bool | None = None,
@@ -226,7 +227,7 @@ class RowRunner(Runner):
 
         Raises: CapacityError if the pages do not fit, ImplementationUnavailable if a step is to be recorded and has no kernels for it.
         """
-        super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
+        super().__init__(model, limits, feature_tokens=feature_tokens, ahead_tokens=ahead_tokens, spare_pages=1, normalise=normalise)
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
         if records:
             select(model.device, model.dtype, RECORDABLE)

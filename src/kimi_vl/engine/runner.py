@@ -6,7 +6,7 @@ Letters: T tokens of the step, B sequences, J pages of a sequence, M image token
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from kimi_vl.engine.features import FeatureCache
 from kimi_vl.engine.memory import memory_limit
 from kimi_vl.engine.pictures import ENCODED_PATCHES, Image, encoded_together
 from kimi_vl.engine.request import Request
@@ -92,30 +93,6 @@ class Computed:
     prompts: list[ToldPrompt] = field(default_factory=list)
 
 
-class FeatureCache:
-    """Image features [M, D] by digest, at most `capacity` tokens of them, the longest unused leaving first."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.num_tokens = 0
-        self._features: OrderedDict[bytes, torch.Tensor] = OrderedDict()
-
-    def get(self, digest: bytes) -> torch.Tensor | None:
-        if digest in self._features:
-            self._features.move_to_end(digest)
-        return self._features.get(digest)
-
-    def put(self, digest: bytes, features_MD: torch.Tensor) -> None:
-        """Keep these, at the cost of others; features of more tokens than the capacity are not kept."""
-        if digest in self._features or features_MD.shape[0] > self.capacity:
-            return
-        self._features[digest] = features_MD
-        self.num_tokens += features_MD.shape[0]
-        while self.num_tokens > self.capacity:
-            _, left = self._features.popitem(last=False)
-            self.num_tokens -= left.shape[0]
-
-
 class Encoding:
     """How many pictures were encoded, how many were there already, and how long encoding took: on a GPU by its clock, of what is over."""
 
@@ -158,6 +135,7 @@ class Runner:
         limits: Limits,
         *,
         feature_tokens: int,
+        ahead_tokens: int = 0,
         spare_pages: int = 0,
         normalise: Normalise | None = None,
     ) -> None:
@@ -167,7 +145,7 @@ class Runner:
         with memory_limit("making room for the latent cache", "take fewer pages"):
             pages = limits.num_pages + spare_pages, limits.page_size
             self.cache = PagedLatentCache(config, *pages, dtype=model.dtype, device=model.device, kind=limits.cache)
-        self.features, self.encoding = FeatureCache(feature_tokens), Encoding()
+        self.features, self.encoding = FeatureCache(max(feature_tokens, ahead_tokens), feature_tokens), Encoding()
         self.expanded_tokens = EXPANDED_TOKENS
         self._normalise = normalise
 
@@ -178,6 +156,13 @@ class Runner:
         computed = [self._forward(group, images) for group in groups]
         logits = {request: logits_W for one in computed for request, logits_W in one.logits.items()}
         return Launched(list(chunks), [], None, logits, prompts=[prompt for one in computed for prompt in one.prompts])
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image]) -> None:
+        """Compute the features of these, and keep them, unless they are kept already. Raises: CapacityError when memory runs out."""
+        self.encoding.reused += sum(self.features.get(image.digest) is not None for image in images)
+        with memory_limit("encoding pictures", "lower step_tokens"):
+            self._encoded({image.digest: image for image in images})
 
     def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Computed:
         model = self.model
@@ -299,7 +284,7 @@ class Runner:
 
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
-        self.encoding.reused += len(found)
+        self.encoding.reused += sum(not self.features.is_held(digest) for digest in found)  # the others were counted by `encode`
         missing = sorted((image for digest, image in images.items() if digest not in found), key=lambda image: image.grid_hw)
         for group in encoded_together(missing, 0 if self.limits.invariant else ENCODED_PATCHES):
             grids = [image.grid_hw for image in group]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import OPENAI, EventStream, Manner
@@ -75,6 +76,18 @@ class Answered(Response):
         except ClientLeft:
             service.metrics.cancelled.labels(self._stage).inc()
             raise
+
+
+class WholeFile(FileResponse):
+    """A file from its beginning to its end. Ranges are passed over, as any server may: what is wrong with one would be told in another
+    shape than ours, and a thousand of them are a thousand reads."""
+
+    def __init__(self, path: Path, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(path, media_type=media_type, headers={**headers, "Accept-Ranges": "none"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__(scope, receive, send)
 
 
 class Streamed(Response):

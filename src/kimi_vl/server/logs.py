@@ -32,7 +32,7 @@ def traced(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any
 
 def configure() -> None:
     """For this process; what uvicorn says comes along from warnings on."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[_others()])
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -44,3 +44,19 @@ def configure() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Stderr())),
     )
+
+
+def _others() -> logging.Handler:
+    """What is said by `logging`, as lines of the same kind."""
+    handler = logging.StreamHandler(cast("TextIO", _Stderr()))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processor=structlog.processors.JSONRenderer(),
+            foreign_pre_chain=[
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+                structlog.processors.format_exc_info,
+            ],
+        )
+    )
+    return handler

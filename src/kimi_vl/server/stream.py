@@ -13,7 +13,7 @@ from kimi_vl.server.options import ServerOptions
 from kimi_vl.server.tracing import fail
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, gone, log, stop
 
-HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"))
 AHEAD = 64  # events made that a client has not taken yet; the socket holds 64 KiB more
 DONE = b"data: [DONE]\n\n"
 

@@ -7,10 +7,11 @@ import shutil
 from contextlib import aclosing
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from kimi_vl.server.endpoint import WholeFile
 from kimi_vl.server.errors import ApiError, invalid
 from kimi_vl.server.files import PURPOSES, File, check_purpose, storage_error
 from kimi_vl.server.routes import Routes, as_json
@@ -49,7 +50,7 @@ def add_files(app: FastAPI, service: Service) -> None:
         file = await asyncio.to_thread(files.find, request.scope["tenant"], request.path_params["file_id"])
         path = files.path(request.scope["tenant"], file.id)
         headers = {"Content-Disposition": "attachment", "Content-Security-Policy": "sandbox"}
-        return FileResponse(path, media_type="application/octet-stream", headers=headers)
+        return WholeFile(path, media_type="application/octet-stream", headers=headers)
 
     routes = Routes(app)
     routes.post("/v1/files", upload, "Upload a file (multipart: file, purpose).", form=FORM)

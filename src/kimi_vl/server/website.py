@@ -7,8 +7,9 @@ from importlib.resources import files as resources
 from pathlib import Path
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, Response
+from fastapi.responses import Response
 
+from kimi_vl.server.endpoint import WholeFile
 from kimi_vl.server.errors import ApiError
 
 PAGE = Path(str(resources("kimi_vl.server"))) / "page"
@@ -41,7 +42,7 @@ def add_page(app: FastAPI) -> None:
         headers = {"Content-Security-Policy": CSP, "Cache-Control": "no-cache", "ETag": tags[name]}
         if request.headers.get("if-none-match") == tags[name]:
             return Response(status_code=304, headers=headers)
-        return FileResponse(path, media_type=TYPES[path.suffix], headers=headers)
+        return WholeFile(path, media_type=TYPES[path.suffix], headers=headers)
 
     async def index(request: Request) -> Response:
         return answer("index.html", request)

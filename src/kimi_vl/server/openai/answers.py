@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from kimi_vl.engine import Logprobs, SamplingParams
 from kimi_vl.errors import CapacityError, InputError
 from kimi_vl.llm.async_kimi_vl import Answering, Question, Said
+from kimi_vl.llm.early import Early
 from kimi_vl.processor.grammar import Grammar
 from kimi_vl.server.errors import ApiError, as_api_error, invalid
 from kimi_vl.server.openai.chunks import CalledFunction, Delta, Finish, Found, MessageOut, ToolCallOut
@@ -43,10 +44,13 @@ class Asked(Generic[Request]):
     grammar: Grammar | None = None
     toolbox: Toolbox | None = None
     place: str = "messages"
+    early: Early | None = None
 
     def close(self) -> None:
-        """Close the media."""
+        """Close the media, and let go of what was made of them."""
         self.seen.close()
+        if self.early is not None:
+            self.early.close()
 
 
 def sampling(request: Sampled, service: Service, **given: Any) -> SamplingParams:

@@ -190,6 +190,7 @@ class Looking(Strict):
     policy: Literal["even", "scene", "adaptive"] | None = None
     media_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     transcript: bool | None = None
+    skip_repeats: bool | None = None
 
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
