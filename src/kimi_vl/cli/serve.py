@@ -44,6 +44,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from kimi_vl.llm import AsyncKimiVL
     from kimi_vl.server import create_app
     from kimi_vl.server.logs import configure
+    from kimi_vl.server.run import load
     from kimi_vl.server.run import run as serve
 
     configure()
@@ -54,14 +55,16 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.status(f"loading {args.model}: {done / total:.0%} of {total / 1e9:.1f} GB")
 
     try:
-        model = AsyncKimiVL.load(
-            args.model,
-            device=args.device,
-            dtype=args.dtype,
-            quantize=args.quantize,
-            fit=fit_of(args),
-            max_running=args.max_running,
-            progress=progress,
+        model = load(
+            lambda: AsyncKimiVL.load(
+                args.model,
+                device=args.device,
+                dtype=args.dtype,
+                quantize=args.quantize,
+                fit=fit_of(args),
+                max_running=args.max_running,
+                progress=progress,
+            )
         )
     finally:
         console.status("")

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import torch
+
 from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.pictures import Pictures
 from kimi_vl.engine.reading import Reader, hear
@@ -85,7 +87,8 @@ class AnswerStream(AsyncIterator[Piece]):
 
 
 class AsyncEngine:
-    """Owns an engine. `max_waiting` bounds the queue of those who do not compute yet; whoever comes then is sent away at once."""
+    """Owns an engine. `max_waiting` bounds the queue of those who do not compute yet; whoever comes then is sent away at once. It computes
+    on a CPU with as many threads as torch has when it is made, whatever is set later."""
 
     def __init__(self, engine: Engine, *, max_waiting: int = 256) -> None:
         self.engine, self.max_waiting = engine, max_waiting
@@ -94,8 +97,10 @@ class AsyncEngine:
         self._closing = False
         self._step_began: float | None = None
         self._failure: BaseException | None = None
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
+        self._begun.wait()
 
     async def submit(self, reader: Callable[[], Reader[Piece]], *args: Any, **options: Any) -> list[AnswerStream[Piece]]:
         """Queue a prompt, with the arguments of `Engine.submit`; a stream for each of its `n` answers, each with a reader of its own.
@@ -180,6 +185,8 @@ class AsyncEngine:
     # The engine's thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        torch.get_num_threads()  # a thread takes over how many there are when it first asks, and keeps to it
+        self._begun.set()
         try:
             while True:
                 self._obey()
