@@ -129,10 +129,10 @@ def load(make: Callable[[], Model]) -> Model:
     """What `make` gives, made in a thread that is gone afterwards. Its engine computes on a CPU with one thread less than there are
     processors, or with OMP_NUM_THREADS; everybody else in this process with one. Raises: what `make` raises.
 
-    A thread that computes has a team of threads for as long as it lives, and libgomp counts those of all teams: when they are more than there
-    are processors, a team sleeps between two operations where it would wait for a microsecond. With nano on two processors, and the team of
-    a main thread that had loaded the weights and was idle, that was 3.5 answers a second; without that team 10; with one thread, which
-    leaves a processor to the event loop and to clients, 12 to 14.
+    A thread that computes has a team of threads for as long as it lives, and libgomp counts those of all teams: when they are more than
+    there are processors, a team sleeps between two operations where it would wait for a microsecond. With nano on two processors, and the
+    team of a main thread that had loaded the weights and was idle, that was 3.5 answers a second; without that team 10; with one thread,
+    which leaves a processor to the event loop and to clients, 12 to 14.
     """
     made: Future[Model] = Future()
 
