@@ -7,8 +7,8 @@ streamed, with bad requests among them, and some leave at a random moment. Whoev
 nano computes in fp32, greedily or with a seed, and the batch that a request happens to be in changes its logits by 1e-6. At the end nothing
 may be held: pages, slots, open files, processes.
 
-Overload: how many answers a second there are is measured with as many clients as there are places; then requests come at random moments, ten
-times as many a second; then in bursts, ten times as many as there are places, over connections that are open already. What is measured
+Overload: how many answers a second there are is measured with as many clients as there are places; then requests come at random moments,
+ten times as many a second; then in bursts, ten times as many as there are places, over connections that are open already. What is measured
 of a rejection is from the last byte of the request to its own last byte, by this process, whose own lateness is told beside it.
 
 Exit code 1 if a target is missed. Both parts have a server of their own, in another process than the clients.
