@@ -214,9 +214,10 @@ def test_a_fault_in_an_answer_is_its_own_alone(fault, status, code):
 
 
 def test_who_does_not_read_is_let_go():
-    with served(ScriptedModel(Script(*["x" * 65536] * 200)), slow_reader_s=0.3) as server:
+    with served(ScriptedModel(Script(*["x" * 65536] * 1000)), slow_reader_s=0.3) as server:  # more than sockets hold
         with opened(server, stream=True) as response:
-            next(response.iter_raw(10))
+            parts = response.iter_raw(10)  # held on to: letting go of it would close the connection
+            next(parts)
             assert until(lambda: cancelled(server, "answering") == 1, 10)
         assert server.is_at_rest()
 
