@@ -102,8 +102,8 @@ def test_who_leaves_frees_everything_and_disturbs_nobody(engine, prompts, expect
             with pytest.raises(asyncio.CancelledError):
                 await task
         else:
-            left._loop = asyncio.new_event_loop()
-            left._loop.close()
+            left.loop = asyncio.new_event_loop()
+            left.loop.close()
         kept = await whole(stays)
         with pytest.raises(StopAsyncIteration) if how != "loop gone" else pytest.raises(TimeoutError):
             for _ in range(200):  # what had arrived before
