@@ -7,8 +7,8 @@ by a client that does no more than write and read HTTP, for whole answers and fo
 ways, none of them twice, one way after another in an order that changes; a round's ratio is one observation, so that what else the
 machine does, and how warm it is, falls out of the difference. One client alone asks each question directly and served, one right after
 the other. Intervals are 95 %, by bootstrap over rounds (questions). Both engines have `--threads` threads for torch, one less than there
-are cores, because a client needs one as well. `cpu_ms_per_answer` is what the process with the engine took: less than the rounds it depends
-on what else runs.
+are cores, because a client needs one as well. `cpu_ms_per_answer` is what the process with the engine took; it depends less on what else
+runs.
 
 Targets: at most 3 % of the throughput of 64 clients, 3 ms of one client's wait.
 """
@@ -103,7 +103,7 @@ class Served:
 
 
 async def throughput(way: Direct | Served, questions: list[str], clients: int, tokens: int) -> tuple[float, float, int]:
-    """Tokens a second of many clients, each asking one question after another; CPU time of an answer (s); and how many tokens there were."""
+    """Of many clients, each asking one question after another: tokens a second, CPU time of an answer (s), tokens."""
     left, total = iter(questions), 0
     began, cpu = time.perf_counter(), way.cpu_s()
 

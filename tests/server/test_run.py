@@ -37,17 +37,14 @@ def computed():
     return threads() - before, torch.get_num_threads()
 
 
-def test_what_loads_a_model_leaves_no_team_behind(monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "3")
-    torch.set_num_threads(3)
-    team, count = load(computed)
+def test_what_loads_a_model_leaves_no_team_behind():
+    team, count = load(computed, threads=3)
     assert count == 3
     assert len(team) == 2
     assert until(lambda: not team & threads())
 
 
-def test_one_processor_is_left_to_others_unless_somebody_said_so(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+def test_one_processor_is_left_to_others_unless_somebody_said_so():
     torch.set_num_threads(3)
     assert load(torch.get_num_threads) == 2
     assert torch.get_num_threads() == 1

@@ -64,7 +64,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 fit=fit_of(args),
                 max_running=args.max_running,
                 progress=progress,
-            )
+            ),
+            threads=_threads(),
         )
     finally:
         console.status("")
@@ -89,6 +90,12 @@ def server_options(args: argparse.Namespace) -> ServerOptions:
         except ValueError:
             raise InputError(f"--set {pair[:60]!r} must be the name of a limit and a number, such as queue_s=10") from None
     return ServerOptions.from_dict(values)
+
+
+def _threads() -> int | None:
+    """That somebody asked for; OpenMP's own reading is a list, of which the first counts, and passes over what is no number."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
 
 
 def _tuple(values: list[str] | None) -> tuple[str, ...] | None:

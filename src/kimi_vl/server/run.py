@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import faulthandler
-import os
 import signal
 import sys
 import threading
@@ -125,9 +124,9 @@ class Runner(uvicorn.Server):
             self.should_exit = self.force_exit = True
 
 
-def load(make: Callable[[], Model]) -> Model:
-    """What `make` gives, made in a thread that is gone afterwards. Its engine computes on a CPU with one thread less than there are
-    processors, or with OMP_NUM_THREADS; everybody else in this process with one. Raises: what `make` raises.
+def load(make: Callable[[], Model], threads: int | None = None) -> Model:
+    """What `make` gives, made in a thread that is gone afterwards. Its engine computes on a CPU with so many threads (None: one less than
+    torch takes by itself), everybody else in this process with one. Raises: what `make` raises.
 
     A thread that computes has a team of threads for as long as it lives, and libgomp counts those of all teams: when they are more than
     there are processors, a team sleeps between two operations where it would wait for a microsecond. With nano on two processors, and the
@@ -138,8 +137,7 @@ def load(make: Callable[[], Model]) -> Model:
 
     def work() -> None:
         try:
-            if "OMP_NUM_THREADS" not in os.environ:
-                torch.set_num_threads(max(1, torch.get_num_threads() - 1))
+            torch.set_num_threads(threads or max(1, torch.get_num_threads() - 1))
             made.set_result(make())
         except BaseException as error:  # noqa: BLE001 - raised where it is waited for
             made.set_exception(error)
