@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from kimi_vl.cli.serve import asked_threads
 from kimi_vl.errors import InputError
 from kimi_vl.server.run import load
 from tests.server.serving import until
@@ -58,3 +59,9 @@ def test_what_loading_raises_is_raised():
 
     with pytest.raises(InputError, match="no such"):
         load(fails)
+
+
+@pytest.mark.parametrize(("value", "threads"), [("", None), ("3", 3), ("4,2", 4), ("0", None), ("many", None)])
+def test_how_many_threads_somebody_asked_for(value, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert asked_threads() == threads

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 max_running=args.max_running,
                 progress=progress,
             ),
-            threads=_threads(),
+            threads=asked_threads(),
         )
     finally:
         console.status("")
@@ -92,7 +92,7 @@ def server_options(args: argparse.Namespace) -> ServerOptions:
     return ServerOptions.from_dict(values)
 
 
-def _threads() -> int | None:
+def asked_threads() -> int | None:
     """That somebody asked for; OpenMP's own reading is a list, of which the first counts, and passes over what is no number."""
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(first) if first.isdecimal() and int(first) else None
