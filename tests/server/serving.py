@@ -20,6 +20,7 @@ from kimi_vl.llm.async_kimi_vl import Activity, Question, Said
 from kimi_vl.processor.chat import image_sources, render
 from kimi_vl.server import ServerOptions, create_app
 from kimi_vl.server.run import Runner
+from kimi_vl.server.tracing import Tracing
 from tests.tiny_checkpoint import processor
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -28,9 +29,9 @@ HELLO = [{"role": "user", "content": "Hello"}]
 class Served:
     """One running server; `runner` belongs to its thread."""
 
-    def __init__(self, model: ChatModel, **options: Any) -> None:
+    def __init__(self, model: ChatModel, tracing: Tracing | None = None, **options: Any) -> None:
         self.model = model
-        self.app = create_app(model, ServerOptions(port=0, **options))
+        self.app = create_app(model, ServerOptions(port=0, **options), tracing)
         self.service = self.app.state.service
         self.runner = Runner(self.app)
         self._thread = threading.Thread(target=self._run, name="server")
@@ -124,8 +125,8 @@ def refused(response: httpx.Response, status: int, code: str, param: str | None 
 
 
 @contextmanager
-def served(model: ChatModel, **options: Any) -> Iterator[Served]:
-    server = Served(model, **options).start()
+def served(model: ChatModel, tracing: Tracing | None = None, **options: Any) -> Iterator[Served]:
+    server = Served(model, tracing, **options).start()
     try:
         yield server
     finally:
@@ -152,7 +153,7 @@ class Script:
 
 class ScriptedAnswer:
     def __init__(self, script: Script, question: Question, model: ScriptedModel) -> None:
-        self.finish_reason, self.cached_tokens = script.finish_reason, 0
+        self.finish_reason, self.cached_tokens, self.prompt_logprobs = script.finish_reason, 0, ()
         self._script, self._question, self._model = script, question, model
         self._said, self.closed = 0, False
         self.stop_string = script.stop_string

@@ -139,7 +139,8 @@ class Engine:
         constraints = [None if constraint is None else constraint() for _ in range(n)]
         requests: list[Request] = []
         for sample in range(n):
-            request = Request(list(input_ids), params, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
+            own = replace(params, prompt_logprobs=None) if sample else params  # they are alike for all samples
+            request = Request(list(input_ids), own, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
             request.leader = requests[0] if requests else None
             self.scheduler.add(request)  # the first raises or none does: they are alike
             seed = None if params.seed is None else (params.seed + sample) % 2**64
@@ -174,6 +175,8 @@ class Engine:
 
     def _finish(self, launched: Launched) -> list[Event]:
         """Wait for the tokens of a step, and take in the first of each request."""
+        for prompt in launched.prompts:
+            prompt.take_in()
         given = self._given(launched)
         events = [self._end(request, one.error) for request, one in given.items() if one.error is not None]
         alive = [chunk for chunk in launched.chunks if chunk.request.status is not Status.FINISHED]

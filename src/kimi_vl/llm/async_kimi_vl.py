@@ -89,6 +89,9 @@ class Answering(Protocol):
     @property
     def cached_tokens(self) -> int: ...
 
+    @property
+    def prompt_logprobs(self) -> Sequence[Logprobs]: ...
+
     def __aiter__(self) -> AsyncIterator[Said]: ...
 
     async def aclose(self) -> None: ...
@@ -193,6 +196,11 @@ class AsyncAnswer:
     def cached_tokens(self) -> int:
         """Of the prompt, those that were in the cache already."""
         return self._stream.request.num_cached if self._stream.request else 0
+
+    @property
+    def prompt_logprobs(self) -> Sequence[Logprobs]:
+        """Of the prompt's tokens but the first, where they were asked for; of the first of `n` answers, from its first bit on."""
+        return self._stream.request.prompt_logprobs if self._stream.request else ()
 
     @property
     def usage(self) -> Usage:

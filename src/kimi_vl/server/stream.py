@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.options import ServerOptions
+from kimi_vl.server.tracing import fail
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, gone, log, stop
 
-HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"))
 DONE = b"data: [DONE]\n\n"
 
 
@@ -89,6 +90,7 @@ class EventStream:
         if not self._started:
             raise error
         told = as_api_error(error)
+        fail(told)
         if told.status == 500:
             log.error("stream failed", request_id=scope["request_id"], exc_info=error)
         return self._manner.told(told, scope["request_id"])
