@@ -102,8 +102,8 @@ def test_who_leaves_frees_everything_and_disturbs_nobody(engine, prompts, expect
             with pytest.raises(asyncio.CancelledError):
                 await task
         else:
-            left._loop = asyncio.new_event_loop()
-            left._loop.close()
+            left.loop = asyncio.new_event_loop()
+            left.loop.close()
         kept = await whole(stays)
         with pytest.raises(StopAsyncIteration) if how != "loop gone" else pytest.raises(TimeoutError):
             for _ in range(200):  # what had arrived before
@@ -152,6 +152,23 @@ def test_a_caller_whose_loop_is_gone_before_its_request_is_accepted_brings_nobod
 
     assert answer(served(test, engine)) == expected[2]
     assert engine.is_idle
+
+
+def test_it_computes_with_as_many_threads_as_there_were_when_it_was_made(engine, prompts, monkeypatch):
+    before, step, counts = torch.get_num_threads(), engine.step, []
+    monkeypatch.setattr(engine, "step", lambda: counts.append(torch.get_num_threads()) or step())
+
+    async def test(front):
+        torch.set_num_threads(1)
+        [stream] = await ask(front, prompts[0], max_tokens=1)
+        await whole(stream)
+
+    try:
+        torch.set_num_threads(2)
+        served(test, engine)
+    finally:
+        torch.set_num_threads(before)
+    assert set(counts) == {2}
 
 
 def test_a_full_queue_sends_away_at_once(engine, prompts, monkeypatch):

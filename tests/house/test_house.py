@@ -62,6 +62,7 @@ def dangers(source: str, where: str) -> list[str]:
 BOUNDARIES = {"cli/main.py", "engine/async_engine.py", "engine/engine.py", "engine/reading.py", "processor/tokenizer.py"}
 # One request's failure is told to it alone, and one batch's.
 BOUNDARIES |= {f"server/{name}.py" for name in ("transport", "stream", "batches/work", "openai/answers", "openai/responses")}
+BOUNDARIES |= {"server/run.py"}  # what loading raises is raised where it is waited for
 BOUNDARIES |= {"media/sandbox/inside/worker.py"}  # a decoder may raise anything about a hostile file
 
 

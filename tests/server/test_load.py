@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import httpx
 import pytest
@@ -17,6 +19,12 @@ from tests.server.serving import HELLO, Script, ScriptedModel, refused, served, 
 
 def cancelled(server, stage):
     return server.service.metrics.registry.get_sample_value("kimi_vl_requests_cancelled_total", {"stage": stage}) or 0
+
+
+def turned_away(server):
+    """At the door."""
+    labels = {"route": "other", "method": "POST", "status": "503"}
+    return server.service.metrics.registry.get_sample_value("kimi_vl_requests_total", labels)
 
 
 def opened(server, **fields):
@@ -123,13 +131,40 @@ def test_small_requests_are_turned_away_at_the_door():
             assert server.raw(small("/v1/responses/resp_1/cancel")).startswith(b"HTTP/1.1 404")  # only makes room
             two = server.raw(small("/v1/chat/completions") * 2)  # one behind the other
             assert two.count(b"HTTP/1.1 503") == 1
-            turned = server.service.metrics.registry.get_sample_value(
-                "kimi_vl_requests_total", {"route": "other", "method": "POST", "status": "503"}
-            )
-            assert turned == 2  # the others are counted by their own status
+            assert turned_away(server) == 2  # the others are counted by their own status
         finally:
             gate.set()  # or the pool would wait for them
         assert [one.result().status_code for one in inside] == [200, 200]
+        assert server.chat().status_code == 200
+
+
+def test_of_a_burst_as_many_come_in_as_fit():
+    """All of it is read before any of it is answered; whoever has no place hears so at the door nevertheless."""
+    gate, still, body = threading.Event(), threading.Event(), json.dumps({"model": "scripted", "messages": HELLO}).encode()
+    with served(ScriptedModel(Script(gate, "fine"), max_running=1), waiting=1) as server, ExitStack() as opened:
+        burst = [opened.enter_context(socket.create_connection(("127.0.0.1", server.port), timeout=10)) for _ in range(20)]
+        try:
+            assert until(lambda: len(server.runner.server_state.connections) == 20)
+            server.loop.call_soon_threadsafe(still.wait)
+            for sock in burst:
+                sock.sendall(small("/v1/chat/completions", body))
+            still.set()
+            assert until(lambda: turned_away(server) == 18)
+            assert until(lambda: server.service.admission.inside == 2)
+            assert server.service.admission.coming == 0
+        finally:
+            still.set()
+            gate.set()
+        first_lines = sorted(sock.recv(1000).partition(b"\r\n")[0] for sock in burst)
+        assert first_lines == [b"HTTP/1.1 200 OK"] * 2 + [b"HTTP/1.1 503 Refused"] * 18  # the door's own words
+
+
+def test_whoever_is_let_in_and_refused_gives_up_the_place():
+    with served(ScriptedModel(Script("fine"), max_running=1), waiting=1) as server:
+        for _ in range(3):
+            refused(server.client.post("/v1/chat/completions", json={}), 400, "missing_parameter")
+            assert server.raw(small("/v1/nothing"), wait_s=0.1).startswith(b"HTTP/1.1 404")
+        assert server.service.admission.coming == 0
         assert server.chat().status_code == 200
 
 
@@ -179,9 +214,10 @@ def test_a_fault_in_an_answer_is_its_own_alone(fault, status, code):
 
 
 def test_who_does_not_read_is_let_go():
-    with served(ScriptedModel(Script(*["x" * 65536] * 200)), slow_reader_s=0.3) as server:
+    with served(ScriptedModel(Script(*["x" * 65536] * 1000)), slow_reader_s=0.3) as server:  # more than sockets hold
         with opened(server, stream=True) as response:
-            next(response.iter_raw(10))
+            parts = response.iter_raw(10)  # held on to: letting go of it would close the connection
+            next(parts)
             assert until(lambda: cancelled(server, "answering") == 1, 10)
         assert server.is_at_rest()
 

@@ -54,6 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from kimi_vl.llm import AsyncKimiVL
     from kimi_vl.server import create_app
     from kimi_vl.server.logs import configure
+    from kimi_vl.server.run import load
     from kimi_vl.server.run import run as serve
 
     configure()
@@ -64,14 +65,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.status(f"loading {args.model}: {done / total:.0%} of {total / 1e9:.1f} GB")
 
     try:
-        model = AsyncKimiVL.load(
-            args.model,
-            device=args.device,
-            dtype=args.dtype,
-            quantize=args.quantize,
-            fit=fit_of(args),
-            max_running=args.max_running,
-            progress=progress,
+        model = load(
+            lambda: AsyncKimiVL.load(
+                args.model,
+                device=args.device,
+                dtype=args.dtype,
+                quantize=args.quantize,
+                fit=fit_of(args),
+                max_running=args.max_running,
+                progress=progress,
+            ),
+            threads=asked_threads(),
         )
     finally:
         console.status("")
@@ -110,6 +114,12 @@ def _tracing() -> Tracing:
     from kimi_vl.server.export import exported
 
     return exported()
+
+
+def asked_threads() -> int | None:
+    """That somebody asked for; OpenMP's own reading is a list, of which the first counts, and passes over what is no number."""
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(first) if first.isdecimal() and int(first) else None
 
 
 def _tuple(values: list[str] | None) -> tuple[str, ...] | None:

@@ -10,9 +10,11 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
+
+import torch
 
 from kimi_vl.engine.engine import Engine, Event
 from kimi_vl.engine.pictures import Ahead, Image, Pictures
@@ -34,7 +36,7 @@ class AnswerStream(AsyncIterator[Piece]):
     def __init__(self, owner: AsyncEngine, reader: Reader[Piece], loop: asyncio.AbstractEventLoop) -> None:
         self.request: Request | None = None
         self.reader = reader
-        self._owner, self._loop = owner, loop
+        self._owner, self.loop = owner, loop
         self._pieces: asyncio.Queue[Piece | _End] = asyncio.Queue()
         self._ended = False
 
@@ -68,24 +70,30 @@ class AnswerStream(AsyncIterator[Piece]):
         if self.request is not None:
             self._owner.cancel(self.request)
 
-    def deliver(self, pieces: Iterable[Piece], end: _End | None) -> None:
-        """From the engine's thread."""
+    def put(self, pieces: Iterable[Piece], end: _End | None) -> None:
+        """In the thread of its loop."""
+        for piece in pieces:
+            self._pieces.put_nowait(piece)
+        if end is not None:
+            self._pieces.put_nowait(end)
 
-        def put() -> None:
-            for piece in pieces:
-                self._pieces.put_nowait(piece)
-            if end is not None:
-                self._pieces.put_nowait(end)
 
-        try:
-            self._loop.call_soon_threadsafe(put)
-        except RuntimeError:  # the loop is closed: nobody listens any more
-            if self.request is not None:
-                self._owner.cancel(self.request)
+class _Told(NamedTuple):
+    """What is to be handed to whoever reads a stream."""
+
+    stream: AnswerStream[Any]
+    pieces: Sequence[Any]
+    end: _End | None
+
+
+def _put(told: Iterable[_Told]) -> None:
+    for stream, pieces, end in told:
+        stream.put(pieces, end)
 
 
 class AsyncEngine:
-    """Owns an engine. `max_waiting` bounds the queue of those who do not compute yet; whoever comes then is sent away at once."""
+    """Owns an engine. `max_waiting` bounds the queue of those who do not compute yet; whoever comes then is sent away at once. It computes
+    on a CPU with as many threads as torch has when it is made, whatever is set later."""
 
     def __init__(self, engine: Engine, *, max_waiting: int = 256) -> None:
         self.engine, self.max_waiting = engine, max_waiting
@@ -94,8 +102,10 @@ class AsyncEngine:
         self._closing = False
         self._step_began: float | None = None
         self._failure: BaseException | None = None
+        self._begun = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
+        self._begun.wait()
 
     async def submit(self, reader: Callable[[], Reader[Piece]], *args: Any, **options: Any) -> list[AnswerStream[Piece]]:
         """Queue a prompt, with the arguments of `Engine.submit`; a stream for each of its `n` answers, each with a reader of its own.
@@ -192,12 +202,13 @@ class AsyncEngine:
     # The engine's thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        torch.get_num_threads()  # a thread takes over how many there are when it first asks, and keeps to it
+        self._begun.set()
         try:
             while True:
                 self._obey()
                 self._step_began = time.monotonic()
-                for event in self.engine.step():
-                    self._hear(event)
+                self._deliver([told for event in self.engine.step() if (told := self._hear(event)) is not None])
                 self._step_began = None
         except _Stop:
             self._leave_idle()
@@ -231,18 +242,29 @@ class AsyncEngine:
         except Exception as failure:  # noqa: BLE001 - it is being stopped; who asks why it did not end well finds it here
             self._failure = failure
 
-    def _hear(self, event: Event) -> None:
+    def _hear(self, event: Event) -> _Told | None:
         stream = self._streams.get(event.request)
         if stream is None:
-            return
+            return None
         heard = hear(self.engine, event, stream.reader)
         if heard.over:
             self._streams.pop(event.request, None)
-        stream.deliver(heard.pieces, _End(heard.error) if heard.over else None)
+        return _Told(stream, heard.pieces, _End(heard.error) if heard.over else None)
+
+    def _deliver(self, told: Sequence[_Told]) -> None:
+        """Everything that a step gave, at once: waking a loop takes a system call, and both threads the interpreter."""
+        for loop in {one.stream.loop for one in told}:
+            own = [one for one in told if one.stream.loop is loop and (one.pieces or one.end is not None)]
+            try:
+                if own:
+                    loop.call_soon_threadsafe(_put, own)
+            except RuntimeError:  # the loop is closed: nobody listens any more
+                for one in own:
+                    if one.stream.request is not None:
+                        self.cancel(one.stream.request)
 
     def _end_all(self, error: Exception) -> None:
-        for stream in self._streams.values():
-            stream.deliver((), _End(error))
+        self._deliver([_Told(stream, (), _End(error)) for stream in self._streams.values()])
         self._streams.clear()
         while True:  # whoever asked in the meantime
             try:

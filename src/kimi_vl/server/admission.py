@@ -11,7 +11,18 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from kimi_vl.server.errors import ApiError
+from kimi_vl.server.errors import RETRY_S, ApiError
+
+REFUSALS = {  # by code: what is said, and after how many seconds to come again
+    "draining": ("this server is being stopped; ask another one, or try again in a moment", 5),
+    "server_is_overloaded": ("as many requests are here as can be answered or wait; try again in a moment", RETRY_S),
+}
+
+
+def refused(code: str) -> ApiError:
+    """One of `REFUSALS`."""
+    message, seconds = REFUSALS[code]
+    return ApiError(503, code, message, headers={"Retry-After": str(seconds)})
 
 
 class Admission:
@@ -21,6 +32,7 @@ class Admission:
         self.slots, self.most_waiting, self.queue_s = slots, most_waiting, queue_s
         self.taken = 0  # slots
         self.inside = 0  # requests, from the first look at them to their last byte
+        self.coming = 0  # requests that were let in at the door and that the event loop has not turned to yet
         self.draining = False
         self.tasks: set[asyncio.Task[None]] = set()
         self._queue: deque[tuple[int, asyncio.Future[None]]] = deque()
@@ -31,14 +43,23 @@ class Admission:
         """Requests that have no slot yet and are in the queue."""
         return len(self._queue)
 
+    @property
+    def refusal(self) -> str | None:
+        """Why one more request could not even wait, if so: a key of `REFUSALS`."""
+        if self.draining:
+            return "draining"
+        return "server_is_overloaded" if self.inside + self.coming >= self.slots + self.most_waiting else None
+
     def check(self) -> None:
         """Raises: ApiError 503 where one more request could not even wait."""
-        if self.draining:
-            raise ApiError(
-                503, "draining", "this server is being stopped; ask another one, or try again in a moment", headers={"Retry-After": "5"}
-            )
-        if self.inside >= self.slots + self.most_waiting:
-            raise ApiError(503, "server_is_overloaded", f"{self.inside} requests are here already; try again in a moment")
+        if (code := self.refusal) is not None:
+            raise refused(code)
+
+    def expect(self) -> None:
+        """Keep a place for a request whose task is created next, until that task begins. Of a burst the event loop reads all requests
+        before any task runs: without this each of them would find the house empty, and be sent away only after it has been taken apart."""
+        self.coming += 1
+        asyncio.get_running_loop().call_soon(self._arrive)  # callbacks run in the order in which they are asked for, tasks' steps included
 
     @contextmanager
     def request(self) -> Iterator[None]:
@@ -80,6 +101,9 @@ class Admission:
         except TimeoutError:
             return False
         return True
+
+    def _arrive(self) -> None:
+        self.coming -= 1
 
     async def _take(self, count: int) -> None:
         if not self._queue and self.taken + count <= self.slots:

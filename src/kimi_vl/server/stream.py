@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
 
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.options import ServerOptions
@@ -14,7 +13,6 @@ from kimi_vl.server.tracing import fail
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, gone, log, stop
 
 HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"))
-AHEAD = 64  # events made that a client has not taken yet; the socket holds 64 KiB more
 DONE = b"data: [DONE]\n\n"
 
 
@@ -30,52 +28,62 @@ OPENAI = Manner(b": still here\n\n", lambda error, _: event(error.body) + DONE)
 
 
 class EventStream:
-    """An ASGI application that sends events, encoded already, as they come. All of `events` runs in one task, a few events ahead of a
-    client that reads slowly; it is closed when the client leaves."""
+    """An ASGI application that sends events, encoded already, as they come: each is asked for, and sent, in the one task that it is called
+    in, where `events` is closed as well when the client leaves. A second task, which wakes up every few seconds, looks whether it has."""
 
     def __init__(
         self, events: AsyncGenerator[bytes], options: ServerOptions, headers: Mapping[str, str] | None = None, manner: Manner = OPENAI
     ) -> None:
         self._events, self._options, self._manner = events, options, manner
         self._headers = [*HEADERS, *((name.encode(), value.encode()) for name, value in (headers or {}).items())]
-        self._coming: asyncio.Queue[bytes | Exception | None] = asyncio.Queue(AHEAD)
         self._started = False
+        self._sending = asyncio.Lock()  # one event after another
+        self._latest = asyncio.get_running_loop().time()  # when something began or ended to be sent
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises: ClientLeft; what went wrong before anything was sent."""
-        leaving = asyncio.ensure_future(gone(receive))
-        pumping = asyncio.ensure_future(self._pump())
-        coming: asyncio.Task[bytes | Exception | None] | None = None
         try:
-            while True:
-                coming = coming or asyncio.create_task(self._coming.get())
-                waited: set[asyncio.Future[Any]] = {coming, leaving}
-                await asyncio.wait(waited, timeout=self._options.quiet_s, return_when=asyncio.FIRST_COMPLETED)
-                if leaving.done():
-                    raise ClientLeft
-                if not coming.done():
-                    await self._send(send, self._manner.quiet)
-                    continue
-                event, coming = coming.result(), None
-                if isinstance(event, Exception):
-                    event = self._told(event, scope)
-                if event is None:
-                    break
-                await self._send(send, event)
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            for task in (leaving, pumping, coming):
-                if task is not None:
-                    await stop(task)
+            async with asyncio.timeout(None) as staying, aclosing(self._events):
+                watching = asyncio.ensure_future(self._watch(receive, send, staying))
+                try:
+                    await self._send_all(scope, send)
+                finally:
+                    await stop(watching)
+        except TimeoutError:
+            if staying.expired():
+                raise ClientLeft from None
+            raise
 
-    async def _pump(self) -> None:
-        async with aclosing(self._events):
-            try:
-                async for event in self._events:
-                    await self._coming.put(event)
-            except Exception as error:  # noqa: BLE001 - told to the client, and logged where it is a bug
-                await self._coming.put(error)
-            await self._coming.put(None)
+    async def _send_all(self, scope: Scope, send: Send) -> None:
+        try:
+            async for event in self._events:
+                await self._send(send, event)
+        except ClientLeft:
+            raise
+        except Exception as error:  # noqa: BLE001 - told to the client, and logged where it is a bug
+            await self._send(send, self._told(error, scope))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _watch(self, receive: Receive, send: Send, staying: asyncio.Timeout) -> None:
+        """Say that there is nothing new, as often as that is so. Ends what `staying` is the time of once the client has left: closed the
+        connection, or not read for too long."""
+        loop, options = asyncio.get_running_loop(), self._options
+        leaving = asyncio.ensure_future(gone(receive))
+        try:
+            while not leaving.done():
+                patience = options.slow_reader_s if self._sending.locked() else options.quiet_s
+                silent = loop.time() - self._latest
+                if silent < patience:
+                    await asyncio.wait({leaving}, timeout=min(patience - silent, options.slow_reader_s))
+                elif self._sending.locked():
+                    break
+                else:
+                    await self._send(send, self._manner.quiet)
+        except ClientLeft:
+            pass
+        finally:
+            await stop(leaving)
+        staying.reschedule(loop.time())
 
     def _told(self, error: Exception, scope: Scope) -> bytes:
         """The last event, once there has been one. Raises: the error, as long as there was none."""
@@ -88,14 +96,17 @@ class EventStream:
         return self._manner.told(told, scope["request_id"])
 
     async def _send(self, send: Send, data: bytes) -> None:
-        if not self._started:
-            self._started = True
-            await send({"type": "http.response.start", "status": 200, "headers": self._headers})
-        try:
-            async with asyncio.timeout(self._options.slow_reader_s):
+        """Raises: ClientLeft."""
+        async with self._sending:
+            self._latest = asyncio.get_running_loop().time()
+            try:
+                if not self._started:
+                    self._started = True
+                    await send({"type": "http.response.start", "status": 200, "headers": self._headers})
                 await send({"type": "http.response.body", "body": data, "more_body": True})
-        except (TimeoutError, OSError):  # it does not read, or is gone
-            raise ClientLeft from None
+            except OSError:
+                raise ClientLeft from None
+        self._latest = asyncio.get_running_loop().time()
 
 
 def event(data: bytes, name: str | None = None) -> bytes:

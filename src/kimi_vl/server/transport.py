@@ -13,6 +13,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +22,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kimi_vl.server.access import Access
-from kimi_vl.server.admission import Admission
+from kimi_vl.server.admission import Admission, refused
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.options import ServerOptions
@@ -36,6 +37,7 @@ Shape = Callable[[ApiError, str], tuple[int, bytes]]  # status and body of an er
 log = structlog.get_logger()
 
 CLOSED = 499  # in logs and metrics: the client left
+NO_ID = str(uuid.UUID(int=0))  # as long as any
 SAFE = {"GET", "HEAD", "OPTIONS"}
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -187,14 +189,20 @@ class Turning:
     def __call__(self, method: str, path: str) -> bytes | None:
         if not wants_place(method, path):
             return None
-        try:
-            self.admission.check()
-        except ApiError as error:
-            request_id = str(uuid.uuid4())
-            status, body = shape_of(path, self.shapes)(error, request_id)
-            self.metrics.requests.labels("other", method, status).inc()
-            return _last_answer(error, request_id, status, body)
-        return None
+        if (code := self.admission.refusal) is None:
+            self.admission.expect()
+            return None
+        status, answer = _turned_away(shape_of(path, self.shapes), code)
+        self.metrics.requests.labels("other", method, status).inc()
+        return answer.replace(NO_ID.encode(), str(uuid.uuid4()).encode())
+
+
+@cache
+def _turned_away(shape: Shape, code: str) -> tuple[int, bytes]:
+    """Status and answer, made once: it holds `NO_ID` for the number of a request."""
+    error = refused(code)
+    status, body = shape(error, NO_ID)
+    return status, _last_answer(error, NO_ID, status, body)
 
 
 def wants_place(method: str, path: str) -> bool:
