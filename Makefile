@@ -23,7 +23,7 @@ test-gpu: $(VENV)/.test
 
 # Another release: make test-hf HF_VENV=.venv-hf-oldest TRANSFORMERS=transformers==5.17.0
 HF_VENV := .venv-hf
-TRANSFORMERS := $(shell grep '^transformers==' constraints.txt)
+TRANSFORMERS ?= $(shell grep '^transformers==' constraints.txt)
 
 test-hf: $(HF_VENV)/.test
 	$(HF_VENV)/bin/python -m pytest -m hf tests/hf

@@ -30,13 +30,14 @@ SLACK = 0.02
 
 @dataclass(frozen=True)
 class Plan:
-    """Bytes by part, and the limits of the engine that keeps to them."""
+    """Bytes by part, and the limits of the engine that keeps to them. `vision` is what looking at pictures takes, of `workspace`."""
 
     limits: Limits
     weights: int
     cache: int
     workspace: int
     graphs: int
+    vision: int = 0
 
     @property
     def total(self) -> int:
@@ -74,16 +75,11 @@ def plan(
     plans = []
     for step_tokens in reversed(sizes):
         limits = Limits(num_pages=pages, page_size=page_size, max_running=max_running, step_tokens=step_tokens, cache=cache)
-        found = Plan(
-            limits,
-            weights,
-            (pages + 1) * page_bytes(config.text_config, page_size, cache),
-            max(
-                workspace_bytes(config, step_tokens, max_running, context=context, kind=kind),
-                vision_bytes(config, min(patches[0], 4 * step_tokens + patches[1])),
-            ),
-            graph_bytes(config, max_running, kind=kind),
-        )
+        tokens = min(step_tokens, pages * page_size)  # a step of more would find no more to compute
+        step = workspace_bytes(config, tokens, max_running, context=context, kind=kind)
+        vision = vision_bytes(config, min(patches[0], 4 * step_tokens + patches[1]))
+        graphs = graph_bytes(config, max_running, kind=kind)
+        found = Plan(limits, weights, (pages + 1) * page_bytes(config.text_config, page_size, cache), max(step, vision), graphs, vision)
         if found.total <= budget * (1 - SLACK):
             return found
         plans.append(found)

@@ -202,7 +202,7 @@ class _Counted:
             weights=self.parts,
             cache=found.cache * self.value // VALUE,
             workspace=found.workspace * self.value // VALUE,
-            vision=vision_bytes(self.config, min(self.batch * self.seen.patches, 4 * found.limits.step_tokens + self.seen.largest)),
+            vision=found.vision * self.value // VALUE,
             graphs=found.graphs,
             process=0,
             step_tokens=found.limits.step_tokens,
