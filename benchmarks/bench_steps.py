@@ -7,8 +7,8 @@
 
 One GPU, random weights of the true sizes, bf16 unless the decoder's are quantised. A step's milliseconds are the median of seven times ten
 replays of its graph, with a cache of random rows, beside the time of reading what it must read. `--draw`: every row has filters, has
-penalties, or is told log-probabilities. `--profile` lists kernels by the time they take; those that overlap count what they wait, so their
-sum is more than a step's.
+penalties, or is told log-probabilities. `--profile` lists kernels by the time from the end of the kernel before to their own, whose sum is
+a step's; those that overlap take longer, which counts what they wait (`ms_alone`).
 """
 
 import argparse
@@ -89,18 +89,24 @@ class Steps:
 
 
 def profile(run: Callable[[], object]) -> dict[str, Any]:
-    """Kernels of one run behind a first one, by the time they take."""
+    """Kernels of one run behind a first one, by what they add to its time."""
     run()
     torch.cuda.synchronize()
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as found:
         run()
         torch.cuda.synchronize()
-    times, counts = collections.Counter[str](), collections.Counter[str]()
-    for event in found.events() or []:
-        if event.device_type == torch.autograd.DeviceType.CUDA:
-            times[event.name] += event.device_time / 1e3
-            counts[event.name] += 1
-    kernels = [{"name": name[:120], "ms": ms, "launches": counts[name]} for name, ms in times.most_common(SHOWN)]
+    times, alone, counts = (collections.Counter[str]() for _ in range(3))
+    events = [event for event in found.events() or [] if event.device_type == torch.autograd.DeviceType.CUDA]
+    events.sort(key=lambda event: event.time_range.end)
+    last = min((event.time_range.start for event in events), default=0.0)
+    for event in events:
+        times[event.name] += (event.time_range.end - last) / 1e3
+        alone[event.name] += event.device_time / 1e3
+        counts[event.name] += 1
+        last = event.time_range.end
+    kernels = [
+        {"name": name[:120], "ms": ms, "ms_alone": alone[name], "launches": int(counts[name])} for name, ms in times.most_common(SHOWN)
+    ]
     return {"ms": sum(times.values()), "launches": sum(counts.values()), "kernels": kernels}
 
 

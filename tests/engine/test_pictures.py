@@ -6,7 +6,8 @@ import threading
 import pytest
 import torch
 
-from kimi_vl.engine import AsyncEngine, Engine, Pictures, SamplingParams, Tokens, pictures
+from kimi_vl.engine import AsyncEngine, Engine, Pictures, SamplingParams, Tokens, pictures, runner
+from kimi_vl.engine.pictures import ENCODED_PATCHES, Image, encoded_together
 from kimi_vl.engine.prefix import PART_BYTES, image_digest
 from kimi_vl.errors import InputError, ShapeError
 from tests.engine.small import END_IDS, answer, limits, plain, submit
@@ -117,3 +118,35 @@ def test_the_engine_s_thread_reads_no_pictures(model, prompt, monkeypatch):
     assert tokens == request.answer_ids
     assert readers
     assert not {"engine", threading.main_thread().name} & set(readers)
+
+
+@pytest.mark.parametrize(
+    ("grids", "most", "expected"),
+    [
+        ([], 100, []),
+        ([(2, 2)] * 3, 0, [1, 1, 1]),
+        ([(2, 2)] * 5, 8, [2, 2, 1]),
+        ([(2, 2), (8, 8), (2, 2), (2, 2)], 8, [1, 1, 2]),
+        ([(128, 128)] * 2 + [(64, 64)] * 5, ENCODED_PATCHES, [1, 1, 4, 1]),
+    ],
+)
+def test_images_are_encoded_in_groups_that_are_bounded(grids, most, expected):
+    images = [Image(torch.empty(0), grid, bytes([k])) for k, grid in enumerate(grids)]
+    groups = list(encoded_together(images, most))
+    assert [len(group) for group in groups] == expected
+    assert [image for group in groups for image in group] == images
+
+
+def test_features_do_not_depend_on_the_group_that_an_image_is_encoded_in(model, prompts, monkeypatch):
+    encoded, encode = [], model.image_features
+    monkeypatch.setattr(model, "image_features", lambda pixels, grids: encoded.append(len(grids)) or encode(pixels, grids))
+    answers = []
+    for most in (0, ENCODED_PATCHES):
+        monkeypatch.setattr(runner, "ENCODED_PATCHES", most)
+        engine = Engine(model, limits(step_tokens=256))
+        asked = [submit(engine, prompts[k])[0] for k in (5, 6, 7)]
+        while not engine.is_idle:
+            engine.step()
+        answers.append([answer(request) for request in asked])
+    assert answers[0] == answers[1]
+    assert max(encoded[: len(encoded) // 2]) == 1 < max(encoded)

@@ -12,7 +12,7 @@ from kimi_vl.bench.engine import official_config, random_model
 from kimi_vl.checkpoint.memory import estimate_bytes
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.engine import Engine
-from kimi_vl.engine.plan import longest_context, plan, vision_bytes, workspace_bytes
+from kimi_vl.engine.plan import longest_context, pictures_bytes, plan, vision_bytes, workspace_bytes
 from kimi_vl.errors import CapacityError
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Continued, PagedLatentCache, PagedStep
@@ -203,7 +203,7 @@ def test_a_batch_takes_pages_for_all_and_a_steps_work_for_one():
     assert eight.limits.num_pages == 8 * alone.limits.num_pages + 7
     assert eight.limits.step_tokens == 8192 == 2 * alone.limits.step_tokens
     seen = plan(config, **common, patches=(400_000, 16_384))
-    assert seen.workspace == vision_bytes(config, 4 * seen.limits.step_tokens + 16_384) > alone.workspace
+    assert seen.workspace == pictures_bytes(config, seen.limits.step_tokens, 400_000, 16_384) > alone.workspace
 
 
 @pytest.mark.parametrize(("most", "limit", "found"), [(1000, 2000, 1000), (1000, 999, 960), (1000, 640, 640), (1000, 63, 0), (10, 5, 0)])

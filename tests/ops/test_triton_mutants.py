@@ -30,8 +30,8 @@ MUTANTS = (
     Mutant("a token's own row unseen", "batched_latent_attention", "tl.where(s[None] < length,", "tl.where(s[None] < length - 1,"),
     Mutant("a token sees the next row", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t + 2, 0)"),
     Mutant("a token's own row unseen", "paged_latent_attention", "length - stop + t + 1, 0)", "length - stop + t, 0)"),
-    Mutant("the last part forgotten", "paged_latent_attention", "for start in range(0, num_parts,", "for start in range(0, num_parts - 1,"),
-    Mutant("parts weighed alike", "paged_latent_attention", "tl.exp2(log_mass_W - base_W)", "tl.exp2(tl.minimum(log_mass_W, 0.0) * 0.0)"),
+    Mutant("the last part forgotten", "paged_latent_attention", "tl.where(w < num_parts, peak_W", "tl.where(w < num_parts - 1, peak_W"),
+    Mutant("parts weighed alike", "paged_latent_attention", "weight_W = tl.exp2(peak_W - tl.where(", "weight_W = tl.exp2(0.0 * tl.where("),
     Mutant("rows of another page", "paged_latent_attention", "table + s // PAGE", "table + (s * 0 + start) // PAGE"),
     Mutant(
         "bytes of a word in another order",
@@ -59,8 +59,8 @@ MUTANTS = (
     Mutant(
         "one token's experts weigh alike",
         "routed_experts",
-        "weight_D = tl.load(weights + t * TOP_K + k)",
-        "weight_D = tl.load(weights + t * TOP_K)",
+        "weight_D *= tl.load(weights + t * TOP_K + k)",
+        "weight_D *= tl.load(weights + t * TOP_K)",
         "expert_vectors",
     ),
     Mutant("experts end a row early", "routed_experts", "ends + e, end_E,", "ends + e, tl.maximum(end_E - 1, 0),", "grouping", "by_groups"),
@@ -114,10 +114,8 @@ MUTANTS = (
     Mutant("queries for keys", "rotate_qk", "tl.program_id(2) * stride_qkv", "tl.program_id(2) * 0"),
     Mutant("turned the other way", "latent_rows", "(even_HP * sin_P).to(dtype)", "(-even_HP * sin_P).to(dtype)"),
     Mutant("padding written", "write_latent", "slot = tl.load(slots + t)", "slot = tl.maximum(tl.load(slots + t), 0)", "latent_rows"),
-    Mutant(
-        "the bias weighs", "route", "tl.where(is_chosen_E, score_E, 0.0)", "tl.where(is_chosen_E, score_E + tl.load(bias + e % E), 0.0)"
-    ),
-    Mutant("selection without bias", "route", "score_E + tl.load(bias + e, mask=e < E, other=0.0)", "score_E + 0.0"),
+    Mutant("the bias weighs", "route", "tl.where(is_chosen_E, score_E, 0.0)", "tl.where(is_chosen_E, score_E + bias_E, 0.0)"),
+    Mutant("selection without bias", "route", "score_E + bias_E", "score_E + 0.0"),
     Mutant("the bias weighs in a tile", "route", "tl.where(is_chosen_ET, score_ET, 0.0)", "tl.where(is_chosen_ET, left_ET, 0.0)"),
     Mutant("a tile without bias", "route", "= score_ET + tl.load(bias + e, mask=e < E, other=0.0)[:, None]", "= score_ET"),
     Mutant("weights of 11 bits", "route", "tl.dot(middle_ED, x_DT, sum_ET, input", "tl.dot(middle_ED * 0.0, x_DT, sum_ET, input"),

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from kimi_vl.config import KimiVLConfig, TextConfig
 from kimi_vl.engine.memory import SHARE
+from kimi_vl.engine.pictures import ENCODED_PATCHES
 from kimi_vl.engine.prompts import SIZES
 from kimi_vl.engine.runner import EXPANDED_TOKENS
 from kimi_vl.engine.scheduler import Limits
@@ -30,14 +31,13 @@ SLACK = 0.02
 
 @dataclass(frozen=True)
 class Plan:
-    """Bytes by part, and the limits of the engine that keeps to them. `vision` is what looking at pictures takes, of `workspace`."""
+    """Bytes by part, and the limits of the engine that keeps to them."""
 
     limits: Limits
     weights: int
     cache: int
     workspace: int
     graphs: int
-    vision: int = 0
 
     @property
     def total(self) -> int:
@@ -76,10 +76,16 @@ def plan(
     for step_tokens in reversed(sizes):
         limits = Limits(num_pages=pages, page_size=page_size, max_running=max_running, step_tokens=step_tokens, cache=cache)
         tokens = min(step_tokens, pages * page_size)  # a step of more would find no more to compute
-        step = workspace_bytes(config, tokens, max_running, context=context, kind=kind)
-        vision = vision_bytes(config, min(patches[0], 4 * step_tokens + patches[1]))
-        graphs = graph_bytes(config, max_running, kind=kind)
-        found = Plan(limits, weights, (pages + 1) * page_bytes(config.text_config, page_size, cache), max(step, vision), graphs, vision)
+        found = Plan(
+            limits,
+            weights,
+            (pages + 1) * page_bytes(config.text_config, page_size, cache),
+            max(
+                workspace_bytes(config, tokens, max_running, context=context, kind=kind),
+                pictures_bytes(config, step_tokens, *patches),
+            ),
+            graph_bytes(config, max_running, kind=kind),
+        )
         if found.total <= budget * (1 - SLACK):
             return found
         plans.append(found)
@@ -166,7 +172,7 @@ def page_bytes(text: TextConfig, page_size: int, cache: Literal["fp8"] | None) -
 def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *, context: int, kind: Kind | None = None) -> int:
     """What computing a step takes at most beside weights and cache, for sequences of up to `context` tokens.
 
-    Without pictures: a step that looks at many takes `vision_bytes` of their patches in its place, 113 KB for each of their tokens.
+    Without pictures: a step that looks at some takes `pictures_bytes` in its place.
     """
     text, tokens = config.text_config, step_tokens
     return max(
@@ -175,6 +181,13 @@ def workspace_bytes(config: KimiVLConfig, step_tokens: int, max_running: int, *,
         _mixed(text, tokens, kind),
         _logits(text, tokens, max_running, kind),
     )
+
+
+def pictures_bytes(config: KimiVLConfig, step_tokens: int, patches: int, largest: int) -> int:
+    """What the pictures of a step take at most, of `patches` in all and `largest` in one: it looks at all that begin or end in it, some at
+    a time, and keeps their features."""
+    seen = min(patches, 4 * step_tokens + largest)
+    return vision_bytes(config, min(seen, max(ENCODED_PATCHES, largest))) + VALUE * config.text_config.hidden_size * seen // 4
 
 
 def vision_bytes(config: KimiVLConfig, patches: int) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from kimi_vl.engine.memory import memory_limit
-from kimi_vl.engine.pictures import Image
+from kimi_vl.engine.pictures import ENCODED_PATCHES, Image, encoded_together
 from kimi_vl.engine.request import Request
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -257,7 +257,7 @@ class Runner:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
         self.encoding.reused += len(found)
         missing = sorted((image for digest, image in images.items() if digest not in found), key=lambda image: image.grid_hw)
-        for group in [[image] for image in missing] if self.limits.invariant else [missing] if missing else []:
+        for group in encoded_together(missing, 0 if self.limits.invariant else ENCODED_PATCHES):
             grids = [image.grid_hw for image in group]
             with self.encoding.timed(self.model.device.type == "cuda"):
                 pixels = torch.cat([self._normalised(image.pixel_values) for image in group])

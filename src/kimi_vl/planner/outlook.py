@@ -13,7 +13,7 @@ import torch
 from kimi_vl.bench.roofline import expected_experts
 from kimi_vl.checkpoint.memory import loading_peak
 from kimi_vl.config import KimiVLConfig
-from kimi_vl.engine.plan import LEAST_STEP, VALUE, longest_context, placed, plain_bytes, vision_bytes
+from kimi_vl.engine.plan import LEAST_STEP, VALUE, longest_context, pictures_bytes, placed, plain_bytes, vision_bytes
 from kimi_vl.errors import CapacityError, InputError
 from kimi_vl.ops.quantised import Kind
 from kimi_vl.planner.checkpoints import Facts, facts_of
@@ -202,7 +202,7 @@ class _Counted:
             weights=self.parts,
             cache=found.cache * self.value // VALUE,
             workspace=found.workspace * self.value // VALUE,
-            vision=found.vision * self.value // VALUE,
+            vision=pictures_bytes(self.config, found.limits.step_tokens, self.batch * self.seen.patches, self.seen.largest),
             graphs=found.graphs,
             process=0,
             step_tokens=found.limits.step_tokens,

@@ -40,9 +40,11 @@ def _sum_kernel(
 ):
     """One program: BLOCK_D values of one token's output, the rows of its pairs weighted and summed; sorted rows lie at `places`. Where the
     norm is written too, BLOCK_D is the whole of it."""
-    begin(OVERLAPS)
     t = tl.program_id(0).to(tl.int64)
     d = tl.program_id(1) * BLOCK_D + tl.arange(0, BLOCK_D)
+    if HAS_NORM:
+        norm_D = tl.load(norm_weight + d, mask=d < D, other=0.0)
+    begin(OVERLAPS)
     sum_D = tl.zeros([BLOCK_D], tl.float32)
     for k in tl.static_range(TOP_K + SHARED):
         row = tl.load(places + t * TOP_K + k).to(tl.int64) if IS_SORTED else t * (TOP_K + SHARED) + k
@@ -55,7 +57,7 @@ def _sum_kernel(
     sum_D = sum_D.to(out.dtype.element_ty)
     tl.store(out + t * D + d, sum_D, mask=d < D)
     if HAS_NORM:
-        tl.store(normed_out + t * D + d, normed(sum_D, tl.load(norm_weight + d, mask=d < D, other=0.0), eps, D), mask=d < D)
+        tl.store(normed_out + t * D + d, normed(sum_D, norm_D, eps, D), mask=d < D)
 
 
 def shared_parts(shared: Shared | None, inner: int) -> tuple[list[torch.Tensor | None], list[torch.Tensor | None], int]:

@@ -11,7 +11,7 @@ from kimi_vl.ops.experts import Shared
 from kimi_vl.ops.quantised import Weight, parts
 from kimi_vl.ops.triton.expert_launches import BYTE_VECTOR_DOWN, VECTOR_DOWN, VECTOR_GATE_UP, Launch
 from kimi_vl.ops.triton.expert_sums import shared_parts
-from kimi_vl.ops.triton.language import begin, jit, next_power_of_2, overlap, tl
+from kimi_vl.ops.triton.language import begin, begin_behind, jit, next_power_of_2, overlap, tl
 
 
 @jit
@@ -41,7 +41,7 @@ def _gate_up_vector_kernel(
     t, k = (tl.program_id(1) // (TOP_K + SHARED)).to(tl.int64), tl.where(place < SHARED, place + TOP_K, place - SHARED)
     gate, up, expert = gate_up, gate_up, k.to(tl.int64) * 0
     if k < TOP_K:
-        begin(OVERLAPS)
+        begin_behind(OVERLAPS)
         expert = tl.load(indices + t * TOP_K + k)
         gate, up = gate_up + expert * (2 * D * F), gate_up + expert * (2 * D * F) + D * F
     elif SHARED > 0:
@@ -51,7 +51,7 @@ def _gate_up_vector_kernel(
     gate_FD = tl.load(gate + f[:, None] * D + d[None], mask=mask, other=0.0)
     up_FD = tl.load(up + f[:, None] * D + d[None], mask=mask, other=0.0)
     if k >= TOP_K:
-        begin(OVERLAPS)
+        begin_behind(OVERLAPS)
     x_D = tl.load(x + t * x_stride + d, mask=d < D, other=0.0).to(tl.float32)
     gate_F = tl.sum(gate_FD.to(tl.float32) * x_D[None], 1)
     up_F = tl.sum(up_FD.to(tl.float32) * x_D[None], 1)
@@ -95,33 +95,60 @@ def _down_vector_kernel(
     HAS_RESIDUAL: tl.constexpr,
     BLOCK_D: tl.constexpr,
     BLOCK_F: tl.constexpr,
+    IS_WHOLE: tl.constexpr,
     OVERLAPS: tl.constexpr,
 ):
-    """One program: BLOCK_D values of one token's output, its experts weighted and summed in the order of its pairs."""
-    begin(OVERLAPS)
+    """One program: BLOCK_D values of one token's output, its experts weighted and summed in the order of its pairs. The rows of the next
+    expert are under way while one is summed, and those of the first before there are inner values."""
     t = tl.program_id(1).to(tl.int64)
     d = tl.program_id(0) * BLOCK_D + tl.arange(0, BLOCK_D)
+    f, mine, pairs = tl.arange(0, BLOCK_F), indices + t * TOP_K, TOP_K + SHARED
+    expert, next_expert = _chosen(mine, 0, TOP_K), _chosen(mine, 1, TOP_K)
+    row = _down_row(down, shared_down, expert, d, D, F, 0, TOP_K, SHARED)
+    down_DF = tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
+    begin(OVERLAPS)
+    inner_F = tl.load(inner + t * pairs * F + f, mask=f < F, other=0.0)
     sum_D = tl.zeros([BLOCK_D], tl.float32)
+    if HAS_RESIDUAL:
+        residual_D = tl.load(residual + t * D + d, mask=d < D, other=0.0)
     for k in tl.static_range(TOP_K + SHARED):
+        next_row, next_down_DF, next_inner_F = row, down_DF, inner_F
+        if k + 1 < TOP_K + SHARED:
+            next_row = _down_row(down, shared_down, next_expert, d, D, F, k + 1, TOP_K, SHARED)
+            next_down_DF = tl.load(next_row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
+            next_inner_F = tl.load(inner + (t * pairs + k + 1) * F + f, mask=f < F, other=0.0)
+        weight_D = tl.full([BLOCK_D], 1.0, tl.float32)
         if k < TOP_K:
-            expert = tl.load(indices + t * TOP_K + k)
-            row = down + expert * (D * F) + d[:, None] * F
-            weight_D = tl.load(weights + t * TOP_K + k) + tl.zeros([BLOCK_D], tl.float32)
+            weight_D *= tl.load(weights + t * TOP_K + k)
             if HAS_SCALES:
                 weight_D *= tl.load(down_scales + expert * D + d, mask=d < D, other=0.0)
-        else:
-            row = shared_down + d[:, None] * (SHARED * F) + (k - TOP_K) * F
-            weight_D = tl.full([BLOCK_D], 1.0, tl.float32)
-            if HAS_SCALES:
-                weight_D *= tl.load(shared_down_scales + d, mask=d < D, other=0.0)
-        for start in range(0, F, BLOCK_F):
-            f = start + tl.arange(0, BLOCK_F)
-            down_DF = tl.load(row + f[None], mask=(d < D)[:, None] & (f < F)[None], other=0.0)
-            inner_F = tl.load(inner + (t * (TOP_K + SHARED) + k) * F + f, mask=f < F, other=0.0).to(tl.float32)
-            sum_D += weight_D * tl.sum(down_DF.to(tl.float32) * inner_F[None], 1)
+        elif HAS_SCALES:
+            weight_D *= tl.load(shared_down_scales + d, mask=d < D, other=0.0)
+        expert, next_expert = next_expert, _chosen(mine, k + 2, TOP_K)
+        sum_D += weight_D * tl.sum(down_DF.to(tl.float32) * inner_F.to(tl.float32)[None], 1)
+        if not IS_WHOLE:
+            for start in range(BLOCK_F, F, BLOCK_F):
+                g = start + f
+                more_DF = tl.load(row + g[None], mask=(d < D)[:, None] & (g < F)[None], other=0.0)
+                more_F = tl.load(inner + (t * pairs + k) * F + g, mask=g < F, other=0.0)
+                sum_D += weight_D * tl.sum(more_DF.to(tl.float32) * more_F.to(tl.float32)[None], 1)
+        row, down_DF, inner_F = next_row, next_down_DF, next_inner_F
     if HAS_RESIDUAL:
-        sum_D += tl.load(residual + t * D + d, mask=d < D, other=0.0).to(tl.float32)
+        sum_D += residual_D.to(tl.float32)
     tl.store(out + t * D + d, sum_D.to(out.dtype.element_ty), mask=d < D)
+
+
+@jit
+def _chosen(indices, k: tl.constexpr, TOP_K: tl.constexpr):
+    """A token's k-th expert, or 0 behind the last. Read past the first cache, where the choice of a layer before may still be: who asks has
+    not waited yet, but knows that the kernel which chose is over."""
+    return tl.load(indices + k, cache_modifier=".cg") if k < TOP_K else tl.cast(0, tl.int64)
+
+
+@jit
+def _down_row(down, shared_down, expert, d, D, F, k: tl.constexpr, TOP_K: tl.constexpr, SHARED: tl.constexpr):
+    """Where the rows d of a token's k-th pair begin."""
+    return down + expert * (D * F) + d[:, None] * F if k < TOP_K else shared_down + d[:, None] * (SHARED * F) + (k - TOP_K) * F
 
 
 def by_vectors(
@@ -149,7 +176,7 @@ def by_vectors(
     weights = (gate_up, *values[:2], gate_up_scales, *scales[:2])
     _gate_up_vector_kernel[grid](x_TD, *weights, indices_TK, inner_XF, x_TD.stride(0), width, inner, **options)
     options = {"BLOCK_D": b.rows, "BLOCK_F": min(b.width, next_power_of_2(inner)), "num_warps": b.num_warps} | common
-    options["HAS_RESIDUAL"] = residual_TD is not None
+    options |= {"HAS_RESIDUAL": residual_TD is not None, "IS_WHOLE": options["BLOCK_F"] >= inner}
     grid = -(-width // b.rows), num_tokens
     weights = (down, values[2], down_scales, scales[2])
     _down_vector_kernel[grid](inner_XF, *weights, indices_TK, weights_TK, residual_TD, out_TD, width, inner, **options)

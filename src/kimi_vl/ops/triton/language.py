@@ -44,6 +44,14 @@ def begin(OVERLAPS: tl.constexpr):
         tl.extra.cuda.gdc_wait()
 
 
+@jit
+def begin_behind(OVERLAPS: tl.constexpr):
+    """As `begin`, but the next kernel is set up only when everything before this one is there: it may read that before it waits."""
+    if OVERLAPS:
+        tl.extra.cuda.gdc_wait()
+        tl.extra.cuda.gdc_launch_dependents()
+
+
 def next_power_of_2(number: int) -> int:
     """The least power of two that is not smaller: the shapes of Triton's blocks are powers of two."""
     return 1 << (number - 1).bit_length()

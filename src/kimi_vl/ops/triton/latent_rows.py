@@ -28,7 +28,7 @@ def turn_and_keep(
     q_rope,
     q_stride_h,
     projected,
-    norm_weight,
+    norm_L,
     cos,
     sin,
     turned,
@@ -44,17 +44,16 @@ def turn_and_keep(
     """One token, at whose values the pointers stand: rotate its queries, and store its row as number `slot` unless that is negative."""
     latent, rope, p, h = tl.arange(0, L), tl.arange(0, R), tl.arange(0, R // 2), tl.arange(0, BLOCK_H)
     cos_P, sin_P = tl.load(cos + p), tl.load(sin + p)
+    latent_L, key_R = tl.load(projected + latent), tl.load(projected + L + rope)
     is_head = (h < num_heads)[:, None]
     q_HR = tl.load(q_rope + h[:, None] * q_stride_h + rope[None], mask=is_head, other=0.0)
     tl.store(turned + h[:, None] * turned_stride_h + rope[None], _rotate(q_HR, cos_P, sin_P, BLOCK_H, R // 2), mask=is_head)
 
     row = rows + slot * (L + R)
-    latent_L = tl.load(projected + latent)
     value_L = latent_L.to(tl.float32)
     normed_L = (value_L * tl.rsqrt(tl.sum(value_L * value_L, 0) / L + eps)).to(latent_L.dtype)
-    weighed_L = (normed_L.to(tl.float32) * tl.load(norm_weight + latent).to(tl.float32)).to(latent_L.dtype)
+    weighed_L = (normed_L.to(tl.float32) * norm_L.to(tl.float32)).to(latent_L.dtype)
     tl.store(row + latent, weighed_L.to(rows.dtype.element_ty), mask=slot >= 0)  # in fp8 what is too large becomes the largest number
-    key_R = tl.load(projected + L + rope)
     turned_key_R = tl.reshape(_rotate(key_R[None], cos_P, sin_P, 1, R // 2), [R])
     tl.store(row + L + rope, turned_key_R.to(rows.dtype.element_ty), mask=slot >= 0)
 
@@ -83,6 +82,7 @@ def _latent_rows_kernel(
     OVERLAPS: tl.constexpr,
 ):
     """One program: one token. Row t goes to row slots[t], or to row t where there are no slots."""
+    norm_L = tl.load(norm_weight + tl.arange(0, L))
     begin(OVERLAPS)
     t = tl.program_id(0).to(tl.int64)
     q, latent, angle = t * q_stride_t, t * projected_stride, t * (R // 2)
@@ -91,7 +91,7 @@ def _latent_rows_kernel(
         q_rope + q,
         q_stride_h,
         projected + latent,
-        norm_weight,
+        norm_L,
         cos + angle,
         sin + angle,
         turned + t * turned_stride_t,

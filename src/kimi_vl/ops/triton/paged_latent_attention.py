@@ -158,13 +158,18 @@ def _attend_kernel(
 
 
 @jit
-def joined_parts(sums, masses, num_parts, row, num_rows, latent, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr):
-    """The values `latent` of one row's parts, averaged by their masses; zeros for a row that has none."""
+def joined_parts(sums, masses, parts, row, num_rows, num_splits, latent, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr):
+    """The values `latent` of one row's parts, averaged by their masses; zeros for a row that has none. The first of its `num_splits` places
+    are read before it is known, by `parts`, how many of them are parts."""
     w = tl.arange(0, BLOCK_W)
-    peak_W = tl.full([BLOCK_W], float("-inf"), tl.float32)
-    mass_W = tl.zeros([BLOCK_W], tl.float32)
-    sum_WL = tl.zeros([BLOCK_W, BLOCK_L], tl.float32)
-    for start in range(0, num_parts, BLOCK_W):
+    place_W = w.to(tl.int64) * num_rows + row
+    peak_W = tl.load(masses + place_W, mask=w < num_splits, other=float("-inf"))
+    sum_WL = tl.load(sums + place_W[:, None] * L + latent[None], mask=(w < num_splits)[:, None], other=0.0).to(tl.float32)
+    num_parts = tl.load(parts)
+    peak_W = tl.where(w < num_parts, peak_W, float("-inf"))
+    mass_W = tl.where(peak_W == float("-inf"), 0.0, 1.0)
+    sum_WL = tl.where((w < num_parts)[:, None], sum_WL, 0.0)  # what is no part may be anything
+    for start in range(BLOCK_W, num_parts, BLOCK_W):
         is_part = start + w < num_parts
         place_W = (start + w).to(tl.int64) * num_rows + row
         log_mass_W = tl.load(masses + place_W, mask=is_part, other=float("-inf"))
@@ -181,16 +186,25 @@ def joined_parts(sums, masses, num_parts, row, num_rows, latent, L: tl.constexpr
     return tl.sum(sum_WL * weight_W[:, None], 0) / tl.where(mass > 0.0, mass, 1.0)
 
 
-@jit(varying=("num_tokens",))
+@jit(varying=("num_tokens", "num_splits"))
 def _join_kernel(
-    sums, masses, parts, out, num_tokens, num_heads, L: tl.constexpr, BLOCK_L: tl.constexpr, BLOCK_W: tl.constexpr, OVERLAPS: tl.constexpr
+    sums,
+    masses,
+    parts,
+    out,
+    num_tokens,
+    num_heads,
+    num_splits,
+    L: tl.constexpr,
+    BLOCK_L: tl.constexpr,
+    BLOCK_W: tl.constexpr,
+    OVERLAPS: tl.constexpr,
 ):
     """One program: BLOCK_L values of one (token, head), averaged over the parts by their masses."""
     begin(OVERLAPS)
     row = tl.program_id(0).to(tl.int64)
-    num_parts = tl.load(parts + row // num_heads)
     latent = tl.program_id(1) * BLOCK_L + tl.arange(0, BLOCK_L)
-    joined_L = joined_parts(sums, masses, num_parts, row, num_tokens * num_heads, latent, L, BLOCK_L, BLOCK_W)
+    joined_L = joined_parts(sums, masses, parts + row // num_heads, row, num_tokens * num_heads, num_splits, latent, L, BLOCK_L, BLOCK_W)
     tl.store(out + row * L + latent, joined_L.to(out.dtype.element_ty))
 
 
@@ -274,6 +288,7 @@ def attend(
                 out_THL,
                 num_tokens,
                 heads,
+                sums_WTHL.shape[0],
                 L=rank,
                 BLOCK_L=width,
                 BLOCK_W=PARTS_AT_ONCE,

@@ -19,14 +19,15 @@ def normed(x_D, weight_D, eps, D):
 @jit
 def _rms_norm_kernel(x, update, weight, total, out, eps, D, HAS_UPDATE: tl.constexpr, BLOCK_D: tl.constexpr, OVERLAPS: tl.constexpr):
     """One program: one token. Rounds where the reference rounds: the sum, the normalised value, and its product with the weight."""
-    begin(OVERLAPS)
     t = tl.program_id(0).to(tl.int64)
     d = tl.arange(0, BLOCK_D)
+    weight_D = tl.load(weight + d, mask=d < D, other=0.0)
+    begin(OVERLAPS)
     x_D = tl.load(x + t * D + d, mask=d < D, other=0.0)
     if HAS_UPDATE:
         x_D = (x_D.to(tl.float32) + tl.load(update + t * D + d, mask=d < D, other=0.0).to(tl.float32)).to(x_D.dtype)
         tl.store(total + t * D + d, x_D, mask=d < D)
-    tl.store(out + t * D + d, normed(x_D, tl.load(weight + d, mask=d < D, other=0.0), eps, D), mask=d < D)
+    tl.store(out + t * D + d, normed(x_D, weight_D, eps, D), mask=d < D)
 
 
 def rms_norm_triton(x_TD: torch.Tensor, weight_D: torch.Tensor, eps: float) -> torch.Tensor:
