@@ -60,7 +60,7 @@ class Server:
             )
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=600)
         given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
         with closing(connection):
             connection.request(method, path, None if body is None else json.dumps(body), given)
