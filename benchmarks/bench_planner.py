@@ -203,7 +203,8 @@ def _of_bench(file: str, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
             most=limits["step_tokens"],
         )
         what = f"memory in use, {pages * limits['page_size']:,} tokens"
-        yield _row(what, kind, cache, found.total / 1e9, report["plan"]["serving"]["most_in_use"] / 1e9, "GB", source)  # held: all it was let
+        most = report["plan"]["serving"]["most_in_use"]  # what was held is all that the allocator was let
+        yield _row(what, kind, cache, found.total / 1e9, most / 1e9, "GB", source)
 
 
 def _of_gpu(report: dict[str, Any]) -> Iterator[dict[str, Any]]:

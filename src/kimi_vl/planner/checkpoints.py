@@ -40,7 +40,8 @@ def facts_of(model: str | Path | None) -> Facts:
     name = "2506" if model is None else str(model)
     if not name.strip():
         raise InputError(f"the model's name is empty; variants are {', '.join([NANO, *VARIANTS])}, and a folder or a hub id is one too")
-    variant = next((v for v in VARIANTS if name.lower().removeprefix("moonshotai/").removeprefix("kimi-vl-a3b-") in (v, NAMES[v].lower())), None)
+    spellings = {text.lower(): v for v in VARIANTS for text in (v, NAMES[v], (OFFICIAL + NAMES[v]).split("/")[1], OFFICIAL + NAMES[v])}
+    variant = spellings.get(name.lower())
     if variant is not None and not Path(name).exists():
         return Facts(OFFICIAL + NAMES[variant], official_config(), ImageProcessor(replace(PICTURES, in_token_limit=VARIANTS[variant])))
     if name != NANO and "/" not in name and not Path(name).expanduser().exists():
