@@ -33,7 +33,7 @@ def test_an_animation_is_asked_about_as_a_clip(terminal, clip, picture):
     result = terminal.run("ask", clip, picture, "What comes last?", "--json")
     # Three frames of 56x28 pixels are 2 image tokens each, the picture of 90x60 is 12.
     assert json.loads(result.out)["usage"]["image_tokens"] == 3 * 2 + 12
-    assert llm.model.features_seen == 1
+    assert llm.model.features_seen == 3 + 1  # frames one by one as they are decoded
 
 
 @pytest.fixture
@@ -442,6 +442,6 @@ def test_the_flags_are_the_documented_ones():
             "--max-thinking-tokens",
         ),
         *("--max-tokens", "--temperature", "--top-p", "--top-k", "--min-p", "--seed", "--stop"),
-        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--transcript", "--pdf-password"),
+        *("--clip", "--pages", "--frames", "--fps", "--policy", "--media-tokens", "--transcript", "--skip-repeats", "--pdf-password"),
         *("--dry-run", "--draw"),
     }

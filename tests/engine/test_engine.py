@@ -8,6 +8,7 @@ import torch
 
 from kimi_vl.engine import Engine, SamplingParams
 from kimi_vl.engine.request import Status
+from kimi_vl.engine.runner import Computed
 from kimi_vl.errors import CapacityError, CheckpointError, InputError, PromptTooLong, ShapeError
 from tests.engine.small import END_IDS, alone, answer, limits, plain, submit
 
@@ -169,6 +170,14 @@ def test_the_beginning_of_a_prompt_is_computed_once(model, prompts, expected):
     assert answer(request) == expected[2]
 
 
+def test_an_answer_of_one_token_leaves_its_prompt_behind(model, prompts):
+    engine = Engine(model, limits())
+    for _ in range(2):
+        (request,) = engine.submit(*prompts[1][:1], SamplingParams(max_tokens=1), images=prompts[1][1], end_ids=[])
+        run(engine)
+    assert request.num_cached == (len(prompts[1][0]) - 1) // 8 * 8
+
+
 def test_images_are_encoded_once_while_there_is_room(model, prompts, monkeypatch):
     seen = []
     encode = model.image_features
@@ -324,8 +333,8 @@ def test_logits_that_are_not_finite_end_their_request_and_no_other(model, prompt
     forward = engine.runner._forward
 
     def spoilt(chunks, images):
-        logits = forward(chunks, images)
-        return {request: logits_W * (torch.nan if request is requests[0] else 1) for request, logits_W in logits.items()}
+        logits = forward(chunks, images).logits
+        return Computed({request: logits_W * (torch.nan if request is requests[0] else 1) for request, logits_W in logits.items()})
 
     monkeypatch.setattr(engine.runner, "_forward", spoilt)
     events = []
@@ -455,3 +464,36 @@ def test_without_memory_for_counting_only_those_with_penalties_fail(model, promp
     assert list(errors) == [penalised]
     assert isinstance(errors[penalised], CapacityError)
     assert answer(usual) == expected[0]
+
+
+def told_by_the_network(model, ids):
+    """Log-probabilities of these tokens but the first, and the two likeliest tokens in the place of each."""
+    with torch.inference_mode():
+        logprobs = model(torch.tensor(ids))[:-1].log_softmax(-1)
+    return logprobs.gather(1, torch.tensor(ids)[1:, None])[:, 0].tolist(), logprobs.topk(2).indices.tolist()
+
+
+@pytest.mark.parametrize(
+    ("kind", "num_pages", "step_tokens", "expanded_tokens"),
+    [("plain", 64, 400, 128), ("plain", 24, 16, 2), ("rows", 24, 40, 128), ("invariant", 24, 16, 128)],
+)
+def test_prompts_have_the_log_probabilities_of_the_network(model, prompts, expected, kind, num_pages, step_tokens, expanded_tokens):
+    """Whole or in chunks, beside others, after a prefix of it is in the cache, and computed twice where whoever comes takes its pages."""
+    engine = new_engine(model, kind, num_pages=num_pages, step_tokens=step_tokens, expanded_tokens=expanded_tokens)
+    params, texts = SamplingParams(max_tokens=3, logprobs=1, prompt_logprobs=2), [prompts[k] for k in (1, 2, 0)]
+    submit(engine, texts[0], params=params)
+    run(engine)
+    requests = [request for text in texts for request in submit(engine, text, params=params, n=2)]
+    engine.step()
+    engine.step()
+    urgent = submit(engine, prompts[2], priority=-1)[0]
+    run(engine)
+    assert answer(urgent) == expected[2]
+    for (ids, _), first, second in zip(texts, requests[::2], requests[1::2], strict=True):
+        own, likeliest = told_by_the_network(model, ids) if len(ids) > 1 else ([], [])
+        assert [one.token for one in first.prompt_logprobs] == ids[1:]
+        assert [one.logprob for one in first.prompt_logprobs] == pytest.approx(own, abs=1e-4)
+        assert [[token for token, _ in one.likeliest] for one in first.prompt_logprobs] == likeliest
+        assert (second.prompt_logprobs, second.answer_ids, first.num_cached) == ([], first.answer_ids, 0)
+        assert first.answer_ids == expected[prompts.index((ids, None))][0][:3]
+    assert (engine.scheduler.num_preempted > 0) == (num_pages == 24)

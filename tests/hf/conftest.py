@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-ALL_MARKED = ("test_doors.py", "test_model.py", "test_processor.py")
+ALL_MARKED = ("test_doors.py", "test_model.py", "test_peft.py", "test_processor.py")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

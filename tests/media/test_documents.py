@@ -6,6 +6,7 @@ import time
 from io import BytesIO
 
 import numpy as np
+import pypdfium2 as pdfium
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -169,6 +170,53 @@ def test_any_characters_give_words_that_json_holds_inside_the_page(characters):
         assert 0 <= top < bottom <= 1
         assert word.text
     assert [word.line for word in words] == sorted(word.line for word in words)
+
+
+def words_one_by_one(codes, areas):
+    """`words_of` in plain steps."""
+    found, line, places = [], 0, np.clip(areas, 0, 1).round(5).tolist()
+    text, boxes = [], []
+    for code, box in [*zip(codes, places, strict=True), (0x20, [0.0] * 4)]:
+        is_hyphen = code in (0x02, 0xAD, 0xFFFE)
+        if not (is_hyphen or code <= 0x20 or 0x7F <= code <= 0xA0 or code in (0x2028, 0x2029)):
+            text.append(code)
+            boxes.append(box)
+            continue
+        inked = [place for place in [*boxes, box][: len(boxes) + is_hyphen] if place[2] > place[0] and place[3] > place[1]]
+        if text and inked:
+            whole = "".join(map(chr, text)).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+            lefts, tops, rights, bottoms = zip(*inked, strict=True)
+            found.append((whole + "-" * is_hyphen, (min(lefts), min(tops), max(rights), max(bottoms)), line))
+        line += is_hyphen or code in (0x0A, 0x2028, 0x2029)
+        text, boxes = [], []
+    lines = sorted({line for *_, line in found})
+    return [(whole, area, lines.index(line)) for whole, area, line in found]
+
+
+CODES = st.sampled_from([0x41, 0x62, 0x20, 0x0A, 0x0D, 0x02, 0xAD, 0xFFFE, 0xD83D, 0xDE00, 0xA0, 0x2028, 0x4E00, 0x1F600])
+AREAS = st.tuples(*[st.sampled_from([-0.5, 0.0, 0.123456789, 0.5, 1.0, 1.7])] * 4)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(CODES, AREAS), max_size=24))
+def test_words_are_those_of_reading_character_by_character(characters):
+    codes = [code for code, _ in characters]
+    areas = np.array([area for _, area in characters], float).reshape(-1, 4)
+    assert [tuple(word) for word in words_of(codes, areas)] == words_one_by_one(codes, areas)
+
+
+def test_boxes_of_characters_are_those_of_the_library_s_own_helper():
+    """Of its font where there is no ink."""
+    with pdfium.PdfDocument(pdf(page(text("A word, then two. "), text("Another line", y=100)))) as document:
+        layer = document[0].get_textpage()
+        count = layer.count_chars()
+        boxes = documents._character_boxes(layer, count)
+        inked = [layer.get_charbox(k) for k in range(count)]
+        loose = [layer.get_charbox(k, loose=True) for k in range(count)]
+    expected = [box if box[2] > box[0] and box[3] > box[1] else other for box, other in zip(inked, loose, strict=True)]
+    assert count > 25
+    assert 0 < sum(box != other for box, other in zip(expected, loose, strict=True)) < count
+    assert boxes.tolist() == [list(box) for box in expected]
 
 
 def test_facts_of_a_page_that_failed_are_no_page():

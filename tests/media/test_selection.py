@@ -102,6 +102,7 @@ def test_a_rate_and_a_count_are_even():
     assert at_rate(10, 13, 2, 32) == [10, 10.5, 11, 11.5, 12, 12.5]
     assert at_rate(0, 60, 2, 4) == [0, 15, 30, 45]
     assert at_rate(0, 0.1, 2, 4) == [0]
+    assert at_rate(0, 3.23, 2, 6) == [0, 0.5, 1, 1.5, 2, 2.5]  # what is left over stretches nothing
     assert evenly(10, 20, 4) == [10, 12.5, 15, 17.5]
 
 

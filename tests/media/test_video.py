@@ -1,6 +1,7 @@
 """Videos: the right frame at every moment, in its own colours and upright; and files that should not be trusted (RELIABILITY group H)."""
 
 import contextlib
+import os
 import random
 import resource
 from bisect import bisect_right
@@ -15,7 +16,9 @@ import pytest
 from PIL import Image
 
 from kimi_vl.errors import InputError, MediaError
+from kimi_vl.media.identify import Kind
 from kimi_vl.media.selection import Changes, find_scenes
+from kimi_vl.media.sources import ON_DISK, open_source
 from kimi_vl.media.video import container, picture, read_video_changes, read_video_frames, read_video_info, read_video_subtitles, walk
 from kimi_vl.media.video.container import Effort, open_video
 from tests.media.clips import bars, clip, index_first, number_of, scenes
@@ -652,3 +655,19 @@ def test_subtitles_are_bounded(monkeypatch):
     monkeypatch.setattr("kimi_vl.media.video.subtitles.MAX_CUES", 1)
     found, end = subtitles(clip(steady(50), container="mkv", tick=Fraction(1, 25), rate=25, subtitles=("subrip", CUES)))
     assert (found, end["cut_short"]) == (CUES[:1], True)
+
+
+def test_a_video_on_a_disk_is_read_where_it_lies_and_may_be_large(tmp_path):
+    """An hour of 1280×720 may take 1.2 GB; here most of it is a hole."""
+    data, path = clip([0, 0.5]), tmp_path / "long.mp4"
+    for size in (600 << 20, ON_DISK[Kind.VIDEO]):
+        path.write_bytes(data)
+        os.truncate(path, size)
+        with open_source(path) as source:
+            assert source.identity.kind is Kind.VIDEO
+    os.truncate(path, ON_DISK[Kind.VIDEO] + 1)
+    with pytest.raises(MediaError, match=r"long.mp4 is larger than the limit of 17,179,869,184 bytes; cut it into parts") as error:
+        open_source(path)
+    assert error.value.code == "media_too_large"
+    with pytest.raises(MediaError, match=f"larger than the limit of {len(data) - 1:,} bytes; cut it into parts"):
+        open_source(data, max_bytes={Kind.VIDEO: len(data) - 1})

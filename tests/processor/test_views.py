@@ -18,7 +18,7 @@ from kimi_vl.processor.budget import LARGE, SMALL, fair_shares, frugality_for, l
 from kimi_vl.processor.chat import ImagePart, TextPart
 from kimi_vl.processor.findings import drawn, find
 from kimi_vl.processor.views import Choice, joined, look
-from tests.media.clips import clip, number_of, scenes
+from tests.media.clips import bars, clip, number_of, scenes
 from tests.media.pdfs import block, locked, page, pdf, text, unembedded
 from tests.tiny_checkpoint import processor
 
@@ -36,6 +36,37 @@ def film():
 def booklet():
     """Three pages of 400x300 points; page k has a block whose left edge is at 100 k, and says what it costs."""
     return pdf(*(page(text(f"The fee of part {k} is {k}{k}{k} dollars."), block(100 * (k - 1), 20, 40, 40, "1 0 0")) for k in (1, 2, 3)))
+
+
+def test_frames_that_look_like_the_one_before_are_left_out_where_that_is_asked_for(film):
+    """A new picture each second, and one that is never on screen twice; two frames a second are looked at."""
+    still = clip(TENTHS, rate=10, draw=lambda number, size: bars(number // 10, size))
+    all_of_it, changes = see(still), see(still, skip_repeats=True)
+    assert [view.seconds for view in all_of_it.views] == [k / 2 for k in range(8)]
+    assert [view.label for view in changes.views] == ["[0:00.0]", "[0:01.0]", "[0:02.0]", "[0:03.0]"]
+    assert [number_of(view.cut.pixels()) for view in changes.views] == [0, 1, 2, 3]
+    assert changes.looked[0].seconds == (0.0, 1.0, 2.0, 3.0)
+    assert changes.looked[0].notes[-1] == "4 of its frames look like the one before, and are left out"
+    one = clip([0, 3.9], rate=10, draw=lambda number, size: bars(7, size))  # on screen at all eight moments
+    assert [view.seconds for view in see(one, skip_repeats=True).views] == [0.0]
+    assert not any("look like" in note for sight in (all_of_it, see(film, skip_repeats=True)) for note in sight.looked[0].notes)
+    with pytest.raises(InputError, match="skip_repeats applies to none of the files: it is for videos"):
+        see(pdf(page(text("x"))), skip_repeats=True)
+    with pytest.raises(InputError, match="skip_repeats is 'yes'; it must be True or False"):
+        Choice(skip_repeats="yes")
+
+
+def test_a_picture_that_is_shrunk_says_so_and_why_and_no_other_does(film, tmp_path):
+    large, small = Image.new("RGB", (3000, 2000)), Image.new("RGB", (50, 30))
+    large.save(tmp_path / "pages.tif", save_all=True, append_images=[small])
+    sight = see(large, small, tmp_path / "pages.tif", film, pdf(page(text("x"))))
+    said = [view.shrunk for view in sight.views]
+    width, height = sight.views[0].size
+    assert width * height < 3000 * 2000
+    assert said[0] == f"scaled down from 3000×2000 to {width}×{height} pixels, the most that the official processor lets the model see"
+    assert said[2] == said[0]
+    assert {*said[1:2], *said[3:]} == {""}
+    assert sight.looked[0].notes == ()  # which are for what is given up here
 
 
 def long_book(count=40, special=17):

@@ -18,8 +18,10 @@ from kimi_vl.errors import EngineStopped, KimiVLError
 from kimi_vl.llm import ChatModel, Usage
 from kimi_vl.llm.async_kimi_vl import Activity, Question, Said
 from kimi_vl.processor.chat import image_sources, render
+from kimi_vl.processor.image import Cut
 from kimi_vl.server import ServerOptions, create_app
 from kimi_vl.server.run import Runner
+from kimi_vl.server.tracing import Tracing
 from tests.tiny_checkpoint import processor
 
 HELLO = [{"role": "user", "content": "Hello"}]
@@ -28,9 +30,9 @@ HELLO = [{"role": "user", "content": "Hello"}]
 class Served:
     """One running server; `runner` belongs to its thread."""
 
-    def __init__(self, model: ChatModel, **options: Any) -> None:
+    def __init__(self, model: ChatModel, tracing: Tracing | None = None, **options: Any) -> None:
         self.model = model
-        self.app = create_app(model, ServerOptions(port=0, **options))
+        self.app = create_app(model, ServerOptions(port=0, **options), tracing)
         self.service = self.app.state.service
         self.runner = Runner(self.app)
         self._thread = threading.Thread(target=self._run, name="server")
@@ -124,8 +126,8 @@ def refused(response: httpx.Response, status: int, code: str, param: str | None 
 
 
 @contextmanager
-def served(model: ChatModel, **options: Any) -> Iterator[Served]:
-    server = Served(model, **options).start()
+def served(model: ChatModel, tracing: Tracing | None = None, **options: Any) -> Iterator[Served]:
+    server = Served(model, tracing, **options).start()
     try:
         yield server
     finally:
@@ -152,7 +154,7 @@ class Script:
 
 class ScriptedAnswer:
     def __init__(self, script: Script, question: Question, model: ScriptedModel) -> None:
-        self.finish_reason, self.cached_tokens = script.finish_reason, 0
+        self.finish_reason, self.cached_tokens, self.prompt_logprobs = script.finish_reason, 0, ()
         self._script, self._question, self._model = script, question, model
         self._said, self.closed = 0, False
         self.stop_string = script.stop_string
@@ -186,6 +188,14 @@ class ScriptedAnswer:
         self.closed = True
 
 
+class ScriptedEarly:
+    """Takes pictures and does nothing with them."""
+
+    def take(self, cut: Cut) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class ScriptedModel:
     """A `ChatModel` that answers every question by `script`, and keeps what it was asked."""
 
@@ -201,7 +211,10 @@ class ScriptedModel:
         self.step_s = 0.0
         self.activity = Activity(running=0, waiting=0, pages_held=0, pages=8, preempted=0)
 
-    def question(self, messages: Sequence[Any], *, thinking: str = "auto", tenant: str = "") -> Question:
+    def early(self, tenant: str = "") -> ScriptedEarly:
+        return ScriptedEarly()
+
+    def question(self, messages: Sequence[Any], *, thinking: str = "auto", tenant: str = "", early: Any = None) -> Question:
         counts = [cut.tokens for cut in image_sources(messages)]
         return Question(render(messages, self.processor.tokenizer, counts), None, sum(counts), thinking, tenant)  # type: ignore[arg-type]
 

@@ -1,11 +1,16 @@
 """Group R: who may ask, what is whose, and what no log, label or error ever says."""
 
+import re
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 import structlog
 from fastapi.routing import APIRoute
 
 from kimi_vl.errors import ConfigError
 from kimi_vl.server import ServerOptions
+from kimi_vl.server import options as options_module
 from kimi_vl.server.access import Access
 from kimi_vl.server.errors import ApiError
 from tests.server.serving import HELLO, ScriptedModel, refused, served
@@ -44,6 +49,14 @@ def test_a_public_address_wants_a_key(host):
 def test_options_that_cannot_be(values, message):
     with pytest.raises(ConfigError, match=message):
         ServerOptions.from_dict(values)
+
+
+def test_every_option_is_read_somewhere():
+    """One that is taken and means nothing would be a wrong answer."""
+    own = Path(options_module.__file__)
+    read = {name for path in own.parent.rglob("*.py") for name in re.findall(r"options\.(\w+)", path.read_text(encoding="utf-8"))}
+    read |= set(re.findall(r"self\.(\w+)", own.read_text(encoding="utf-8"))) | {"videos", "documents"}  # these two by their names
+    assert {field.name for field in fields(ServerOptions)} - read == set()
 
 
 def test_every_route_but_the_open_ones_wants_a_key(guarded):

@@ -17,8 +17,9 @@ import openai
 import pytest
 
 from kimi_vl.errors import CheckpointError, EngineBusy
-from kimi_vl.server import batches as batches_module
-from kimi_vl.server.batch_folder import BEGUN, OUTPUT, Batch, BatchFolder, State
+from kimi_vl.server.batches import work as work_module
+from kimi_vl.server.batches.folder import BEGUN, OUTPUT, Batch, BatchFolder, State
+from kimi_vl.server.files import home as home_of
 from tests.server.conftest import async_nano
 from tests.server.serving import HELLO, Script, ScriptedModel, refused, served, until
 
@@ -168,7 +169,7 @@ def test_nobody_waits_for_a_batch_and_it_can_be_cancelled():
 
 
 def test_what_fails_is_told_or_tried_again(scripted, monkeypatch):
-    monkeypatch.setattr(batches_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(work_module, "RETRY_S", 0.01)
     busy = [EngineBusy("full"), EngineBusy("full")]
     real = scripted.model.answer
 
@@ -234,7 +235,7 @@ def test_a_server_that_is_stopped_leaves_the_rest_to_the_next(tmp_path):
 def test_torn_journals_are_cut_and_a_line_that_ends_every_process_is_given_up(tmp_path):
     source = tmp_path / "in"
     source.write_bytes(b"".join(json.dumps(line(k)).encode() + b"\n" for k in range(3)))
-    home = tmp_path / "batches" / batches_module.home(Path(), "everybody")
+    home = tmp_path / "batches" / home_of(Path(), "everybody")
     batch = Batch(
         "batch_" + "a" * 32, CHAT, "file-0", "24h", int(time.time()), int(time.time()) + 1000, {}, "scripted", status="in_progress"
     )
@@ -243,7 +244,7 @@ def test_torn_journals_are_cut_and_a_line_that_ends_every_process_is_given_up(tm
     folder.extend(OUTPUT, (whole,))
     with (folder.path / OUTPUT).open("ab") as file:
         file.write(whole[:30])
-    (folder.path / BEGUN).write_bytes(b'"line-0"\n"line-1"\n' + b'"line-2"\n' * batches_module.MOST_TRIES + b'"li')
+    (folder.path / BEGUN).write_bytes(b'"line-0"\n"line-1"\n' + b'"line-2"\n' * work_module.MOST_TRIES + b'"li')
     with served(ScriptedModel(Script("fine")), data=str(tmp_path)) as server:
         found, output, errors = finished(server, {"id": batch.id})
         assert found["request_counts"] == {"total": 3, "completed": 2, "failed": 1}
@@ -252,7 +253,7 @@ def test_torn_journals_are_cut_and_a_line_that_ends_every_process_is_given_up(tm
 
 
 def test_files_of_a_batch_are_made_once_however_often_that_is_begun(tmp_path):
-    home = batches_module.home(tmp_path / "batches", "everybody")
+    home = home_of(tmp_path / "batches", "everybody")
     file_id, now = "file-" + "c" * 32, int(time.time())
     facts = {"status": "finalizing", "finalizing_at": now, "output_file_id": file_id}
     batch = Batch("batch_" + "c" * 32, CHAT, "file-0", "24h", now, now + 1000, {}, "scripted", **facts)
@@ -354,7 +355,7 @@ def test_a_server_that_is_killed_loses_no_line_and_answers_none_twice(tmp_path):
 
 def test_a_disk_that_takes_nothing_is_waited_for(monkeypatch):
     """No line is lost over it, and none counts before it is written."""
-    monkeypatch.setattr(batches_module, "DISK_S", 0.05)
+    monkeypatch.setattr(work_module, "DISK_S", 0.05)
     full = threading.Event()
     real = BatchFolder.extend
 
@@ -376,6 +377,6 @@ def test_a_disk_that_takes_nothing_is_waited_for(monkeypatch):
 
 def test_what_stands_where(tmp_path):
     """Unknown names in the folder are nobody's batch, and nothing is read from them."""
-    (tmp_path / "batches" / batches_module.home(Path(), "everybody") / ("batch_" + "b" * 32)).mkdir(parents=True)
+    (tmp_path / "batches" / home_of(Path(), "everybody") / ("batch_" + "b" * 32)).mkdir(parents=True)
     with served(ScriptedModel(), data=str(tmp_path)) as server:
         assert server.client.get("/v1/batches").json()["data"] == []

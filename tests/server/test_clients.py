@@ -7,6 +7,7 @@ from typing import Literal
 
 import openai
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
 from tests.server.serving import Script, ScriptedModel, served
@@ -47,6 +48,42 @@ def test_a_stream_and_what_it_says_of_itself(client):
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
     assert chunks[-1].usage.prompt_tokens_details.cached_tokens > 0
     assert {chunk.id for chunk in chunks} == {chunks[0].id}
+
+
+def test_every_word_that_a_chat_takes(client):
+    fields = {"model": "nano", "messages": HELLO, "n": 2, "seed": 7, "temperature": 2, "top_p": 1, "stop": ["zzz"], "logprobs": True}
+    fields |= {"presence_penalty": 0.5, "frequency_penalty": 0.5, "logit_bias": {"300": -100}, "top_logprobs": 2, "user": "anna"}
+    fields |= {"max_completion_tokens": 6, "response_format": {"type": "text"}, "reasoning_effort": "none"}
+    whole = client.chat.completions.create(**fields)
+    assert [choice.index for choice in whole.choices] == [0, 1]
+    assert len({choice.message.content for choice in whole.choices}) == 2
+    assert whole.usage.completion_tokens == sum(len(choice.logprobs.content) for choice in whole.choices)
+    for choice in whole.choices:
+        assert "".join(token.token for token in choice.logprobs.content).strip() == choice.message.content
+        assert all(len(token.top_logprobs) == 2 for token in choice.logprobs.content)
+    said = ["", ""]
+    for chunk in client.chat.completions.create(**fields, stream=True, stream_options={"include_usage": True}):
+        for choice in chunk.choices:
+            said[choice.index] += choice.delta.content or ""
+    assert said == [choice.message.content for choice in whole.choices]
+    assert chunk.usage == whole.usage
+    anything = client.chat.completions.create(
+        model="nano", messages=HELLO, response_format={"type": "json_object"}, max_tokens=5, reasoning_effort="none"
+    )
+    assert anything.choices[0].message.content.startswith("{")
+
+
+def test_what_is_asked_beside_answers(client, nano):
+    """By the client's own words for routes that it does not know, and by Prometheus's reader."""
+    counted = client.post("/tokenize", body={"messages": HELLO}, cast_to=object)
+    assert counted["count"] == client.chat.completions.create(model="nano", messages=HELLO, max_tokens=1).usage.prompt_tokens
+    origin = f"http://127.0.0.1:{nano.port}"
+    assert client.get(f"{origin}/health", cast_to=object) == {"status": "ok"}
+    assert client.get(f"{origin}/ready", cast_to=object) == {"status": "ready", "model": "nano"}
+    families = {family.name: family for family in text_string_to_metric_families(nano.client.get("/metrics").text)}
+    assert {"kimi_vl_requests", "kimi_vl_tokens", "kimi_vl_cache_pages"} <= families.keys()
+    routes = {sample.labels["route"] for sample in families["kimi_vl_requests"].samples if "route" in sample.labels}
+    assert {"/v1/chat/completions", "/v1/tokenize", "/ready"} <= routes
 
 
 class Answer(BaseModel):

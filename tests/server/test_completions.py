@@ -68,6 +68,53 @@ def test_prompts_in_each_form_and_several_answers(nano, plain):
     assert len(texts(complete(nano))[0]) <= len(alone) * 4  # sixteen tokens where nothing is said
 
 
+@pytest.fixture(scope="module")
+def read(plain):
+    """TEXT's tokens, and the log-probability of each but the first by the network alone."""
+    ids = plain.processor.tokenizer.encode(TEXT)
+    with torch.inference_mode():
+        logprobs = plain.model(torch.tensor(ids))[:-1].log_softmax(-1)
+    return ids, logprobs, logprobs.gather(1, torch.tensor(ids)[1:, None])[:, 0].tolist()
+
+
+def test_an_echoed_prompt_has_the_log_probabilities_of_the_network(nano, plain, read):
+    ids, logprobs, own = read
+    tokenizer = plain.processor.tokenizer
+    body = complete(nano, ids, max_tokens=0, echo=True, logprobs=2).json()
+    [choice] = body["choices"]
+    told = choice["logprobs"]
+    assert (choice["text"], choice["finish_reason"]) == (TEXT, "length")
+    assert told["tokens"] == [tokenizer.decode([one]) for one in ids]
+    assert told["text_offset"] == [len(tokenizer.decode(ids[:k])) for k in range(len(ids))]
+    assert (told["token_logprobs"][0], told["top_logprobs"][0]) == (None, None)
+    assert told["token_logprobs"][1:] == pytest.approx(own, abs=1e-4)
+    for top, row in zip(told["top_logprobs"][1:], logprobs, strict=True):
+        assert top == pytest.approx({tokenizer.decode([k]): float(row[k]) for k in row.topk(2).indices.tolist()}, abs=1e-4)
+    assert (body["usage"]["completion_tokens"], body["usage"]["total_tokens"]) == (0, len(ids))
+
+
+@pytest.mark.parametrize("max_tokens", [0, 3])
+def test_echoed_log_probabilities_stand_before_those_of_each_answer(nano, read, max_tokens):
+    """Of several prompts with several answers, whole and in a stream, after the prompt is in the cache."""
+    ids, _, own = read
+    fields = {"max_tokens": max_tokens, "n": 2, "echo": True, "logprobs": 0}
+    whole = complete(nano, [TEXT, "Invoice"], **fields).json()
+    [alone] = complete(nano, max_tokens=3, logprobs=0).json()["choices"]
+    came = events(nano, [TEXT, "Invoice"], **fields, stream_options={"include_usage": True})
+    assert len(whole["choices"]) == 4
+    for choice in whole["choices"]:
+        parts = [c for event in came for c in event["choices"] if c["index"] == choice["index"]]
+        assert ("".join(c["text"] for c in parts), parts[-1]["finish_reason"]) == (choice["text"], choice["finish_reason"])
+        for key in ("tokens", "text_offset", "token_logprobs"):
+            assert [one for c in parts if c["logprobs"] for one in c["logprobs"][key]] == choice["logprobs"][key]
+        assert choice["logprobs"]["top_logprobs"] is None
+    for choice in whole["choices"][:2]:
+        told = choice["logprobs"]["token_logprobs"]
+        assert told[1:] == pytest.approx(own + alone["logprobs"]["token_logprobs"][:max_tokens], abs=1e-4)
+        assert choice["logprobs"]["text_offset"][len(ids) :] == [len(TEXT) + k for k in alone["logprobs"]["text_offset"][:max_tokens]]
+    assert came[-1]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"] == 4 * max_tokens
+
+
 def test_a_stream_is_the_same(nano):
     fields = {"max_tokens": 8, "n": 2, "logprobs": 1, "stream_options": {"include_usage": True}}
     prompts = [TEXT, "Invoice"]
@@ -124,7 +171,6 @@ def test_thoughts_of_a_real_answer_are_text_too(nano, plain):
         ({"max_tokens": 5000}, "context_length_exceeded", "prompt"),
         ({"suffix": "end"}, "invalid_value", "suffix"),
         ({"best_of": 2}, "unknown_parameter", "best_of"),
-        ({"echo": True, "logprobs": 0}, "invalid_value", None),
         ({"logprobs": 21}, "invalid_value", "logprobs"),
         ({"stream_options": {"include_usage": True}}, "invalid_value", None),
         ({"messages": []}, "unknown_parameter", "messages"),

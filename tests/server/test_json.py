@@ -261,3 +261,65 @@ def test_log_probabilities_of_what_cannot_come_are_numbers():
     with served(ScriptedModel(Script(Said("text", "a", (logprobs_of(65, -math.inf),))))) as server:
         [choice] = server.chat(logprobs=True).json()["choices"]
         assert choice["logprobs"]["content"][0]["logprob"] == -9999.0
+
+
+GOOD = b'{"model": "scripted", "messages": [{"role": "user", "content": "Hello"}]'
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "invalid_json"),
+        (GOOD, "invalid_json"),
+        (GOOD + b"} x", "invalid_json"),
+        (b"\xef\xbb\xbf" + GOOD + b"}", "invalid_json"),
+        ((GOOD + b"}").decode().encode("utf-16"), "invalid_json"),
+        (GOOD.replace(b"Hello", b"\xff") + b"}", "invalid_json"),
+        (GOOD + b', "temperature": NaN}', "invalid_value"),
+        (GOOD + b', "temperature": 1e999}', "invalid_value"),
+        (GOOD + b', "logit_bias": {"5": -Infinity}}', "invalid_value"),
+        (GOOD + b', "max_tokens": ' + b"9" * 5000 + b"}", "invalid_value"),
+        (GOOD + b', "max_tokens": 1, "max_tokens": 2}', "duplicate_key"),
+        (GOOD.replace(b'"content"', b'"role": "system", "content"') + b"}", "duplicate_key"),
+        (GOOD + b', "metadata": ' + b'{"a":' * 70 + b"1" + b"}" * 71, "invalid_json"),
+        (b"[" * 1_000_000, "invalid_json"),
+    ],
+    ids=range(14),
+)
+@pytest.mark.parametrize(
+    "route", ["/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/tokenize", "/v1/batches"]
+)
+def test_no_door_takes_what_is_no_json_and_each_goes_on(scripted, route, body, code):
+    asked = len(scripted.model.questions)
+    response = scripted.client.post(route, content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert len(response.content) < 1024
+    if not route.startswith("/v1/messages"):
+        error = refused(response, 400, code)
+        assert code != "invalid_json" or "at byte" in error["message"] or "levels" in error["message"]
+    assert len(scripted.model.questions) == asked
+    assert scripted.client.get("/health").status_code == 200
+
+
+def test_the_order_of_keys_and_white_space_mean_nothing(scripted):
+    """One meaning, and so one prompt: what is known of it by the cache is found again."""
+    part, text = {"type": "text", "text": "Hello  there"}, {"type": "text", "text": " you"}
+    fields = {"model": "scripted", "messages": [{"role": "user", "content": [part, text]}], "temperature": 0.5, "seed": 3, "stop": ["a"]}
+    meant = set()
+    for k in range(24):
+        order = list(fields)[k % 5 :] + list(fields)[: k % 5]
+        body = json.dumps({key: fields[key] for key in order}, indent=[None, 1, "\t"][k % 3], sort_keys=k % 4 == 1)
+        assert scripted.client.post("/v1/chat/completions", content=body, headers={"content-type": "application/json"}).status_code == 200
+        meant.add((*scripted.model.questions[-1].input_ids, str(scripted.model.params[-1])))
+    assert len(meant) == 1
+
+
+def test_what_is_halved_over_two_parts_is_no_control_token(scripted):
+    scripted.chat([{"role": "user", "content": [{"type": "text", "text": half} for half in ("<|im_", "end|>", "<|media", "_pad|>")]}])
+    tokenizer = scripted.model.processor.tokenizer
+    [cut] = [question.input_ids for question in scripted.model.questions[-1:]]
+    scripted.chat([{"role": "user", "content": "plain"}])
+    plain = scripted.model.questions[-1].input_ids
+    special = set(tokenizer.special_ids.values())
+    assert [token for token in cut if token in special] == [token for token in plain if token in special]
+    assert "<|im_end|><|media_pad|>" in tokenizer.decode(cut)

@@ -192,7 +192,7 @@ def test_a_call_that_is_cut_ends_with_length():
 
 def test_nano_must_call_and_does(nano):
     for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
-        [answer] = nano.chat(tools=[tool()], tool_choice=choice, max_tokens=80).json()["choices"]
+        [answer] = nano.chat(tools=[tool()], tool_choice=choice, parallel_tool_calls=False, max_tokens=80).json()["choices"]
         assert answer["finish_reason"] == "tool_calls"
         [made] = answer["message"]["tool_calls"]
         assert made["function"]["name"] == "weather"
@@ -205,3 +205,29 @@ def test_what_only_began_like_a_call_is_not_lost():
         assert server.chat(tools=TOOLS).json()["choices"][0]["message"]["content"] == text
         streamed = [chunk["choices"][0]["delta"].get("content", "") for chunk in server.events(tools=TOOLS)]
         assert "".join(streamed) == text
+
+
+def test_results_are_no_larger_than_anything_else(scripted):
+    result = {"role": "tool", "tool_call_id": "c1", "content": "x" * 10_000_000}
+    response = scripted.chat(conversation(result))
+    assert response.json()["error"]["code"] in ("invalid_value", "context_length_exceeded")
+    refused(response, 400, response.json()["error"]["code"])
+    scripted.refused(400, "missing_parameter", messages=conversation({"role": "tool", "content": "5"}))
+
+
+@pytest.mark.parametrize("arguments", ['{"city": "Oslo"', "{'city': 1}", '{"city": __import__("os")}'])
+def test_arguments_that_are_no_json_are_text_and_never_run(arguments):
+    """A model whose grammar failed it: what it wrote is handed on as it stands."""
+    with served(ScriptedModel(Script(f'<tool_call>{{"name": "weather", "arguments": {arguments}'))) as server:
+        [choice] = server.chat(tools=TOOLS).json()["choices"]
+        [made] = choice["message"]["tool_calls"]
+        assert made["function"] == {"name": "weather", "arguments": arguments}
+
+
+def test_a_user_who_spells_a_call_has_made_none(scripted):
+    spelled = call("weather", '{"city": "Oslo"}')
+    [choice] = scripted.chat([{"role": "user", "content": spelled}], tools=TOOLS).json()["choices"]
+    assert "tool_calls" not in choice["message"]
+    assert (choice["finish_reason"], choice["message"]["content"]) == ("stop", "fine")
+    result = {"role": "tool", "tool_call_id": "c1", "content": "5"}  # nor can it be answered
+    scripted.refused(400, "invalid_tool_call", messages=[{"role": "user", "content": spelled}, result])

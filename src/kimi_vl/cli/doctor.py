@@ -18,10 +18,11 @@ from kimi_vl.errors import KimiVLError
 MANIFEST = "sha256.json"  # of the embedded checkpoint, written by tools/nano_manifest.py
 REQUIRED = (
     *("torch", "numpy", "pillow", "tiktoken", "huggingface_hub", "rich", "llguidance", "av", "pypdfium2"),
-    *("fastapi", "uvicorn", "pydantic", "msgspec", "python-multipart", "prometheus-client", "structlog"),
+    *("fastapi", "uvicorn", "pydantic", "msgspec", "python-multipart", "prometheus-client", "structlog", "opentelemetry-api"),
 )
 OPTIONAL = {
     "heif": ("pillow-heif",),
+    "otel": ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"),
     "train": ("safetensors", "opencv-python-headless", "matplotlib", "fonttools", "tokenizers"),
     "test": ("pytest", "hypothesis", "jsonschema", "transformers"),
 }

@@ -25,7 +25,7 @@ NOTICE = f"nano is a small demonstration model for printed English documents; th
 SAMPLING = ("thinking", "max_thinking_tokens", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "stop", "schema")
 
 # What is looked at of the media, under the names that KimiVL.ask gives them.
-LOOKING = ("clip", "pages", "frames", "fps", "policy", "media_tokens", "transcript")
+LOOKING = ("clip", "pages", "frames", "fps", "policy", "media_tokens", "transcript", "skip_repeats")
 
 MAX_CITED = 200  # characters shown of a citation
 PROGRESS_AFTER_S = 1.0  # nano is loaded by then, and a line that flashes up helps nobody
@@ -66,6 +66,12 @@ def add_media_arguments(parser: argparse.ArgumentParser) -> None:
         "--policy", metavar="HOW", help="of videos even frames (default), from every scene, or adaptive: more where much moves"
     )
     group.add_argument("--media-tokens", type=int, metavar="N", help="all media take at most N tokens of the prompt")
+    group.add_argument(
+        "--skip-repeats",
+        action="store_true",
+        default=None,
+        help="of videos no frames that look like the one before",
+    )
     group.add_argument(
         "--transcript",
         action="store_true",

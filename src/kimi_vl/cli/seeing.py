@@ -42,6 +42,9 @@ def as_lines(sight: Sight, document: dict[str, Any]) -> list[str]:
         rows.append(_row(list(group)))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4].rjust(6)]) for row in rows]
+    for view in sight.views:
+        if view.shrunk:
+            lines.append(f"{view.name}{f', page {view.page}' if view.page else ''}: {view.shrunk}")
     for looked in sight.looked:
         if looked.speech:
             lines.append(f"{looked.name}: {len(looked.speech):,} lines of speech between the frames, {looked.speech_tokens:,} tokens")

@@ -14,8 +14,16 @@ from kimi_vl.errors import InputError
 
 if TYPE_CHECKING:
     from kimi_vl.server import ServerOptions
+    from kimi_vl.server.tracing import Tracing
 
 KEY = "KIMI_VL_API_KEY"
+# What --otel does, by the variables that would have it otherwise; where to, as whom and how much is for OpenTelemetry to read.
+OTEL = {
+    "OTEL_TRACES_EXPORTER": "otlp",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/protobuf",
+}
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--allow-media-folder", action="append", metavar="DIR", help="requests may name files in this folder")
     group.add_argument("--data", metavar="DIR", help="keep uploads, responses and batches here; default: until the server ends")
     group.add_argument("--lenient", action="store_true", help="pass over unknown parameters, and say so in a header")
+    group.add_argument("--otel", action="store_true", help="send traces by OTLP; where to, and more: the variables OTEL_*")
     group.add_argument(
         "--set", action="append", default=[], metavar="LIMIT=N", help="another limit, such as queue_s=10; see docs/serving.md"
     )
@@ -40,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     options = server_options(args)
+    tracing = _tracing() if args.otel else None
 
     from kimi_vl.llm import AsyncKimiVL
     from kimi_vl.server import create_app
@@ -67,7 +77,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.status("")
     if model.name == "nano":
         console.note(NOTICE)
-    return serve(create_app(model, options))
+    return serve(create_app(model, options, tracing))
 
 
 def server_options(args: argparse.Namespace) -> ServerOptions:
@@ -86,6 +96,20 @@ def server_options(args: argparse.Namespace) -> ServerOptions:
         except ValueError:
             raise InputError(f"--set {pair[:60]!r} must be the name of a limit and a number, such as queue_s=10") from None
     return ServerOptions.from_dict(values)
+
+
+def _tracing() -> Tracing:
+    """Raises: InputError for what cannot be done as the environment has it."""
+    for name, value in OTEL.items():
+        if (wanted := os.environ.get(name) or value) != value:
+            raise InputError(f"{name} is {wanted[:60]!r}, and --otel knows {value!r} only; set it to that, or leave --otel out")
+    for name in ENDPOINTS:
+        if (address := os.environ.get(name)) and not address.startswith(("http://", "https://")):
+            raise InputError(f"{name} is {address[:60]!r}; it must be an address such as http://localhost:4318")
+
+    from kimi_vl.server.export import exported
+
+    return exported()
 
 
 def _tuple(values: list[str] | None) -> tuple[str, ...] | None:

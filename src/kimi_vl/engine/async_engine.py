@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kimi_vl.engine.engine import Engine, Event
-from kimi_vl.engine.pictures import Pictures
+from kimi_vl.engine.pictures import Ahead, Image, Pictures
 from kimi_vl.engine.reading import Reader, hear
 from kimi_vl.engine.request import Ending, Request
 from kimi_vl.errors import EngineBusy, EngineStopped
@@ -139,6 +139,15 @@ class AsyncEngine:
         self._commands.put(command)
         return await accepted
 
+    def encode(self, ahead: Ahead, image: Image) -> None:
+        """As `Engine.encode`, from any thread. Raises: EngineStopped after `close` or a fault."""
+        self._refuse_stopped()
+        self._commands.put(lambda: self.engine.encode(ahead, image))
+
+    def let_go(self, ahead: Ahead) -> None:
+        """As `Engine.let_go`, from any thread."""
+        self._commands.put(lambda: self.engine.let_go(ahead))
+
     def cancel(self, request: Request) -> None:
         """End a request before the next step. From any thread; more than once, and after its end, it changes nothing."""
 
@@ -170,12 +179,15 @@ class AsyncEngine:
 
     def _refuse(self) -> None:
         """Raises, unless a request can be taken."""
+        self._refuse_stopped()
+        if (waiting := len(self.engine.scheduler.waiting)) >= self.max_waiting:
+            raise EngineBusy(f"{waiting} requests are waiting and {self.max_waiting} may; try again in a moment")
+
+    def _refuse_stopped(self) -> None:
         if self._failure is not None:
             raise EngineStopped(f"the engine has failed: {self._failure}; start it anew")
         if self._closing:
             raise EngineStopped("the engine is being stopped; ask another one")
-        if (waiting := len(self.engine.scheduler.waiting)) >= self.max_waiting:
-            raise EngineBusy(f"{waiting} requests are waiting and {self.max_waiting} may; try again in a moment")
 
     # The engine's thread ---------------------------------------------------------------------------------------------
 
@@ -212,6 +224,7 @@ class AsyncEngine:
         """End the requests that are left, and wait for the steps that were launched ahead: nothing is held or computed any more."""
         for request in self._streams:
             self.engine.cancel(request)
+        self.engine.arrived.clear()
         try:
             while not self.engine.is_idle:
                 self.engine.step()

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from kimi_vl.engine.engine import Engine
 from kimi_vl.engine.generation import FinishReason
+from kimi_vl.engine.pictures import Ahead, Image
 from kimi_vl.engine.reading import Heard, Reader, hear
 from kimi_vl.engine.request import Request
 from kimi_vl.errors import EngineStopped
@@ -84,6 +85,16 @@ class Desk(Generic[Piece]):
             if pieces is not None:
                 pieces.take(hear(engine, event, pieces.reader))
         self.engine = engine
+
+    def encode(self, ahead: Ahead, image: Image) -> None:
+        """As `Engine.encode`, in a step that is taken here. Raises: as `step`."""
+        self._running().encode(ahead, image)
+        self.step()
+
+    def let_go(self, ahead: Ahead) -> None:
+        """As `Engine.let_go`."""
+        if self.engine is not None:
+            self.engine.let_go(ahead)
 
     def cancel(self, request: Request) -> None:
         """End a request now. After its end this changes nothing."""

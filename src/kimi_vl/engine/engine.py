@@ -9,11 +9,12 @@ import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 from kimi_vl.engine.lookup import Lookup, num_right
-from kimi_vl.engine.pictures import Image, Pictures
+from kimi_vl.engine.pictures import Ahead, Image, Pictures
 from kimi_vl.engine.prefix import ImageSpan
 from kimi_vl.engine.request import Request, Status
 from kimi_vl.engine.rows import RowRunner
@@ -69,6 +70,7 @@ class Engine:
         limits: Limits,
         *,
         feature_tokens: int = FEATURE_TOKENS,
+        ahead_tokens: int = 0,
         normalise: Normalise | None = None,
         rows: bool | None = None,
         graphs: bool | None = None,
@@ -76,6 +78,7 @@ class Engine:
     ) -> None:
         """`normalise`: what is done on the device to images that are submitted as bytes (`ImageProcessor.normalised`). `rows`: draw on the
         device and launch a step before the tokens of the one before are known; None: on CUDA, unless the engine is to be invariant.
+        `feature_tokens`: of pictures that are kept; in their place, or up to `ahead_tokens`, those of prompts to come (`encode`).
         `graphs`: record the steps of rows; `fused`: compute them by `RowDecoder`; None for both: on CUDA in half precision.
 
         Raises: CapacityError if the pages do not fit, InputError for limits that cannot work together, ImplementationUnavailable for steps
@@ -86,13 +89,12 @@ class Engine:
         self.model, self.limits = model, limits
         self.scheduler = Scheduler(limits)
         self.runner: Runner
+        features: dict[str, Any] = {"feature_tokens": feature_tokens, "ahead_tokens": ahead_tokens, "normalise": normalise}
         if rows:
             context = min(model.config.text_config.max_position_embeddings, limits.num_pages * limits.page_size)
-            self.runner = RowRunner(
-                model, limits, feature_tokens=feature_tokens, context=context, normalise=normalise, graphs=graphs, fused=fused
-            )
+            self.runner = RowRunner(model, limits, context=context, graphs=graphs, fused=fused, **features)
         else:
-            self.runner = Runner(model, limits, feature_tokens=feature_tokens, normalise=normalise)
+            self.runner = Runner(model, limits, **features)
         self._takes_bytes = normalise is not None
         self._ahead = 1 if rows else 0  # steps that may be launched before the tokens of one are looked at
         # Whoever has drafts is not run ahead of, so it is all of those who write or none.
@@ -103,6 +105,8 @@ class Engine:
         self._arrivals = itertools.count()
         self._samplers: dict[Request, Sampler] = {}
         self._images: dict[Request, Sequence[Image]] = {}
+        self.arrived: deque[tuple[Ahead, Image]] = deque()  # pictures of prompts to come, to be encoded
+        self._aheads: dict[Request, Ahead] = {}
 
     def submit(
         self,
@@ -135,11 +139,13 @@ class Engine:
             raise ShapeError("pixel_values are uint8, and this engine was made without `normalise`; pass it, or normalised patches")
         params.check_bias(self.model.config.text_config.vocab_size)
         spans = self._spans(input_ids, pictures)
+        ahead = images.ahead if isinstance(images, Pictures) else None
         budget = min(params.max_tokens, limit - len(input_ids))
         constraints = [None if constraint is None else constraint() for _ in range(n)]
         requests: list[Request] = []
         for sample in range(n):
-            request = Request(list(input_ids), params, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
+            own = replace(params, prompt_logprobs=None) if sample else params  # they are alike for all samples
+            request = Request(list(input_ids), own, frozenset(end_ids), budget, (priority, next(self._arrivals)), tenant, sample, spans)
             request.leader = requests[0] if requests else None
             self.scheduler.add(request)  # the first raises or none does: they are alike
             seed = None if params.seed is None else (params.seed + sample) % 2**64
@@ -148,10 +154,25 @@ class Engine:
             request.seed, request.draws_on_host = sampler.seed, sampler.constraint is not None
             self._samplers[request] = sampler
             self._images[request] = pictures
+            if ahead is not None:
+                self._aheads[request] = ahead
             if self.limits.draft_tokens and not request.draws_on_host and not params.penalises:
                 self._lookups[request] = Lookup()
             requests.append(request)
         return requests
+
+    def encode(self, ahead: Ahead, image: Image) -> None:
+        """Queue a picture of a prompt that is not known yet. Between two steps as many are encoded as a step has tokens; one for which
+        there is no room among the features that are kept is left to its prompt."""
+        if not ahead.is_over:
+            self.arrived.append((ahead, image))
+
+    def let_go(self, ahead: Ahead) -> None:
+        """The features need not stay any more; what is not encoded yet will not be. Once more this changes nothing."""
+        ahead.is_over = True
+        while ahead.digests:
+            self.runner.features.release(ahead.digests.pop())
+        self.arrived = deque(pair for pair in self.arrived if pair[0] is not ahead)
 
     def step(self) -> list[Event]:
         """Run one step of everything; what happened in it, or in the one before. An empty list when nothing has, or is left to do.
@@ -159,6 +180,7 @@ class Engine:
         A request gives one token at a time, so that whoever reads it can force others behind it, or stop; of a step that verified several
         the next come without computing.
         """
+        self._encode_arrived()
         if self._rounds:
             return self._take_in()
         if self._launched and not self.runner.is_warm:
@@ -174,6 +196,8 @@ class Engine:
 
     def _finish(self, launched: Launched) -> list[Event]:
         """Wait for the tokens of a step, and take in the first of each request."""
+        for prompt in launched.prompts:
+            prompt.take_in()
         given = self._given(launched)
         events = [self._end(request, one.error) for request, one in given.items() if one.error is not None]
         alive = [chunk for chunk in launched.chunks if chunk.request.status is not Status.FINISHED]
@@ -192,6 +216,8 @@ class Engine:
         now, events = self._rounds.popleft(), list[Event]()
         for request in self.scheduler.commit(now.chunks, now.tokens):
             ended = request.status is Status.FINISHED
+            if request in self._aheads:  # its prompt is computed
+                self.let_go(self._aheads.pop(request))
             events.append(Event(request, (now.tokens[request],), ended, logprobs=now.told.get(request)))
             if ended:
                 self._forget(request)
@@ -252,14 +278,33 @@ class Engine:
 
     @property
     def is_idle(self) -> bool:
-        return self.scheduler.is_idle and not self._launched and not self._rounds
+        return self.scheduler.is_idle and not self._launched and not self._rounds and not self.arrived
 
     def check_integrity(self) -> None:
         """Raises: AssertionError naming what is wrong; for tests and idle moments."""
         self.scheduler.check_integrity()
         alive = {*self.scheduler.waiting, *self.scheduler.running}
         assert self._samplers.keys() == alive == self._images.keys(), "something is kept of requests that are gone"
-        assert self._lookups.keys() <= alive, "something is kept of requests that are gone"
+        assert self._lookups.keys() <= alive >= self._aheads.keys(), "something is kept of requests that are gone"
+
+    def _encode_arrived(self) -> None:
+        """Some of the pictures that have arrived. What fails is left to the prompt, which then says why."""
+        features, group, left = self.runner.features, list[tuple[Ahead, Image]](), self.limits.step_tokens
+        while self.arrived and (not group or self.arrived[0][1].tokens <= left):
+            ahead, image = self.arrived.popleft()
+            if features.num_held + image.tokens <= features.capacity - sum(other.tokens for _, other in group):
+                group.append((ahead, image))
+                left -= image.tokens
+                features.hold(image.digest)
+                ahead.digests.append(image.digest)
+        if not group:
+            return
+        try:
+            self.runner.encode([image for _, image in group])
+        except torch.AcceleratorError:
+            raise
+        except Exception:  # noqa: BLE001 - one request must not end the others
+            return
 
     def _launch(self, chunks: Sequence[Chunk]) -> list[Event]:
         """Begin a step. If it does not fit into memory, or fails otherwise, its chunks are run one by one, and those that fail alone are to
@@ -283,6 +328,8 @@ class Engine:
         self._samplers.pop(request, None)
         self._lookups.pop(request, None)
         self._images.pop(request, None)
+        if (ahead := self._aheads.pop(request, None)) is not None:
+            self.let_go(ahead)
 
     def _spans(self, input_ids: Sequence[int], pictures: Sequence[Image]) -> tuple[ImageSpan, ...]:
         """Where the placeholders of each image stand: one after another, in order."""

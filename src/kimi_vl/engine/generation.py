@@ -52,10 +52,12 @@ class Generation:
         *,
         end_ids: Iterable[int],
         images: tuple[torch.Tensor, GridHWs] | None = None,
+        features_MD: torch.Tensor | None = None,
         constraint: Constraint | None = None,
     ) -> None:
-        """Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and image_grid_hws [I, 2].
-        `constraint` is what the answer must look like, and this answer's own.
+        """Nothing is computed yet. input_ids [T]; images as pixel_values [P, 3, patch, patch] and image_grid_hws [I, 2],
+        or, where they have been encoded before, as their features [M, D]. `constraint` is what the answer must look like, and this
+        answer's own.
 
         Raises: PromptTooLong unless the context has room for one more token behind the prompt, InputError for an empty prompt.
         """
@@ -67,7 +69,7 @@ class Generation:
         self.finish_reason: FinishReason | None = None
         self.num_tokens = 0
         self._model = model
-        self._images = images
+        self._images, self._features_MD = images, features_MD
         self._budget = min(params.max_tokens, limit - len(input_ids))
         self._capacity = len(input_ids) + self._budget
         self._cache: LatentCache | None = None
@@ -105,12 +107,12 @@ class Generation:
     @torch.inference_mode()
     def _forward(self) -> torch.Tensor:
         """Run every token that is not in the cache yet; the logits after the last one, fp32 [W]."""
-        model, features_MD = self._model, None
+        model, features_MD = self._model, self._features_MD
         with memory_limit("generating", "pass fewer or smaller images, lower max_tokens, or run on another device"):
             if self._cache is None:
                 if self._images is not None:
                     features_MD = model.image_features(*self._images)
-                self._cache = model.new_cache(self._capacity)
+                self._cache, self._features_MD = model.new_cache(self._capacity), None
             logits_W = model.step(torch.tensor(self._uncached, device=model.device), self._cache, features_MD)
         self._uncached.clear()
         return logits_W

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from kimi_vl.engine.recording import Recordings
+from kimi_vl.engine.runner import num_told
 from kimi_vl.engine.scheduler import Chunk
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Ends, PagedLatentCache, PagedStep
@@ -45,8 +46,9 @@ class RecordedPrompts:
 
     @staticmethod
     def fits(chunks: Sequence[Chunk]) -> bool:
-        """Whether a step's prompts are one whole prompt that is short enough."""
-        return len(chunks) == 1 and chunks[0].start == 0 and chunks[0].samples and chunks[0].count <= SIZES[-1]
+        """Whether a step's prompts are one whole prompt that is short enough, and nothing is to be told of it."""
+        [one, *others] = chunks
+        return not others and one.start == 0 and one.samples and one.count <= SIZES[-1] and not num_told(one)
 
     def run(self, embeddings_TD: torch.Tensor, slots: np.ndarray, pages: Sequence[int]) -> torch.Tensor:
         """The logits behind a prompt whose tokens go to these places in these pages of the cache, fp32 [1, W]."""

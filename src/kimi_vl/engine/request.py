@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Literal
 
 from kimi_vl.engine.prefix import ImageSpan, namespace, page_key
-from kimi_vl.engine.sampling import SamplingParams
+from kimi_vl.engine.sampling import Logprobs, SamplingParams
 
 Rank = tuple[int, int]
 Ending = Literal["stop", "length", "cancelled", "error"]
@@ -53,6 +53,7 @@ class Request:
     proposal: tuple[int, ...] = ()  # what may come next
     pages: list[int] = field(default_factory=list)
     keys: list[bytes] = field(default_factory=list)  # of the full pages of token_ids
+    prompt_logprobs: list[Logprobs] = field(default_factory=list)  # of the prompt's tokens from the second on, as far as they are computed
 
     def __post_init__(self) -> None:
         self.num_prompt = len(self.token_ids)

@@ -22,7 +22,7 @@ from kimi_vl.engine.pictures import Image
 from kimi_vl.engine.prompts import RecordedPrompts
 from kimi_vl.engine.recording import Recordings
 from kimi_vl.engine.request import Request, Status
-from kimi_vl.engine.runner import Launched, Normalise, OnTheWay, Runner
+from kimi_vl.engine.runner import Computed, Launched, Normalise, OnTheWay, Runner
 from kimi_vl.engine.sampling import MAX_LOGPROBS
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
@@ -216,6 +216,7 @@ class RowRunner(Runner):
         limits: Limits,
         *,
         feature_tokens: int,
+        ahead_tokens: int = 0,
         context: int,
         normalise: Normalise | None = None,
         graphs: bool | None = None,
@@ -226,7 +227,7 @@ class RowRunner(Runner):
 
         Raises: CapacityError if the pages do not fit, ImplementationUnavailable if a step is to be recorded and has no kernels for it.
         """
-        super().__init__(model, limits, feature_tokens=feature_tokens, spare_pages=1, normalise=normalise)
+        super().__init__(model, limits, feature_tokens=feature_tokens, ahead_tokens=ahead_tokens, spare_pages=1, normalise=normalise)
         records = model.device.type == "cuda" and model.dtype != torch.float32 if graphs is None else graphs
         if records:
             select(model.device, model.dtype, RECORDABLE)
@@ -257,7 +258,8 @@ class RowRunner(Runner):
         writing, reading = list[Chunk](), list[Chunk]()
         for chunk in chunks:
             (writing if self._writes(chunk) else reading).append(chunk)
-        logits = self._forward(reading, images) if reading else {}
+        computed = self._forward(reading, images) if reading else Computed()
+        logits = computed.logits
         on_host = {request: logits_W for request, logits_W in logits.items() if request.draws_on_host}
         begun = [request for request in logits if request not in on_host]
         found = [self._write(writing)] if writing else []
@@ -266,14 +268,14 @@ class RowRunner(Runner):
         requests = [request for part in found for request in part.requests]
         tokens = OnTheWay(torch.cat([part.tokens_Q for part in found])) if found else None
         told = [part.told_QX for part in found if part.told_QX is not None]
-        return Launched(list(chunks), requests, tokens, on_host, OnTheWay(torch.cat(told)) if told else None)
+        return Launched(list(chunks), requests, tokens, on_host, OnTheWay(torch.cat(told)) if told else None, computed.prompts)
 
-    def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
+    def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Computed:
         if self._prompts is None or not self._prompts.fits(chunks):
             return super()._forward(chunks, images)
         with memory_limit("computing a prompt", "lower step_tokens or max_running"):
             logits_1W = self._prompts.run(self._embedded(chunks, images), self._slots(chunks[0]), chunks[0].request.pages)
-        return {chunks[0].request: logits_1W[0]}
+        return Computed({chunks[0].request: logits_1W[0]})
 
     def _begin(self, requests: Sequence[Request], logits_QW: torch.Tensor) -> _Drawn:
         """Give requests their rows and their first tokens there."""

@@ -6,23 +6,26 @@ Letters: T tokens of the step, B sequences, J pages of a sequence, M image token
 from __future__ import annotations
 
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
 import torch
 
+from kimi_vl.engine.features import FeatureCache
 from kimi_vl.engine.memory import memory_limit
 from kimi_vl.engine.pictures import ENCODED_PATCHES, Image, encoded_together
 from kimi_vl.engine.request import Request
+from kimi_vl.engine.sampling import Logprobs
 from kimi_vl.engine.scheduler import Chunk, Limits
 from kimi_vl.model import KimiVLForConditionalGeneration
 from kimi_vl.model.cache import Continued, Ends, PagedLatentCache, PagedStep
 from kimi_vl.model.tokens import TokenLayout
+from kimi_vl.ops.sampling import tell_rows
 from kimi_vl.ops.transfer import sent
 
 # From so many new tokens behind kept ones on, keys and values of every kept row are worth expanding: that costs 4.2 MFLOP a row and layer,
@@ -63,30 +66,31 @@ class Launched:
     tokens: OnTheWay | None
     logits: dict[Request, torch.Tensor]
     told: OnTheWay | None = None  # [Q, X] as of `ops.sampling.tell_rows`
+    prompts: Sequence[ToldPrompt] = ()
 
 
-class FeatureCache:
-    """Image features [M, D] by digest, at most `capacity` tokens of them, the longest unused leaving first."""
+@dataclass(frozen=True)
+class ToldPrompt:
+    """What is told of a request's prompt behind its tokens from `start` on, [K, X] as of `ops.sampling.tell_rows`."""
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.num_tokens = 0
-        self._features: OrderedDict[bytes, torch.Tensor] = OrderedDict()
+    request: Request
+    start: int
+    told: OnTheWay
 
-    def get(self, digest: bytes) -> torch.Tensor | None:
-        if digest in self._features:
-            self._features.move_to_end(digest)
-        return self._features.get(digest)
+    def take_in(self) -> None:
+        """Wait for it, and let the request have it; what it had of these tokens, before it lost its pages, was the same."""
+        request, rows = self.request, self.told.wait()
+        count, tokens = request.params.prompt_logprobs or 0, request.token_ids[self.start + 1 :]
+        told = [Logprobs.of(token, row, count) for token, row in zip(tokens, rows, strict=False)]
+        request.prompt_logprobs[self.start : self.start + len(told)] = told
 
-    def put(self, digest: bytes, features_MD: torch.Tensor) -> None:
-        """Keep these, at the cost of others; features of more tokens than the capacity are not kept."""
-        if digest in self._features or features_MD.shape[0] > self.capacity:
-            return
-        self._features[digest] = features_MD
-        self.num_tokens += features_MD.shape[0]
-        while self.num_tokens > self.capacity:
-            _, left = self._features.popitem(last=False)
-            self.num_tokens -= left.shape[0]
+
+@dataclass(frozen=True)
+class Computed:
+    """What a forward gives: the logits [W] behind the requests that sample, and what is told of prompts."""
+
+    logits: dict[Request, torch.Tensor] = field(default_factory=dict)
+    prompts: list[ToldPrompt] = field(default_factory=list)
 
 
 class Encoding:
@@ -131,6 +135,7 @@ class Runner:
         limits: Limits,
         *,
         feature_tokens: int,
+        ahead_tokens: int = 0,
         spare_pages: int = 0,
         normalise: Normalise | None = None,
     ) -> None:
@@ -140,7 +145,7 @@ class Runner:
         with memory_limit("making room for the latent cache", "take fewer pages"):
             pages = limits.num_pages + spare_pages, limits.page_size
             self.cache = PagedLatentCache(config, *pages, dtype=model.dtype, device=model.device, kind=limits.cache)
-        self.features, self.encoding = FeatureCache(feature_tokens), Encoding()
+        self.features, self.encoding = FeatureCache(max(feature_tokens, ahead_tokens), feature_tokens), Encoding()
         self.expanded_tokens = EXPANDED_TOKENS
         self._normalise = normalise
 
@@ -148,20 +153,43 @@ class Runner:
     def launch(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Launched:
         """Compute one step; the host draws. Raises: CapacityError when memory runs out."""
         groups = [[chunk] for chunk in chunks] if self.limits.invariant else [chunks]
-        logits = {request: logits_W for group in groups for request, logits_W in self._forward(group, images).items()}
-        return Launched(list(chunks), [], None, logits)
+        computed = [self._forward(group, images) for group in groups]
+        logits = {request: logits_W for one in computed for request, logits_W in one.logits.items()}
+        return Launched(list(chunks), [], None, logits, prompts=[prompt for one in computed for prompt in one.prompts])
 
-    def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> dict[Request, torch.Tensor]:
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image]) -> None:
+        """Compute the features of these, and keep them, unless they are kept already. Raises: CapacityError when memory runs out."""
+        self.encoding.reused += sum(self.features.get(image.digest) is not None for image in images)
+        with memory_limit("encoding pictures", "lower step_tokens"):
+            self._encoded({image.digest: image for image in images})
+
+    def _forward(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> Computed:
         model = self.model
         chunks = sorted(chunks, key=self._order)
         with memory_limit("computing a step", "lower step_tokens or max_running"):
             embeddings_TD = self._embedded(chunks, images)
             self.cache.begin(self._placed(chunks))
             hidden_BD, _ = model.language_model.model(embeddings_TD, self._layout(chunks), model.ops, self.cache, self._ends(chunks))
-            sampling = [chunk.request for chunk in chunks if chunk.samples]
+            ends = [*zip(chunks, accumulate(_num_ends(chunk) for chunk in chunks), strict=True)]  # and where each one's rows stop
+            prompts = [self._told(chunk, hidden_BD[stop - chunk.count : stop]) for chunk, stop in ends if num_told(chunk)]
+            sampling = [(chunk.request, stop - 1) for chunk, stop in ends if chunk.samples]
             if not sampling:
-                return {}
-            return dict(zip(sampling, model.language_model.lm_head(hidden_BD).float(), strict=True))
+                return Computed(prompts=prompts)
+            if prompts:
+                hidden_BD = hidden_BD[self._sent(np.array([last for _, last in sampling]))]
+            logits_BW = model.language_model.lm_head(hidden_BD).float()
+            return Computed({request: logits_W for (request, _), logits_W in zip(sampling, logits_BW, strict=True)}, prompts)
+
+    def _told(self, chunk: Chunk, hidden_TD: torch.Tensor) -> ToldPrompt:
+        """What is told of the tokens behind those of a chunk, as far as they are the prompt's. As many rows at once have logits as those of
+        all requests have that write."""
+        count, next_one = num_told(chunk), chunk.start + 1
+        tokens = self._sent(np.array(chunk.request.token_ids[next_one : next_one + count]))
+        parts = zip(hidden_TD[:count].split(self.limits.max_running), tokens.split(self.limits.max_running), strict=True)
+        likeliest = chunk.request.params.prompt_logprobs or 0
+        told = [tell_rows(self.model.language_model.lm_head(part_QD), tokens_Q, likeliest) for part_QD, tokens_Q in parts]
+        return ToldPrompt(chunk.request, chunk.start, OnTheWay(torch.cat(told)))
 
     def _embedded(self, chunks: Sequence[Chunk], images: Mapping[Request, Sequence[Image]]) -> torch.Tensor:
         """The tokens of these chunks with the features of their images, [T, D]."""
@@ -189,10 +217,11 @@ class Runner:
 
     def _ends(self, chunks: Sequence[Chunk]) -> Ends:
         stops = accumulate(chunk.count for chunk in chunks)
-        sampling = [(chunk, stop - 1) for chunk, stop in zip(chunks, stops, strict=True) if chunk.samples]
-        table_BJ, lengths_B = self._sequences([chunk for chunk, _ in sampling])
-        tokens_B = self._sent(np.array([token for _, token in sampling], np.int64))
-        return Ends(tokens_B, table_BJ, self._sent(np.arange(len(sampling) + 1, dtype=np.int32)), lengths_B)
+        ends = [(chunk, stop, count) for chunk, stop in zip(chunks, stops, strict=True) if (count := _num_ends(chunk))]
+        table_BJ, lengths_B = self._sequences([chunk for chunk, _, _ in ends])
+        tokens_B = self._sent(np.array([token for _, stop, count in ends for token in range(stop - count, stop)], np.int64))
+        boundaries = np.array([0, *accumulate(count for _, _, count in ends)], np.int32)
+        return Ends(tokens_B, table_BJ, self._sent(boundaries), lengths_B)
 
     def _sequences(self, chunks: Sequence[Chunk]) -> tuple[torch.Tensor, torch.Tensor]:
         """The pages of these chunks' sequences, int32 [B, J], and their lengths behind this step, int32 [B]."""
@@ -255,7 +284,7 @@ class Runner:
 
     def _encoded(self, images: Mapping[bytes, Image]) -> dict[bytes, torch.Tensor]:
         found = {digest: features_MD for digest in images if (features_MD := self.features.get(digest)) is not None}
-        self.encoding.reused += len(found)
+        self.encoding.reused += sum(not self.features.is_held(digest) for digest in found)  # the others were counted by `encode`
         missing = sorted((image for digest, image in images.items() if digest not in found), key=lambda image: image.grid_hw)
         for group in encoded_together(missing, 0 if self.limits.invariant else ENCODED_PATCHES):
             grids = [image.grid_hw for image in group]
@@ -267,6 +296,17 @@ class Runner:
                 found[image.digest] = features_MD
                 self.features.put(image.digest, features_MD.clone())  # a part would keep the whole alive
         return found
+
+
+def num_told(chunk: Chunk) -> int:
+    """Behind how many of a chunk's tokens comes one of the prompt that is to be told of."""
+    request = chunk.request
+    return 0 if request.params.prompt_logprobs is None else max(0, min(chunk.count, request.num_prompt - 1 - chunk.start))
+
+
+def _num_ends(chunk: Chunk) -> int:
+    """How many of a chunk's last tokens need the last layer's output."""
+    return chunk.count if num_told(chunk) else int(chunk.samples)
 
 
 def _ids(chunk: Chunk) -> list[int]:

@@ -48,7 +48,7 @@ class SamplingParams:
     A token that the answer has said k times loses presence_penalty (for k > 0) and k times frequency_penalty of its logit; one that prompt
     or answer hold has its logit divided by repetition_penalty, multiplied where it is below 0. `logit_bias`, pairs of token and number, is
     added last. `logprobs` k tells with each token its log-probability and the k likeliest tokens', of the model's own distribution: before
-    penalties, bias, temperature and filters.
+    penalties, bias, temperature and filters; `prompt_logprobs` k the same with the prompt's tokens but the first.
     Raises: InputError naming the parameter, the value and the range.
     """
 
@@ -65,6 +65,7 @@ class SamplingParams:
     repetition_penalty: float = 1.0
     logit_bias: tuple[tuple[int, float], ...] = ()
     logprobs: int | None = None
+    prompt_logprobs: int | None = None
 
     def __post_init__(self) -> None:
         _check_number("temperature", self.temperature, 0.0, MAX_TEMPERATURE)
@@ -87,8 +88,9 @@ class SamplingParams:
         if self.repetition_penalty == 0:
             raise InputError(f"repetition_penalty is 0, by which nothing can be divided; it must be above 0 and at most {MAX_PENALTY:g}")
         _check_bias(self.logit_bias)
-        if self.logprobs is not None:
-            _check_integer("logprobs", self.logprobs, 0, MAX_LOGPROBS)
+        for name in ("logprobs", "prompt_logprobs"):
+            if (count := getattr(self, name)) is not None:
+                _check_integer(name, count, 0, MAX_LOGPROBS)
 
     @property
     def filters(self) -> bool:

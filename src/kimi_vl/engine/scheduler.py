@@ -147,6 +147,7 @@ class Scheduler:
             request = chunk.request
             if request.status is Status.FINISHED:
                 continue
+            self._publish(request)  # before it may end and let go of its pages: an answer of one token leaves its prompt behind, too
             if chunk.samples and request.num_stale:
                 request.num_stale -= 1
             elif chunk.samples:
@@ -158,8 +159,6 @@ class Scheduler:
                     self.finish(request, "stop")
                 elif len(request.token_ids) - request.num_prompt == request.budget:
                     self.finish(request, "length")
-            if request.status is not Status.FINISHED:
-                self._publish(request)
         return grown
 
     def force(self, request: Request, token_ids: Iterable[int]) -> None:
@@ -292,8 +291,9 @@ class Scheduler:
         insort(self.running, request, key=_rank)
 
     def _shareable(self, request: Request) -> list[bytes]:
-        """Keys of the pages that may be taken over: all but the last token, which must be run to know what follows it."""
-        if not self.limits.shares_prefixes:
+        """Keys of the pages that may be taken over: all but the last token, which must be run to know what follows it; none where that is
+        to be known of every token."""
+        if not self.limits.shares_prefixes or request.params.prompt_logprobs is not None:
             return []
         page_size, step = self.limits.page_size, self.limits.step_tokens
         num_tokens = len(request.token_ids) - 1

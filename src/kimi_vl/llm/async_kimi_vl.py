@@ -21,13 +21,13 @@ from kimi_vl.engine.engine import FEATURE_TOKENS
 from kimi_vl.engine.memory import free_bytes
 from kimi_vl.engine.plan import planned_limits
 from kimi_vl.llm.answers import Usage
+from kimi_vl.llm.early import Early, EngineEarly
 from kimi_vl.llm.kimi_vl import KimiVL
 from kimi_vl.llm.options import PREFIXES, Thinking
 from kimi_vl.ops.quantised import Kind
 from kimi_vl.processor import Processor
-from kimi_vl.processor.chat import Message, image_sources, render
+from kimi_vl.processor.chat import Message, cuts_of, render
 from kimi_vl.processor.grammar import DocumentConstraint, Grammar
-from kimi_vl.processor.image import Cut
 from kimi_vl.processor.reply import Reply
 
 # Requests that compute at once, and tokens of a step. On a CPU a step of more tokens only makes everybody wait longer for the next one.
@@ -89,6 +89,9 @@ class Answering(Protocol):
     @property
     def cached_tokens(self) -> int: ...
 
+    @property
+    def prompt_logprobs(self) -> Sequence[Logprobs]: ...
+
     def __aiter__(self) -> AsyncIterator[Said]: ...
 
     async def aclose(self) -> None: ...
@@ -104,7 +107,11 @@ class ChatModel(Protocol):
     processor: Processor
     max_running: int
 
-    def question(self, messages: Sequence[Message], *, thinking: Thinking = "auto", tenant: str = "") -> Question: ...
+    def early(self, tenant: str = "") -> Early: ...
+
+    def question(
+        self, messages: Sequence[Message], *, thinking: Thinking = "auto", tenant: str = "", early: Early | None = None
+    ) -> Question: ...
 
     async def answer(
         self, question: Question, params: SamplingParams, *, n: int = 1, grammar: Grammar | None = None, searches_stops: bool | None = None
@@ -195,6 +202,11 @@ class AsyncAnswer:
         return self._stream.request.num_cached if self._stream.request else 0
 
     @property
+    def prompt_logprobs(self) -> Sequence[Logprobs]:
+        """Of the prompt's tokens but the first, where they were asked for; of the first of `n` answers, from its first bit on."""
+        return self._stream.request.prompt_logprobs if self._stream.request else ()
+
+    @property
     def usage(self) -> Usage:
         """So far."""
         total = len(self._stream.request.answer_ids) if self._stream.request else 0
@@ -238,14 +250,22 @@ class AsyncKimiVL:
         llm = KimiVL.load(name, device=device, dtype=dtype, quantize=quantize, fit=fit, progress=progress)
         return cls(llm, serving_limits(llm, max_running=max_running, kind=llm.kind))
 
-    def question(self, messages: Sequence[Message], *, thinking: Thinking = "auto", tenant: str = "") -> Question:
-        """The prompt of a conversation whose pictures have been cut (`Cut`) before. In any thread. Raises: InputError."""
-        sources = image_sources(messages)
-        cuts = [source for source in sources if isinstance(source, Cut)]
-        assert len(cuts) == len(sources), "whoever asks has opened and cut the pictures, within limits of their own"
+    def early(self, tenant: str = "") -> EngineEarly:
+        """Takes what one question sees as it arrives. Close it once the question has been answered, or will not be asked."""
+        return EngineEarly(lambda: self._front, tenant)
+
+    def question(
+        self, messages: Sequence[Message], *, thinking: Thinking = "auto", tenant: str = "", early: Early | None = None
+    ) -> Question:
+        """The prompt of a conversation whose pictures have been cut (`Cut`) before; some of them `early` may have. In any thread.
+
+        Raises: InputError.
+        """
+        cuts = cuts_of(messages)
         counts = [cut.tokens for cut in cuts]
         input_ids = render(messages, self.processor.tokenizer, counts, prefix=PREFIXES[thinking])
-        pictures = Pictures.uncut([cut.patches for cut in cuts], tenant) if cuts else None
+        ahead = early.ahead if isinstance(early, EngineEarly) else None
+        pictures = Pictures.uncut([cut.patches for cut in cuts], tenant, ahead) if cuts else None
         return Question(input_ids, pictures, sum(counts), thinking, tenant)
 
     async def answer(

@@ -24,7 +24,7 @@ from kimi_vl.media.sources import SCHEME, Fetches, short
 from kimi_vl.processor import Processor
 from kimi_vl.processor.chat import ImagePart, MediumPart, Message, TextPart, normalise, rendered_length
 from kimi_vl.processor.image import Cut
-from kimi_vl.processor.views import Sight, look
+from kimi_vl.processor.views import Arrived, Sight, look
 
 Slot = tuple[int, int]  # number of a message, and of a part of it
 
@@ -104,6 +104,7 @@ class Seen:
                     "size_before": list(view.size_before),
                     "size": list(view.size),
                     "tokens": view.cut.tokens,
+                    "note": view.shrunk or None,
                 }
                 for view in self.sight.views
             ],
@@ -136,13 +137,15 @@ def see_messages(
     thinking: Thinking = "auto",
     access: Access | None = None,
     password: str | None = None,
+    arrived: Arrived | None = None,
     **choice: Any,
 ) -> Seen:
     """Look at all media of OpenAI-style `messages` (`chat.normalise` says which parts there are), in whichever turn they stand.
 
     context: tokens that the checkpoint can take; `access`: what may be opened, by default what a caller from Python may; `password` is
-    for PDFs; `choice` as in `processor.views.Choice`. The tokens for clips and documents are shared by those of all turns. Which pages of
-    a long document are looked at follows the words beside it, so that a conversation that goes on keeps them.
+    for PDFs; `choice` as in `processor.views.Choice`; `arrived` as for `views.look`. The tokens for
+    clips and documents are shared by those of all turns. Which pages of a long document are looked at follows the words beside it, so that
+    a conversation that goes on keeps them.
     Raises: InputError for malformed messages, before anything is opened, and where there is no room; MediaError, naming
     messages[i].content[j].
     """
@@ -154,7 +157,7 @@ def see_messages(
     media, opened = _open(turns, slots, access, password)
     try:
         questions = [_question(turns, i) for i, _ in slots]
-        sight = look(questions, media, processor, context=context, used=used, choice=chosen)
+        sight = look(questions, media, processor, context=context, used=used, choice=chosen, arrived=arrived)
         seen = tuple(_seen(turns, slots, sight))
         return Seen(
             messages=seen,

@@ -13,12 +13,13 @@ from kimi_vl.checkpoint import CheckpointReader, load_model, locate_checkpoint
 from kimi_vl.checkpoint.load import resolve_dtype
 from kimi_vl.checkpoint.locate import NANO
 from kimi_vl.config import KimiVLConfig
-from kimi_vl.engine import Constraint, Desk, Engine, Generation, Pieces, SamplingParams
+from kimi_vl.engine import Constraint, Desk, Engine, Generation, Limits, Pictures, Pieces, SamplingParams
 from kimi_vl.engine.memory import free_bytes, memory_limit
 from kimi_vl.engine.plan import limits_of_one
-from kimi_vl.errors import InputError, PromptTooLong
+from kimi_vl.errors import CapacityError, InputError, PromptTooLong
 from kimi_vl.llm.answers import Answer, AnswerStream, Asked, PlainPieces, ReplyReader
-from kimi_vl.llm.conversation import Access, see_messages
+from kimi_vl.llm.conversation import Access, Seen, see_messages
+from kimi_vl.llm.early import EngineEarly, PlainEarly
 from kimi_vl.llm.fitting import EXACTEST, Fit, fitted
 from kimi_vl.llm.options import (
     PREFIXES,
@@ -32,12 +33,14 @@ from kimi_vl.llm.options import (
     resolve_options,
 )
 from kimi_vl.llm.seeing import Media, Messages, check_question, choice_of, look_at, one_or_several
-from kimi_vl.media import sandbox
+from kimi_vl.media import Medium, sandbox
 from kimi_vl.model import KimiVLForConditionalGeneration
-from kimi_vl.model.kimi_vl import GridHWs
 from kimi_vl.model.quantise import quantiser
 from kimi_vl.ops.quantised import Kind
 from kimi_vl.processor import Processor
+from kimi_vl.processor.budget import MEDIA_SHARE
+from kimi_vl.processor.chat import Message, cuts_of, render
+from kimi_vl.processor.image import Cut
 from kimi_vl.processor.reply import Piece, Reply
 from kimi_vl.processor.views import Sight
 
@@ -140,11 +143,15 @@ class KimiVL:
         if not items:
             choice_of(seeing).check(())
             return self.stream_chat([{"role": "user", "content": question}], **saying)
-        sight = self.look(question, items, thinking=saying.get("thinking", "auto"), **seeing)
-        opened = tuple(medium for given, medium in zip(items, sight.media, strict=True) if given is not medium)
+        resolve_options(self.defaults, **saying)  # before anything is opened
+        thinking, early = saying.get("thinking", "auto"), self._early()
+        opened: tuple[Medium, ...] = ()
         try:
-            return self._answer([sight.message(question)], saying, Asked(question, sight, opened))
+            sight = look_at(self.processor, self._context, question, items, thinking=thinking, arrived=early.take, **seeing)
+            opened = tuple(medium for given, medium in zip(items, sight.media, strict=True) if given is not medium)
+            return self._answer([sight.message(question)], saying, Asked(question, sight, opened), early)
         except BaseException:
+            early.close()
             for medium in opened:
                 medium.close()
             raise
@@ -175,11 +182,15 @@ class KimiVL:
         seeing, saying = divided(options)
         resolve_options(self.defaults, **saying)  # before anything is opened
         access = Access.of_caller(seeing.pop("paths", None))
-        seen = see_messages(self.processor, self._context, messages, thinking=saying.get("thinking", "auto"), access=access, **seeing)
+        thinking, early = saying.get("thinking", "auto"), self._early()
+        seen: Seen | None = None
         try:
-            return self._answer(seen.messages, saying, Asked(seen.question, seen.sight, seen.opened) if seen.sight.media else None)
+            seen = see_messages(self.processor, self._context, messages, thinking=thinking, access=access, arrived=early.take, **seeing)
+            return self._answer(seen.messages, saying, Asked(seen.question, seen.sight, seen.opened) if seen.sight.media else None, early)
         except BaseException:
-            seen.close()
+            early.close()
+            if seen is not None:
+                seen.close()
             raise
 
     @property
@@ -187,19 +198,21 @@ class KimiVL:
         """Tokens that a question, what it looks at and its answer may have together."""
         return self._context
 
-    def _answer(self, messages: Messages, options: Options, asked: Asked | None = None) -> AnswerStream:
+    def _early(self) -> EngineEarly | PlainEarly:
+        return EngineEarly(self._open_desk) if self._uses_engine else PlainEarly(self.model, self.processor.image_processor)
+
+    def _answer(self, messages: Sequence[Message], options: Options, asked: Asked | None, early: EngineEarly | PlainEarly) -> AnswerStream:
+        """Of messages whose pictures have been cut."""
         thinking, params, grammar = resolve_options(self.defaults, **options)
-        prompt = self.processor.prompt(messages, PREFIXES[thinking])
-        if len(prompt.input_ids) >= self._context:
-            raise PromptTooLong(len(prompt.input_ids), self._context - 1)
-        params = replace(params, max_tokens=min(params.max_tokens, self._context - len(prompt.input_ids)))
+        cuts = cuts_of(messages)
+        input_ids = render(messages, self.processor.tokenizer, [cut.tokens for cut in cuts], prefix=PREFIXES[thinking])
+        if len(input_ids) >= self._context:
+            raise PromptTooLong(len(input_ids), self._context - 1)
+        params = replace(params, max_tokens=min(params.max_tokens, self._context - len(input_ids)))
         tokenizer = self.processor.tokenizer
         constraint = None
         if grammar is not None:
             constraint = grammar.constraint(tokenizer, thinking, vocab_size=self.model.config.text_config.vocab_size)
-        images = None
-        if prompt.pixel_values is not None and prompt.image_grid_hws is not None:
-            images = (prompt.pixel_values, prompt.image_grid_hws)
         reply = Reply(
             tokenizer,
             thinking_started=thinking == "on",
@@ -208,30 +221,53 @@ class KimiVL:
             stop=() if grammar is not None else params.stop,
             max_thinking_tokens=0 if thinking == "off" else params.max_thinking_tokens,
         )
-        source = self._source(ReplyReader(reply, tokenizer.end_ids), prompt.input_ids, params, images, constraint)
-        return AnswerStream(source, reply, self.name, len(prompt.input_ids), prompt.num_image_tokens, asked)
+        source = self._source(ReplyReader(reply, tokenizer.end_ids), input_ids, params, cuts, early, constraint)
+        return AnswerStream(source, reply, self.name, len(input_ids), sum(cut.tokens for cut in cuts), asked)
 
     def _source(
         self,
         reader: ReplyReader,
         input_ids: Sequence[int],
         params: SamplingParams,
-        images: tuple[torch.Tensor, GridHWs] | None,
+        cuts: Sequence[Cut],
+        early: EngineEarly | PlainEarly,
         constraint: Constraint | None,
     ) -> PlainPieces | Pieces[Piece]:
         end_ids = self.processor.tokenizer.end_ids
-        if not self._uses_engine:
-            generation = Generation(self.model, input_ids, params, end_ids=end_ids, images=images, constraint=constraint)
+        if isinstance(early, PlainEarly):
+            features_MD = early.features(cuts)
+            images = self.processor.images(cuts) if cuts and features_MD is None else None
+            generation = Generation(
+                self.model, input_ids, params, end_ids=end_ids, images=images, features_MD=features_MD, constraint=constraint
+            )
             return PlainPieces(generation, reader)
+        pictures = Pictures.uncut([cut.patches for cut in cuts], ahead=early.ahead) if cuts else None
         made = None if constraint is None else lambda: constraint
-        return self._open_desk().submit(reader, input_ids, params, end_ids=end_ids, images=images, constraint=made)
+        return self._open_desk().submit(reader, input_ids, params, end_ids=end_ids, images=pictures, constraint=made)
 
     def _open_desk(self) -> Desk[Piece]:
         if self._desk is None or self._desk.engine is None:
             self._desk = None  # its memory goes before the new one's comes
-            limits = limits_of_one(self.model.config, free_bytes=free_bytes(self.model.device), kind=self.kind, context=self._context)
-            self._desk = Desk(Engine(self.model, limits, feature_tokens=0))
+            free = free_bytes(self.model.device)
+            limits = self._limits(free)
+            normalise = self.processor.image_processor.normalised
+            ahead_tokens = self._ahead_tokens(free, limits)
+            self._desk = Desk(Engine(self.model, limits, feature_tokens=0, ahead_tokens=ahead_tokens, normalise=normalise))
         return self._desk
+
+    def _limits(self, free: int) -> Limits:
+        return limits_of_one(self.model.config, free_bytes=free, kind=self.kind, context=self._context)
+
+    def _ahead_tokens(self, free: int, limits: Limits) -> int:
+        """Of clips and documents, which take a quarter of the context (processor/budget.py), may be encoded before their prompt is there:
+        all, where nothing else gets less room for that, or none.
+        """
+        tokens = self._context // MEDIA_SHARE
+        try:
+            beside = self._limits(free - tokens * self.model.config.text_config.hidden_size * self.model.dtype.itemsize)
+        except CapacityError:
+            return 0
+        return tokens if beside == limits else 0
 
 
 def _drain(stream: AnswerStream) -> Answer:

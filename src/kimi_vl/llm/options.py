@@ -45,6 +45,7 @@ class Sighted(Options, total=False):
     policy: str | None
     media_tokens: int | None
     transcript: bool | None
+    skip_repeats: bool | None
     password: str | None
 
 

@@ -15,7 +15,7 @@ from kimi_vl.media.budget import DecodedBudget
 from kimi_vl.media.fetch import Fetcher, RequestFetcher
 from kimi_vl.processor import Processor
 from kimi_vl.processor.chat import MAX_IMAGES, Message
-from kimi_vl.processor.views import Choice, Sight, look
+from kimi_vl.processor.views import Arrived, Choice, Sight, look
 
 Media = str | Path | bytes | BinaryIO | Image.Image | Frames | Medium
 Messages = Sequence[Mapping[str, Any] | Message]
@@ -57,16 +57,17 @@ def look_at(
     before: Messages = (),
     thinking: Thinking = "auto",
     password: str | None = None,
+    arrived: Arrived | None = None,
     **choice: Any,
 ) -> Sight:
-    """As `KimiVL.look`, of a checkpoint's processor and its context (tokens) alone, without weights."""
+    """As `KimiVL.look`, of a checkpoint's processor and its context (tokens) alone, without weights; `arrived` as for `views.look`."""
     check_question(question)
     chosen = choice_of(choice)
     used = processor.length([*before, {"role": "user", "content": question}], PREFIXES.get(thinking, ""))
     items = one_or_several(media)
     opened = open_media(items, password)
     try:
-        return look(question, opened, processor, context=context, used=used, choice=chosen)
+        return look(question, opened, processor, context=context, used=used, choice=chosen, arrived=arrived)
     except BaseException:
         for given, medium in zip(items, opened, strict=True):
             if given is not medium:

@@ -129,10 +129,13 @@ class Animation(Opened):
 
 @dataclass(slots=True)
 class Video(Opened):
-    """A video of `duration` seconds, `size` pixels large as shown. `damaged_at`: where the last reading of frames met damage (seconds)."""
+    """A video of `duration` seconds, `size` pixels large as shown. Of the last reading of frames `damaged_at` says where it met damage
+    (seconds), and `repeats` how many were left out because they look like the one before.
+    """
 
     facts: Mapping[str, Any]
     damaged_at: float | None = None
+    repeats: int = 0
     what: ClassVar[str] = "video"
     _changes: dict[tuple[float, float], Changes] = field(default_factory=dict, repr=False)
     _transcripts: dict[tuple[float, float], Transcript] = field(default_factory=dict, repr=False)
@@ -147,21 +150,29 @@ class Video(Opened):
         """Seconds from 0:00 to the end of the pictures."""
         return float(self.facts["duration"])
 
-    def frames(self, moments: Sequence[float], size: Size | None = None) -> Generator[Frame]:
-        """The frame on screen at each of `moments` (seconds, ascending), drawn at `size`; none for those behind damage.
+    def frames(self, moments: Sequence[float], size: Size | None = None, *, skip_repeats: bool = False) -> Generator[Frame]:
+        """The frame on screen at each of `moments` (seconds, ascending), drawn at `size`; none for those behind damage, and, if repeats are
+        to be skipped, none that looks like the one before.
 
         `seconds` of a frame is the moment asked for. Raises: MediaError.
         """
-        request: dict[str, Any] = {"moments": list(moments), "max_frames": max(1, len(moments))}
+        self.repeats = 0
+        request: dict[str, Any] = {
+            "moments": list(moments),
+            "max_frames": max(1, len(moments)),
+            "repeats": "drop" if skip_repeats else "keep",
+        }
         if size is not None:
             request["size"] = list(size)
         with closing(sandbox.read("video_frames", self.source.file, self.name, request)) as parts:
             for part in parts:
                 self.damaged_at = part.facts.get("damaged_at", self.damaged_at)
+                if skip_repeats:
+                    self.repeats += len(part.facts.get("moments", ())) - (part.size is not None)
                 if part.size is None:
                     continue
                 image = part.as_image()
-                for moment in part.facts["moments"]:
+                for moment in part.facts["moments"][: 1 if skip_repeats else None]:
                     yield Frame(image, self.name, Kind.VIDEO, None, float(moment), self.size)
 
     def changes(self, start: float, end: float) -> Changes:

@@ -141,9 +141,9 @@ def select(
 def at_rate(start: float, end: float, per_second: float, most: int) -> list[float]:
     """`start` and every 1 / `per_second` seconds up to `end`; more than `most` such moments become `most`, evenly over the whole."""
     length = end - start
-    moments = min(most, max(1, round(length * per_second)))
-    step = max(1 / per_second, length / most)
-    return [start + k * step for k in range(moments)]
+    wanted = max(1, round(length * per_second))
+    step = 1 / per_second if wanted <= most else length / most
+    return [start + k * step for k in range(min(most, wanted))]
 
 
 def evenly(start: float, end: float, count: int) -> list[float]:

@@ -23,6 +23,9 @@ from kimi_vl.media.identify import HEAD_BYTES, Identity, Kind, identify
 
 MiB = 1 << 20
 MAX_BYTES = {Kind.PICTURE: 20 * MiB, Kind.VIDEO: 512 * MiB, Kind.DOCUMENT: 100 * MiB, Kind.OFFICE: 100 * MiB}  # RELIABILITY 2.1
+# Of what lies on a disk and is read there, a piece at a time: an hour of 1280×720 may have 1.2 GB. What decoding takes has its own limits.
+ON_DISK = {Kind.VIDEO: 16 << 30}
+INSTEAD = {Kind.PICTURE: "scale it down or save it as JPEG", Kind.VIDEO: "cut it into parts, or encode it smaller"}
 SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(//)?")
 
 
@@ -59,11 +62,12 @@ def open_source(
 ) -> Source:
     """Open a path, bytes, a base64 `data:` URL (its declared type is ignored), an http(s) URL or a binary stream.
 
-    `max_bytes` holds the limit for each kind; a kind that is not in it may be as large as the largest. Bytes are called `what`, anything is
+    `max_bytes` holds the limit for each kind; a kind that is not in it may be as large as the largest, and a file on a disk as `ON_DISK`
+    says. Bytes are called `what`, anything is
     called `named` where that is given. URLs are fetched by `fetcher`, and refused where there is none.
     Raises: MediaError for what cannot be opened, is too large or of no supported kind; InputError for a source of another type.
     """
-    largest = max(max_bytes.values())
+    largest, on_disk = max(max_bytes.values()), False
     if isinstance(source, (bytes, bytearray, memoryview)):
         file, name = _in_memory(source), what
     elif isinstance(source, str) and source[:5].lower() == "data:":
@@ -71,14 +75,14 @@ def open_source(
     elif isinstance(source, str) and (scheme := SCHEME.match(source)) and scheme[2]:
         file, name = _fetched(source, scheme[1].lower(), largest, fetcher)
     elif isinstance(source, (str, Path)):
-        file, name = _open_path(source), short(str(source))
+        file, name, on_disk = _open_path(source), short(str(source)), True
     elif isinstance(source, io.BufferedIOBase):
         file, name = _in_memory(source.read(largest + 1)), "standard input"
     else:
         raise InputError(f"an image must be a path, bytes, a data: URL or a PIL image, not {type(source).__name__}")
     name = named or name
     try:
-        return Source(file, name, _examine(file, name, max_bytes))
+        return Source(file, name, _examine(file, name, {**max_bytes, **ON_DISK} if on_disk else max_bytes, largest))
     except BaseException:
         file.close()
         raise
@@ -89,20 +93,22 @@ def short(name: str) -> str:
     return name if len(name) <= 200 else f"{name[:120]}…{name[-40:]}"
 
 
-def _examine(file: BinaryIO, name: str, max_bytes: Mapping[Kind, int]) -> Identity:
+def _examine(file: BinaryIO, name: str, max_bytes: Mapping[Kind, int], largest: int) -> Identity:
     """What the file is, if it is not too large for that."""
     try:
         identity = identify(os.pread(file.fileno(), HEAD_BYTES, 0), name)
     except OSError as error:
         raise MediaError(f"{name!r} cannot be read: {error.strerror}") from None
-    limit = max_bytes.get(identity.kind, max(max_bytes.values()))
+    limit = max_bytes.get(identity.kind, largest)
     if os.fstat(file.fileno()).st_size > limit:
-        raise _too_large(name, limit)
+        raise _too_large(name, limit, identity.kind)
     return identity
 
 
-def _too_large(name: str, limit: int) -> MediaError:
-    return MediaError(f"{name} is larger than the limit of {limit:,} bytes; scale it down or save it as JPEG", "image_too_large")
+def _too_large(name: str, limit: int, kind: Kind = Kind.PICTURE) -> MediaError:
+    advice = INSTEAD.get(kind, "split it into parts")
+    code = "image_too_large" if kind is Kind.PICTURE else "media_too_large"
+    return MediaError(f"{name} is larger than the limit of {limit:,} bytes; {advice}", code)
 
 
 def _open_path(path: str | Path) -> BinaryIO:

@@ -15,7 +15,9 @@ from kimi_vl.errors import InputError
 
 Area = tuple[float, float, float, float]  # left, top, right, bottom
 
-HYPHENS = frozenset({0x02, 0xAD, 0xFFFE})  # PDFium's marks, and Unicode's own, for a hyphen that the line's end has put into a word
+HYPHENS = (0x02, 0xAD, 0xFFFE)  # PDFium's marks, and Unicode's own, for a hyphen that the line's end has put into a word
+BREAKS = (0x0A, 0x2028, 0x2029)  # of lines
+PARTING = (*HYPHENS, *BREAKS)  # of words, beside spaces and control characters
 DIGITS = 5  # of a share: a hundredth of a pixel on a page 1,000 pixels wide
 
 
@@ -69,33 +71,43 @@ class PageText:
 
 
 def words_of(codes: Sequence[int], areas: np.ndarray) -> list[Word]:
-    """Characters to words.
+    """N characters to W words.
 
-    codes: code points, or halves of a surrogate pair one after another; areas: float64 [n, 4], left, top, right, bottom as shares.
+    codes: code points, or halves of a surrogate pair one after another; areas: float64 [N, 4], left, top, right, bottom as shares.
     White space parts words and a line break parts lines; a hyphen at which a line ends stays with the word's first half. What lies outside
     the page is left out, what crosses its edge is cut there.
     """
-    places: list[Area] = np.clip(areas, 0, 1).round(DIGITS).tolist()  # lists: numpy takes 60 ms for the 800 words of a page, this 10
-    words: list[Word] = []
-    start = line = 0
-    for k, code in enumerate([*codes, 0x20]):
-        if not (code <= 0x20 or code in HYPHENS or 0x7F <= code <= 0xA0 or code in (0x2028, 0x2029)):
-            continue
-        is_hyphen = code in HYPHENS
-        if word := _word(codes[start:k], places[start : k + is_hyphen], line, is_hyphen):
-            words.append(word)
-        line += code in (0x0A, 0x2028, 0x2029) or is_hyphen
-        start = k + 1
-    numbers = {number: k for k, number in enumerate(dict.fromkeys(word.line for word in words))}
-    return [word._replace(line=numbers[word.line]) for word in words]
+    code_N = np.array([*codes, 0x20])
+    place_N4 = np.clip(np.concatenate([areas, np.zeros((1, 4))]), 0, 1).round(DIGITS)
+    ends_W = np.flatnonzero((code_N <= 0x20) | ((code_N >= 0x7F) & (code_N <= 0xA0)) | np.isin(code_N, PARTING))
+    starts_W = np.concatenate([[0], ends_W[:-1] + 1])
+    is_hyphen_W = np.isin(code_N[ends_W], HYPHENS)
+    breaks_W = is_hyphen_W | np.isin(code_N[ends_W], BREAKS)
+    line_W: np.ndarray = np.cumsum(breaks_W) - breaks_W
+    letters_W = ends_W > starts_W
+    if not letters_W.any():
+        return []
+    starts_W, ends_W = starts_W[letters_W], ends_W[letters_W]
+    is_hyphen_W, line_W = is_hyphen_W[letters_W], line_W[letters_W]
+    area_W4 = _ink(place_N4, starts_W, ends_W + is_hyphen_W)
+    inked_W = area_W4[:, 2] > area_W4[:, 0]
+    lines = np.unique(line_W[inked_W], return_inverse=True)[1].tolist()
+    spans = zip(starts_W[inked_W].tolist(), ends_W[inked_W].tolist(), is_hyphen_W[inked_W].tolist(), strict=True)
+    texts = [_text(codes[start:end]) + "-" * is_hyphen for start, end, is_hyphen in spans]
+    return [Word(text, tuple(area), line) for text, area, line in zip(texts, area_W4[inked_W].tolist(), lines, strict=True)]
 
 
-def _word(codes: Sequence[int], places: Sequence[Area], line: int, is_hyphenated: bool) -> Word | None:
-    inked = [place for place in places if place[2] > place[0] and place[3] > place[1]]
-    if not codes or not inked:
-        return None
+def _ink(place_N4: np.ndarray, starts_W: np.ndarray, stops_W: np.ndarray) -> np.ndarray:
+    """The areas [W, 4] of the ink between starts and stops; one that ends before it begins where there is none."""
+    has_ink_N1 = ((place_N4[:, 2] > place_N4[:, 0]) & (place_N4[:, 3] > place_N4[:, 1]))[:, None]
+    borders = np.stack([starts_W, stops_W], 1).ravel()
+    first_W2 = np.minimum.reduceat(np.where(has_ink_N1, place_N4[:, :2], np.inf), borders)[::2]
+    last_W2 = np.maximum.reduceat(np.where(has_ink_N1, place_N4[:, 2:], -np.inf), borders)[::2]
+    return np.concatenate([first_W2, last_W2], 1)
+
+
+def _text(codes: Sequence[int]) -> str:
     text = "".join(map(chr, codes))
-    if any(0xD800 <= code <= 0xDFFF for code in codes):
-        text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    lefts, tops, rights, bottoms = zip(*inked, strict=True)
-    return Word(text + "-" * is_hyphenated, (min(lefts), min(tops), max(rights), max(bottoms)), line)
+    if text.isascii() or not any(0xD800 <= code <= 0xDFFF for code in codes):
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")

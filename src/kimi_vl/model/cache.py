@@ -137,8 +137,8 @@ class Continued:
 
 @dataclass(frozen=True)
 class Ends:
-    """The tokens of a step that something is drawn behind, one of each of B sequences: which of its tokens, int64 [B], and their sequences'
-    pages and lengths, up to and with that token, as in `PagedStep`. Only these need the last layer's output."""
+    """The tokens of a step of which it matters what follows, the last one or more of each of B sequences: which of its tokens, int64, and
+    the sequences' pages, boundaries and lengths, up to and with the last of them, as in `PagedStep`. Only these need the last layer."""
 
     tokens_B: torch.Tensor
     page_table_BJ: torch.Tensor

@@ -87,6 +87,15 @@ def image_sources(messages: Sequence[Message]) -> list[ImageSource]:
     return [part.source for message in messages for part in message.parts if isinstance(part, ImagePart)]
 
 
+def cuts_of(messages: Sequence[Message]) -> list[Cut]:
+    """The pictures of messages that have been looked at, which are all cut. Raises: InputError for one that is not."""
+    sources = image_sources(messages)
+    cuts = [source for source in sources if isinstance(source, Cut)]
+    if len(cuts) < len(sources):
+        raise InputError("a picture has not been cut yet; messages are looked at first (llm.conversation.see_messages)")
+    return cuts
+
+
 def render(
     messages: Sequence[Mapping[str, Any] | Message], tokenizer: Tokenizer, image_token_counts: Sequence[int], *, prefix: str = ""
 ) -> list[int]:

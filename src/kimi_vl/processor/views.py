@@ -28,6 +28,8 @@ from kimi_vl.processor.image import Cut
 from kimi_vl.processor.labels import format_time, page_label, speech_line, time_label
 from kimi_vl.processor.processor import Processor
 
+Arrived = Callable[[Cut], None]
+
 EVERYTHING = 1 << 40  # tokens: no limit
 MOST_TOKENS = 10_000_000  # that a caller can allow
 MARKS = 5  # tokens around a picture
@@ -37,6 +39,7 @@ APPLIES: dict[str, tuple[type, ...]] = {
     "frames": (Video, Animation),
     "fps": (Video, Animation),
     "policy": (Video,),
+    "skip_repeats": (Video,),
     "media_tokens": (Video, Animation, Document),
 }
 MEANT: dict[tuple[type, ...], str] = {
@@ -56,7 +59,8 @@ class Choice:
 
     clip: "00:10-00:40" of videos; pages: "3-7,9" or numbers, of PDFs and TIFFs; frames: how many, or fps: how many a second, of videos and
     animations; policy: where in a video these lie: "even", "scene" or "adaptive" (`media/selection.py`); media_tokens: what all media may
-    take of the prompt; transcript: True shows what is said in videos, by the subtitles in their files, between the frames.
+    take of the prompt; transcript: True shows what is said in videos, by the subtitles in their files, between the frames; skip_repeats:
+    True leaves out frames of videos that look like the one before.
     Raises: InputError for a bad value.
     """
 
@@ -67,6 +71,7 @@ class Choice:
     policy: str | None = None
     media_tokens: int | None = None
     transcript: bool | None = None
+    skip_repeats: bool | None = None
 
     def __post_init__(self) -> None:
         if isinstance(self.clip, str):
@@ -83,8 +88,9 @@ class Choice:
             raise InputError(f"fps is {self.fps!r}; it must be a number of frames a second above 0, at most {MAX_RATE:g}")
         if self.frames is not None and self.fps is not None:
             raise InputError("frames and fps say the same in two ways; give one of them")
-        if not isinstance(self.transcript, bool | None):
-            raise InputError(f"transcript is {str(self.transcript)[:40]!r}; it must be True or False")
+        for name in ("transcript", "skip_repeats"):
+            if not isinstance(value := getattr(self, name), bool | None):
+                raise InputError(f"{name} is {str(value)[:40]!r}; it must be True or False")
         if self.policy not in (None, *PLACED):
             raise InputError(f"policy is {str(self.policy)[:40]!r}; it must be one of {', '.join(map(repr, PLACED))}")
         if self.media_tokens is not None and not (type(self.media_tokens) is int and 1 <= self.media_tokens <= MOST_TOKENS):
@@ -133,6 +139,16 @@ class View:
     def size(self) -> Size:
         """Width and height in pixels as the model sees it, without padding."""
         return self.cut.size
+
+    @property
+    def shrunk(self) -> str:
+        """Of a picture that is larger than the model takes: from what to what, and why. Empty of all others; what becomes of frames and
+        of a PDF's pages is in `Looked.notes`.
+        """
+        (wide, high), (width, height) = self.size_before, self.size
+        if self.kind is not Kind.PICTURE or self.seconds is not None or wide * high <= width * height:
+            return ""
+        return f"scaled down from {wide}×{high} to {width}×{height} pixels, the most that the official processor lets the model see"
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,10 +273,13 @@ def look(
     context: int,
     used: int,
     choice: Choice | None = None,
+    arrived: Arrived | None = None,
 ) -> Sight:
     """Choose, decode and cut what a question sees of its media, or of each of them its own question.
 
-    context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`).
+    context: tokens that the checkpoint can take; used: those of the prompt without these media (`Processor.length`). `arrived` is called
+    with each frame of a clip and page of a document as soon as it is cut, in the order of the prompt, while the next ones are decoded; what
+    it raises ends the decoding.
     Raises: InputError for a choice that fits none of the media, and where there is no room; MediaError for a file.
     """
     choice = choice or Choice()
@@ -284,7 +303,7 @@ def look(
     looked = []
     for k, medium in enumerate(media):
         plan = fixed[k] if k in fixed else _planned(medium, shares[k], rules[k])
-        own = _spoken(list(_views(k, medium, plan, processor)), plan.speech)
+        own = _spoken(list(_views(k, medium, plan, processor, arrived if k in clips else None)), plan.speech)
         views += own
         looked.append(_looked(medium, own, plan))
     return Sight(tuple(media), tuple(views), tuple(looked), budget if clips else 0)
@@ -301,7 +320,7 @@ def _planned(medium: Medium, share: int, rules: _Rules) -> _Plan:
         raise InputError(f"{medium.name}: {error}") from None
 
 
-def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> Iterator[View]:
+def _views(number: int, medium: Medium, plan: _Plan, processor: Processor, arrived: Arrived | None) -> Iterator[View]:
     """Decoded one by one; of each only what the model sees is kept."""
     with closing(plan.frames()) as frames:
         for frame in frames:
@@ -310,6 +329,8 @@ def _views(number: int, medium: Medium, plan: _Plan, processor: Processor) -> It
                 label = page_label(frame.page) if frame.page is not None else time_label(frame.seconds or 0.0)
             known = medium.cut if isinstance(medium, Still) else None
             cut = processor.image_processor.cut(frame.image) if known is None else known
+            if arrived is not None:
+                arrived(cut)
             yield View(number, medium.name, frame.kind, label, frame.page, frame.seconds, frame.size_before, cut)
 
 
@@ -341,6 +362,8 @@ def _looked(medium: Medium, views: Sequence[View], plan: _Plan) -> Looked:
     notes = list(plan.notes)
     if isinstance(medium, Video) and medium.damaged_at is not None:
         notes.append(f"it is damaged at {format_time(medium.damaged_at)}, and nothing behind that was seen")
+    if isinstance(medium, Video) and medium.repeats:
+        notes.append(f"{medium.repeats} of its frames look like the one before, and are left out")
     if isinstance(medium, Document):
         notes += [f"a {medium.laid_out}, seen as LibreOffice lays it out in pages"] if medium.laid_out else []
         notes += medium.broken.values()
@@ -414,7 +437,7 @@ def _video(video: Video, budget: int, rules: _Rules) -> _Plan:
     speech, speech_tokens, said = _speech(video, start, end, max(left, budget // SPEECH_SHARE), rules)
     chosen = select_within(budget=budget - speech_tokens)
     return _Plan(
-        lambda: video.frames(chosen.moments, chosen.size),
+        lambda: video.frames(chosen.moments, chosen.size, skip_repeats=bool(rules.choice.skip_repeats)),
         chosen.tokens + speech_tokens,
         (*chosen.notes, *said),
         labels=len(chosen.moments) > 1 or bool(speech),

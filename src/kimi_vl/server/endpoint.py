@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, Response
 
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import OPENAI, EventStream, Manner
 from kimi_vl.server.strict import Strict
+from kimi_vl.server.tracing import describe
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, while_connected
 
 JSON = "application/json; charset=utf-8"
@@ -30,7 +32,7 @@ class Endpoint:
     `events` answer what it gives. All raise ApiError and KimiVLError.
 
     ask: (service, request, tenant, when it came by the monotonic clock, priority). whole and events: (service, what ask gave).
-    `manner` is that of the stream.
+    `manner` is that of the stream, `operation` the name of what is done in the conventions for traces.
     """
 
     request: type[Strict]
@@ -38,6 +40,14 @@ class Endpoint:
     whole: Callable[[Service, Any], Awaitable[bytes]]
     events: Callable[[Service, Any], AsyncGenerator[bytes]]
     manner: Manner = OPENAI
+    operation: str = "chat"
+
+    async def prepare(self, service: Service, request: Any, tenant: str, started: float, priority: int = 0) -> Prepared:
+        """As `ask`; traced."""
+        describe("gen_ai.operation.name", self.operation)
+        asked = await self.ask(service, request, tenant, started, priority)
+        describe("gen_ai.request.model", service.name)
+        return asked
 
 
 class Answered(Response):
@@ -52,7 +62,7 @@ class Answered(Response):
             request, headers = await service.json(scope, receive, endpoint.request)
             with service.admission.request():  # not before: whoever sends slowly takes no place
                 self._stage = "preparing"
-                asked = await while_connected(receive, endpoint.ask(service, request, scope["tenant"], started, 0))
+                asked = await while_connected(receive, endpoint.prepare(service, request, scope["tenant"], started))
                 self._stage = "answering"
                 try:
                     if getattr(request, "stream", False):
@@ -66,6 +76,18 @@ class Answered(Response):
         except ClientLeft:
             service.metrics.cancelled.labels(self._stage).inc()
             raise
+
+
+class WholeFile(FileResponse):
+    """A file from its beginning to its end. Ranges are passed over, as any server may: what is wrong with one would be told in another
+    shape than ours, and a thousand of them are a thousand reads."""
+
+    def __init__(self, path: Path, media_type: str, headers: Mapping[str, str]) -> None:
+        super().__init__(path, media_type=media_type, headers={**headers, "Accept-Ranges": "none"})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name != b"range"]
+        await super().__call__(scope, receive, send)
 
 
 class Streamed(Response):

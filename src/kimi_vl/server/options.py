@@ -51,17 +51,12 @@ class ServerOptions:
     connections: int = 4096
     json_depth: int = 64
 
-    # What a request may hold.
-    messages: int = 1024
-    parts: int = 512
+    # What a request may hold; how many messages, parts, answers and tools, its schema says (`openai/requests.py`).
     images: int = 64
     videos: int = 4
     documents: int = 4
-    n: int = 8
     prompts: int = 64  # answers of one request to /v1/completions
-    tools: int = 128
     tool_schema_bytes: int = 64 * KiB
-    text_bytes: int = 4 * MiB
     decoded_bytes: int = 512 * MiB
     media_workers: int = 4  # requests whose media are opened at once; opening itself happens in confined processes
 

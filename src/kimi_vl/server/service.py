@@ -24,6 +24,7 @@ from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.openai.content import Seeing
 from kimi_vl.server.options import ServerOptions
 from kimi_vl.server.strict import Model, parse
+from kimi_vl.server.tracing import Parts, Tracing
 from kimi_vl.server.transport import Receive, Scope, body_parts, check_json
 
 READERS = 4  # threads that read text; compiling grammars, which may take seconds, has others
@@ -35,8 +36,8 @@ Result = TypeVar("Result")
 class Service:
     """Of one server."""
 
-    def __init__(self, model: ChatModel, options: ServerOptions) -> None:
-        self.model, self.options = model, options
+    def __init__(self, model: ChatModel, options: ServerOptions, tracing: Tracing) -> None:
+        self.model, self.options, self.tracing = model, options, tracing
         self.name = options.model_name or (Path(model.name).name if Path(model.name).is_dir() else model.name)
         self.started = int(time.time())
         self.access, self.metrics = Access(options), Metrics()
@@ -93,19 +94,28 @@ class Service:
         """In one of the few threads where media are opened, so that nobody's pictures take all of the machine."""
         started = time.monotonic()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            with self.tracing.parts("media"):
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self.metrics.media_seconds.observe(time.monotonic() - started)
 
     @asynccontextmanager
     async def answers(
-        self, question: Question, params: SamplingParams, *, n: int = 1, grammar: Grammar | None = None, searches_stops: bool | None = None
+        self,
+        question: Question,
+        params: SamplingParams,
+        parts: Parts,
+        *,
+        n: int = 1,
+        grammar: Grammar | None = None,
+        searches_stops: bool | None = None,
     ) -> AsyncIterator[Sequence[Answering]]:
         """Answers while they are written, in slots of their own; who leaves the block ends them. Raises: ApiError, KimiVLError."""
         came, is_urgent = time.monotonic(), question.priority <= 0
         async with (self.admission if is_urgent else self.later).slot(n):
             if is_urgent:
                 self.metrics.queue_seconds.observe(time.monotonic() - came)
+            parts.next("prefill")
             answers = await self.model.answer(question, params, n=n, grammar=grammar, searches_stops=searches_stops)
             try:
                 yield answers

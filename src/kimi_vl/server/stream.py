@@ -10,9 +10,10 @@ from typing import Any
 
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.options import ServerOptions
+from kimi_vl.server.tracing import fail
 from kimi_vl.server.transport import ClientLeft, Receive, Scope, Send, gone, log, stop
 
-HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+HEADERS = ((b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no"))
 AHEAD = 64  # events made that a client has not taken yet; the socket holds 64 KiB more
 DONE = b"data: [DONE]\n\n"
 
@@ -81,6 +82,7 @@ class EventStream:
         if not self._started:
             raise error
         told = as_api_error(error)
+        fail(told)
         if told.status == 500:
             log.error("stream failed", request_id=scope["request_id"], exc_info=error)
         return self._manner.told(told, scope["request_id"])

@@ -25,6 +25,7 @@ from kimi_vl.server.admission import Admission
 from kimi_vl.server.errors import ApiError, as_api_error
 from kimi_vl.server.metrics import Metrics
 from kimi_vl.server.options import ServerOptions
+from kimi_vl.server.tracing import fail
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -36,7 +37,13 @@ log = structlog.get_logger()
 
 CLOSED = 499  # in logs and metrics: the client left
 SAFE = {"GET", "HEAD", "OPTIONS"}
-SECURITY_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"))
+SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+PRIVATE = (b"cache-control", b"private, no-store")  # what is said to one client is nobody else's; the page's own files say otherwise
 
 
 class ClientLeft(Exception):
@@ -251,6 +258,7 @@ class Border:
 
     async def _tell(self, error: Exception, scope: Scope, answer: _Answer) -> None:
         told = as_api_error(error)
+        fail(told)
         if told.status == 500:
             log.error("request failed", request_id=answer.request_id, path=_short(scope["path"]), exc_info=error)
         if not answer.status:
@@ -287,7 +295,9 @@ class _Answer:
             self.status = message["status"]
             number = self.request_id.encode()  # by the names that OpenAI's and Anthropic's clients have for it
             own = [(b"x-request-id", number), (b"request-id", number), *SECURITY_HEADERS, *self.extra]
-            message = {**message, "headers": [*message.get("headers", ()), *own]}
+            said = list(message.get("headers", ()))
+            own += [] if any(name == b"cache-control" for name, _ in said) else [PRIVATE]
+            message = {**message, "headers": [*said, *own]}
         await self._send(message)
 
 

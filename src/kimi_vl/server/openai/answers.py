@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 from kimi_vl.engine import Logprobs, SamplingParams
 from kimi_vl.errors import CapacityError, InputError
 from kimi_vl.llm.async_kimi_vl import Answering, Question, Said
+from kimi_vl.llm.early import Early
 from kimi_vl.processor.grammar import Grammar
 from kimi_vl.server.errors import ApiError, as_api_error, invalid
 from kimi_vl.server.openai.chunks import CalledFunction, Delta, Finish, Found, MessageOut, ToolCallOut
@@ -20,6 +21,7 @@ from kimi_vl.server.openai.content import Seen
 from kimi_vl.server.openai.requests import Sampled
 from kimi_vl.server.openai.tools import Call, CallReader, Toolbox
 from kimi_vl.server.service import Service
+from kimi_vl.server.tracing import Parts, current
 
 SAMPLED = ("temperature", "top_p", "top_k", "min_p", "seed", "presence_penalty", "frequency_penalty", "repetition_penalty")
 
@@ -42,10 +44,13 @@ class Asked(Generic[Request]):
     grammar: Grammar | None = None
     toolbox: Toolbox | None = None
     place: str = "messages"
+    early: Early | None = None
 
     def close(self) -> None:
-        """Close the media."""
+        """Close the media, and let go of what was made of them."""
         self.seen.close()
+        if self.early is not None:
+            self.early.close()
 
 
 def sampling(request: Sampled, service: Service, **given: Any) -> SamplingParams:
@@ -74,6 +79,7 @@ class Writing:
     tool_calls: list[ToolCallOut] = field(default_factory=list)
     logprobs: list[Logprobs] = field(default_factory=list)
     latest: float | None = None  # when something came last
+    is_over: bool = False
 
     def take(self, said: Said) -> list[Delta]:
         """What is new, in the client's terms."""
@@ -134,16 +140,17 @@ async def events(
     must = asked.toolbox is not None and asked.toolbox.must
     searches = None if asked.toolbox is None else not must
     async with AsyncExitStack() as stack:
+        parts = stack.enter_context(service.tracing.parts("queue"))
         try:
             stack.callback(service.metrics.tokens.labels("prompt").inc, len(asked.question.input_ids))
             async with asyncio.timeout(None if asked.question.priority else service.options.request_s):
                 answers = await stack.enter_async_context(
-                    service.answers(asked.question, asked.params, n=asked.n, grammar=asked.grammar, searches_stops=searches)
+                    service.answers(asked.question, asked.params, parts, n=asked.n, grammar=asked.grammar, searches_stops=searches)
                 )
                 for answer in answers:
                     calls = None if asked.toolbox is None else CallReader(asked.toolbox.names)
                     writings.append(Writing(answer, calls))
-                async for said in _merged(service, asked, writings):
+                async for said in _merged(service, asked, writings, parts):
                     yield said
         except TimeoutError:
             raise ApiError(503, "request_timeout", f"the answer took longer than {service.options.request_s:g} seconds") from None
@@ -154,14 +161,15 @@ async def events(
 
 
 async def _merged(
-    service: Service, asked: Asked[Any], writings: list[Writing]
+    service: Service, asked: Asked[Any], writings: list[Writing], parts: Parts
 ) -> AsyncIterator[tuple[int, Delta | None, tuple[Logprobs, ...]]]:
     async for index, said in together([writing.answer for writing in writings]):
         writing = writings[index]
         told: tuple[Logprobs, ...] = ()
         if said is None:
-            deltas = writing.finish()
+            deltas, writing.is_over = writing.finish(), True
         else:
+            parts.next("generation")
             deltas, told = writing.take(said), said.logprobs
             if asked.question.priority <= 0:  # somebody waits for it
                 _time(service, asked, writing)
@@ -230,3 +238,6 @@ def _count(service: Service, writings: Sequence[Writing]) -> None:
         if k == 0:
             service.metrics.tokens.labels("image").inc(usage.image_tokens)
             service.metrics.tokens.labels("cached").inc(writing.answer.cached_tokens)
+    if writings and (traced := current()) is not None:
+        endings = [writing.ending for writing in writings if writing.is_over]
+        traced.count([writing.answer.usage for writing in writings], writings[0].answer.cached_tokens, endings)

@@ -36,11 +36,13 @@ async def ask(service: Service, request: ChatRequest, tenant: str, started: floa
     toolbox = Toolbox.of(request.tools, request.tool_choice, request.parallel_tool_calls)
     turns = turns_of(request.messages, toolbox, service.options)
     grammar = await _grammar(request, toolbox, service)
+    # What nobody waits for is not encoded before its turn.
+    early = service.model.early(tenant) if priority <= 0 else None
 
     def read() -> tuple[Seen, Question]:
-        seen = service.seeing.see(turns, tenant, request.media, thinking)
+        seen = service.seeing.see(turns, tenant, request.media, thinking, None if early is None else early.take)
         try:
-            question = service.model.question(seen.messages, thinking=thinking, tenant=tenant)
+            question = service.model.question(seen.messages, thinking=thinking, tenant=tenant, early=early)
             service.check_context(question, request.max_completion_tokens or request.max_tokens)
             return seen, question
         except BaseException:
@@ -52,9 +54,13 @@ async def ask(service: Service, request: ChatRequest, tenant: str, started: floa
             seen, question = await service.with_media(read)
         else:
             seen, question = await service.with_text(read)
-    except InputError as error:
-        raise as_api_error(error, "messages") from None
-    return Asked(request, params, replace(question, priority=priority), started, request.n or 1, seen, grammar, toolbox)
+    except BaseException as error:  # the client may have left: nothing more is decoded for it
+        if early is not None:
+            early.close()
+        if isinstance(error, InputError):
+            raise as_api_error(error, "messages") from None
+        raise
+    return Asked(request, params, replace(question, priority=priority), started, request.n or 1, seen, grammar, toolbox, early=early)
 
 
 def _params(request: ChatRequest, service: Service) -> tuple[SamplingParams, Thinking]:

@@ -1,6 +1,7 @@
 """`/v1/completions`: plain text, or its tokens, is gone on with; there are no roles, no media and no thinking.
 
-A text is encoded like everything that users write: no spelling of a control token becomes one. Ids of control tokens are refused.
+A text is encoded like everything that users write: no spelling of a control token becomes one. Ids of control tokens are refused. An echoed
+prompt's tokens have log-probabilities as an answer's have; with `max_tokens` 0 they are all there is.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ MAX_TOKENS = 16  # where the request does not say; OpenAI's number
 
 class TextLogprobs(msgspec.Struct):
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]] | None
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None
     text_offset: list[int]  # characters
 
 
@@ -63,6 +64,11 @@ class Prompts:
     def n(self) -> int:
         return self.request.n or 1
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is told of the answers. One token is drawn all the same: it costs nothing beside the prompt."""
+        return self.request.max_tokens == 0
+
     def close(self) -> None:
         """There is nothing to close."""
 
@@ -70,9 +76,13 @@ class Prompts:
 async def ask(service: Service, request: CompletionRequest, tenant: str, started: float, priority: int) -> Prompts:
     """Raises: ApiError naming the prompt."""
     service.check_model(request.model)
-    given = {"max_tokens": request.max_tokens or MAX_TOKENS}
+    if request.max_tokens == 0 and not request.echo:
+        raise invalid("invalid_value", "max_tokens is 0, which leaves nothing to answer but an echo; set echo, or at least 1", "max_tokens")
+    given = {"max_tokens": MAX_TOKENS if request.max_tokens is None else max(1, request.max_tokens)}
     if request.logprobs is not None:
         given["logprobs"] = request.logprobs
+        if request.echo:
+            given["prompt_logprobs"] = request.logprobs
     params, tokenizer = sampling(request, service, **given), service.model.processor.tokenizer
     prompts = _prompts(request)
     if len(prompts) * (request.n or 1) > service.options.prompts:
@@ -121,12 +131,16 @@ async def whole(service: Service, prompts: Prompts) -> bytes:
     writings: list[list[Writing]] = [[] for _ in prompts.asked]
     async for _ in _events(service, prompts, writings):
         pass
-    choices = []
+    choices, tokenizer = [], service.model.processor.tokenizer
     for j, (of_one, echoed) in enumerate(zip(writings, prompts.echoed, strict=True)):
+        before = _before(prompts, j, of_one)
         for k, writing in enumerate(of_one):
-            told = _told(writing.logprobs, prompts.request, service.model.processor.tokenizer, 0)
-            choices.append(TextChoice(j * prompts.n + k, echoed + writing.whole_text, writing.ending, told))
-    return msgspec.json.encode(TextCompletion(_new_id(), int(time.time()), service.name, choices, _usage(writings)))
+            text, ending, logprobs = writing.whole_text, writing.ending, writing.logprobs
+            if prompts.is_silent:
+                text, ending, logprobs = "", "length", []
+            told = _told([*before, *logprobs], prompts.request, tokenizer, 0)
+            choices.append(TextChoice(j * prompts.n + k, echoed + text, ending, told))
+    return msgspec.json.encode(TextCompletion(_new_id(), int(time.time()), service.name, choices, _usage(prompts, writings)))
 
 
 async def chunks(service: Service, prompts: Prompts) -> AsyncGenerator[bytes]:
@@ -143,18 +157,20 @@ async def chunks(service: Service, prompts: Prompts) -> AsyncGenerator[bytes]:
     async for j, (k, delta, logprobs) in _events(service, prompts, writings):
         index = j * prompts.n + k
         if index not in offsets:
-            offsets[index] = 0
+            offsets[index] = len(prompts.echoed[j])
             if prompts.echoed[j]:
-                yield chunk(TextChoice(index, prompts.echoed[j], None))
+                before = _told(_before(prompts, j, writings[j]), request, tokenizer, 0)
+                yield chunk(TextChoice(index, prompts.echoed[j], None, before))
         if delta is None and not logprobs:
-            yield chunk(TextChoice(index, "", writings[j][k].ending))
+            yield chunk(TextChoice(index, "", "length" if prompts.is_silent else writings[j][k].ending))
+        if prompts.is_silent or (delta is None and not logprobs):
             continue
         text = delta.content or "" if delta else ""
         told = _told(logprobs, request, tokenizer, offsets[index]) if logprobs else None
         offsets[index] += len(text)
         yield chunk(TextChoice(index, text, None, told))
     if with_usage:
-        yield event(msgspec.json.encode(TextCompletion(number, created, service.name, [], _usage(writings))))
+        yield event(msgspec.json.encode(TextCompletion(number, created, service.name, [], _usage(prompts, writings))))
     yield DONE
 
 
@@ -167,19 +183,30 @@ async def _events(
             yield number, came
 
 
-def _told(told: Sequence[Logprobs], request: CompletionRequest, tokenizer: Tokenizer, offset: int) -> TextLogprobs | None:
+def _before(prompts: Prompts, number: int, writings: Sequence[Writing]) -> list[int | Logprobs]:
+    """An echoed prompt's tokens, the first of which follows nothing; of all its answers the first one knows."""
+    echoes = prompts.request.echo and prompts.request.logprobs is not None
+    return [prompts.asked[number].question.input_ids[0], *writings[0].answer.prompt_logprobs] if echoes else []
+
+
+def _told(told: Sequence[int | Logprobs], request: CompletionRequest, tokenizer: Tokenizer, offset: int) -> TextLogprobs | None:
+    """Of tokens, those that are only numbers without log-probabilities."""
     if request.logprobs is None:
         return None
-    tokens = [tokenizer.decode([one.token]) for one in told]
-    likeliest = [{tokenizer.decode([token]): max(value, LEAST_LOGPROB) for token, value in one.likeliest} for one in told]
-    offsets = []
-    for token in tokens:
-        offsets.append(offset)
+    made = TextLogprobs([], [], [] if request.logprobs else None, [])
+    for one in told:
+        token = tokenizer.decode([one if isinstance(one, int) else one.token])
+        made.tokens.append(token)
+        made.text_offset.append(offset)
+        made.token_logprobs.append(None if isinstance(one, int) else max(one.logprob, LEAST_LOGPROB))
+        if made.top_logprobs is not None:
+            likeliest = () if isinstance(one, int) else one.likeliest
+            made.top_logprobs.append({tokenizer.decode([other]): max(value, LEAST_LOGPROB) for other, value in likeliest} or None)
         offset += len(token)
-    return TextLogprobs(tokens, [max(one.logprob, LEAST_LOGPROB) for one in told], likeliest if request.logprobs else None, offsets)
+    return made
 
 
-def _usage(writings: Sequence[Sequence[Writing]]) -> UsageOut:
+def _usage(prompts: Prompts, writings: Sequence[Sequence[Writing]]) -> UsageOut:
     """Of all prompts, each of which counts once."""
     each = [usage_out([writing.answer.usage for writing in of_one], of_one[0].answer.cached_tokens) for of_one in writings]
     for other in each[1:]:
@@ -187,6 +214,8 @@ def _usage(writings: Sequence[Sequence[Writing]]) -> UsageOut:
         each[0].completion_tokens += other.completion_tokens
         each[0].total_tokens += other.total_tokens
         each[0].prompt_tokens_details.cached_tokens += other.prompt_tokens_details.cached_tokens
+    if prompts.is_silent:
+        each[0].completion_tokens, each[0].total_tokens = 0, each[0].prompt_tokens
     return each[0]
 
 
@@ -194,4 +223,4 @@ def _new_id() -> str:
     return f"cmpl-{secrets.token_hex(16)}"
 
 
-COMPLETIONS = Endpoint(CompletionRequest, ask, whole, chunks)
+COMPLETIONS = Endpoint(CompletionRequest, ask, whole, chunks, operation="text_completion")

@@ -22,7 +22,7 @@ from kimi_vl.media.medium import Animation, Document, Scan, Still, Video
 from kimi_vl.processor import Processor
 from kimi_vl.processor.chat import DEFAULT_SYSTEM, MediumPart, Message, TextPart
 from kimi_vl.processor.findings import Findings, find
-from kimi_vl.processor.views import Sight, View
+from kimi_vl.processor.views import Arrived, Sight, View
 from kimi_vl.server.errors import ApiError, as_api_error, clean, invalid
 from kimi_vl.server.files import Files, shown_name
 from kimi_vl.server.openai import requests
@@ -105,8 +105,8 @@ class Seeing:
     options: ServerOptions
     files: Files
 
-    def see(self, turns: Sequence[Turn], tenant: str, looking: Looking | None, thinking: Thinking) -> Seen:
-        """Raises: ApiError naming the part."""
+    def see(self, turns: Sequence[Turn], tenant: str, looking: Looking | None, thinking: Thinking, arrived: Arrived | None = None) -> Seen:
+        """`arrived` as for `views.look`. Raises: ApiError naming the part, and what `arrived` raises."""
         given = [part for turn in turns for part in turn.parts if isinstance(part, Given)]
         if not given:
             if looking is not None:
@@ -117,7 +117,7 @@ class Seeing:
         try:
             self._open(given, tenant, opened, names)
             media = {id(one): medium for one, medium in zip(given, opened, strict=True)}
-            seen = self._look([_message(turn, media) for turn in turns], looking, thinking)
+            seen = self._look([_message(turn, media) for turn in turns], looking, thinking, arrived)
         except BaseException:
             for medium in opened:
                 medium.close()
@@ -144,10 +144,12 @@ class Seeing:
                 if counts[kind] > getattr(self.options, kind):
                     raise invalid("too_many_media", f"a request may hold {getattr(self.options, kind)} {kind}", one.param)
 
-    def _look(self, messages: Sequence[Message], looking: Looking | None, thinking: Thinking) -> conversation.Seen:
+    def _look(self, messages: Sequence[Message], looking: Looking | None, thinking: Thinking, arrived: Arrived | None) -> conversation.Seen:
         choice = looking.model_dump(exclude_none=True) if looking else {}
         try:
-            return conversation.see_messages(self.processor, self.context, messages, thinking=thinking, access=NOTHING, **choice)
+            return conversation.see_messages(
+                self.processor, self.context, messages, thinking=thinking, access=NOTHING, arrived=arrived, **choice
+            )
         except InputError as error:
             raise as_api_error(error, "media" if looking else "messages") from None
 

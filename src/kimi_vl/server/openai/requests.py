@@ -190,6 +190,7 @@ class Looking(Strict):
     policy: Literal["even", "scene", "adaptive"] | None = None
     media_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     transcript: bool | None = None
+    skip_repeats: bool | None = None
 
 
 Stop = Annotated[str, Field(min_length=1, max_length=256)]
@@ -297,7 +298,7 @@ class CompletionRequest(Sampled):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=8)] | None = None
-    max_tokens: Annotated[int, Field(ge=1, le=1 << 24)] | None = None
+    max_tokens: Annotated[int, Field(ge=0, le=1 << 24)] | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     echo: bool | None = None
     suffix: Any = None
@@ -313,8 +314,6 @@ class CompletionRequest(Sampled):
     def _together(self) -> CompletionRequest:
         if self.stream_options is not None and not self.stream:
             raise ValueError("stream_options are for stream: true")
-        if self.echo and self.logprobs is not None:
-            raise ValueError("the log-probabilities of a prompt are not computed; leave out echo or logprobs")
         return self
 
 

@@ -25,6 +25,7 @@ from kimi_vl.server.openai.requests import ChatRequest
 from kimi_vl.server.openai.response_store import RUNNING, Record, ResponseStore
 from kimi_vl.server.service import Service
 from kimi_vl.server.stream import event as encoded_event
+from kimi_vl.server.tracing import fail
 from kimi_vl.server.transport import log, stop
 
 
@@ -151,7 +152,8 @@ class Responses:
                 run.tell_state("queued")
                 if not begun.done():  # its client is still there
                     begun.set_result(None)
-                await self._tell(run)
+                with self._service.tracing.span("response", {"gen_ai.operation.name": "chat", "gen_ai.request.model": self._service.name}):
+                    await self._tell(run)
         except Exception as error:
             if begun.done():
                 raise
@@ -303,6 +305,7 @@ def _fail(run: Run, error: Exception) -> None:
     told = as_api_error(error)
     if told.status == 500:
         log.error("response failed", response_id=run.response["id"], exc_info=error)
+    fail(told)
     run.begin()
     code = "server_error" if told.status >= 500 else "invalid_prompt"
     run.response.update({"status": "failed", "error": {"code": code, "message": told.message}})

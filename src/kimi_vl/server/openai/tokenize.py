@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
-from kimi_vl.media.medium import Still
 from kimi_vl.processor.views import View
 from kimi_vl.server.openai.content import Seen, kind_of, turns_of
 from kimi_vl.server.openai.requests import TokenizeRequest
@@ -66,15 +63,11 @@ def _media(seen: Seen) -> list[SeenMedium]:
         assert seen.sight is not None
         views = [view for view in seen.sight.views if view.medium == k]
         notes = "; ".join(seen.sight.looked[k].notes) or None
-        media.append(
-            SeenMedium(k, kind_of(medium), seen.names[k], sum(v.cut.tokens for v in views), [_view(v, medium) for v in views], notes)
-        )
+        media.append(SeenMedium(k, kind_of(medium), seen.names[k], sum(v.cut.tokens for v in views), [_view(v) for v in views], notes))
     return media
 
 
-def _view(view: View, medium: Any) -> SeenView:
+def _view(view: View) -> SeenView:
     """Sizes in pixels, of a page before in points."""
     before, after = view.size_before, view.size
-    shrunk = isinstance(medium, Still) and after != before
-    note = f"scaled down from {before[0]}×{before[1]} to what the model takes" if shrunk else None
-    return SeenView(*before, *after, view.cut.tokens, view.page, view.seconds, note)
+    return SeenView(*before, *after, view.cut.tokens, view.page, view.seconds, view.shrunk or None)
