@@ -21,8 +21,9 @@ test: $(VENV)/.test
 test-gpu: $(VENV)/.test
 	$(RUN)/python -m pytest -m gpu
 
+# Another release: make test-hf HF_VENV=.venv-hf-oldest TRANSFORMERS=transformers==5.17.0
 HF_VENV := .venv-hf
-TRANSFORMERS ?= transformers==5.23.0  # another release: make test-hf HF_VENV=.venv-hf-oldest TRANSFORMERS=transformers==5.17.0
+TRANSFORMERS ?= $(shell grep '^transformers==' constraints.txt)
 
 test-hf: $(HF_VENV)/.test
 	$(HF_VENV)/bin/python -m pytest -m hf tests/hf
@@ -30,7 +31,8 @@ test-hf: $(HF_VENV)/.test
 $(HF_VENV)/.test: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(HF_VENV)
 	$(HF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	grep -vE '^(transformers|tokenizers|huggingface_hub)==' constraints.txt > $(HF_VENV)/constraints.txt
+	grep -qx '$(TRANSFORMERS)' constraints.txt && cp constraints.txt $(HF_VENV)/constraints.txt \
+		|| grep -vE '^(transformers|tokenizers|huggingface_hub)==' constraints.txt > $(HF_VENV)/constraints.txt
 	$(HF_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint $(HF_VENV)/constraints.txt --editable . \
 		$(TRANSFORMERS) peft accelerate safetensors pytest hypothesis jsonschema
 	@touch $@

@@ -5,8 +5,9 @@
 
 The first makes random weights of the official sizes, plans an engine for each of several contexts and batches, runs it and notes the most
 memory that was in use, the time to the first token and that of a step; first in bf16, then in int8 and int4 while there is time. The
-second predicts all of it, and what `engine*.json` and `memory_*.json` hold, and measures nano on this machine's CPU: the peak of resident
-memory of fresh processes. It prints a table and writes every row with its source.
+second predicts all of it (memory beside the tensors that were in use at most, and beside what torch held for them), and what
+`engine*.json` and `memory_*.json` hold, and measures nano on this machine's CPU: the peak of resident memory of fresh processes. It
+prints a table and writes every row with its source.
 """
 
 from __future__ import annotations
@@ -201,8 +202,9 @@ def _of_bench(file: str, report: dict[str, Any]) -> Iterator[dict[str, Any]]:
             cache=cache,
             most=limits["step_tokens"],
         )
-        what = f"memory, {pages * limits['page_size']:,} tokens"
-        yield _row(what, kind, cache, found.total / 1e9, report["plan"]["serving"]["most_in_use"] / 1e9, "GB", source)
+        what = f"memory in use, {pages * limits['page_size']:,} tokens"
+        most = report["plan"]["serving"]["most_in_use"]  # what was held is all that the allocator was let
+        yield _row(what, kind, cache, found.total / 1e9, most / 1e9, "GB", source)
 
 
 def _of_gpu(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -213,7 +215,8 @@ def _of_gpu(report: dict[str, Any]) -> Iterator[dict[str, Any]]:
         kind, batch, patches = row["kind"], row["batch"], row.get("patches", 0)
         found = _planned(official_config(), kind, batch, row["context"], row["step_tokens"], (batch * patches, patches))
         shape = f"{batch} x {row['prompt']:,}" + (", a picture each" if patches else "") + f", steps of {row['step_tokens']:,}"
-        yield _row(f"memory {shape}", kind, None, found.total / 1e9, row["most_in_use"] / 1e9, "GB", source)
+        for name, most in (("in use", row["most_in_use"]), ("held", row["most_held"])):
+            yield _row(f"memory {name} {shape}", kind, None, found.total / 1e9, most / 1e9, "GB", source)
         common = {"machine": machine, "kind": kind, "cache": None, "step_tokens": row["step_tokens"], "batch": batch}
         speed = _forecast(**common, context=row["context"], answer=row["context"] - row["prompt"], pictures=(int(patches > 0), patches))
         name = "first token" if batch == 1 else "all first tokens"

@@ -15,12 +15,24 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
+import jsonschema
 import pytest
+
+from kimi_vl import KimiVL
+from tests.tiny_checkpoint import write_tiny_checkpoint
 
 ROOT = Path(__file__).parents[2]
 PYTHON = os.environ.get("COG_PYTHON", sys.executable)
 pytestmark = pytest.mark.skipif("COG_PYTHON" not in os.environ and find_spec("cog") is None, reason="needs the package cog")
-RECEIPT = "data:image/png;base64," + base64.b64encode((ROOT / "examples/receipt.png").read_bytes()).decode()
+EXAMPLES = ROOT / "examples"
+
+
+def sent(name: str, kind: str) -> str:
+    """A file as Cog's clients send it."""
+    return f"data:{kind};base64,{base64.b64encode((EXAMPLES / name).read_bytes()).decode()}"
+
+
+RECEIPT, SHAPES = sent("receipt.png", "image/png"), sent("shapes.png", "image/png")
 QUESTION = {"prompt": "What do the rye bread and the cheddar cost together?", "image": RECEIPT, "temperature": 0.0}
 
 # Of what `cog build` writes, the part that lets the server stream; ranges and choices are checked by it too, and here by the package.
@@ -37,7 +49,9 @@ class Server:
         (folder / ".cog").mkdir()
         (folder / ".cog/openapi_schema.json").write_text(json.dumps(BUILT))
         paths = os.pathsep.join([str(folder), str(ROOT / "src"), *(path for path in sys.path if path.endswith("site-packages"))])
+        self.instruct = write_tiny_checkpoint(room / "weights" / "instruct")
         known = {"PORT": str(self.port), "COG_PREDICT_TYPE_STUB": stub, "KIMI_VL_VARIANT": "nano", "PYTHONPATH": paths}
+        known["KIMI_VL_WEIGHTS"] = str(room / "weights")
         known["PATH"] = os.pathsep.join([str(Path(PYTHON).parent), os.environ["PATH"]])  # its worker is the first `python` there
         self.log = room / "log"
         with self.log.open("w") as out:
@@ -46,7 +60,7 @@ class Server:
             )
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, str]:
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=120)
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=600)
         given = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
         with closing(connection):
             connection.request(method, path, None if body is None else json.dumps(body), given)
@@ -104,9 +118,45 @@ def test_without_thinking_only_the_answer(server: Server) -> None:
     assert "think▷" not in "".join(reply["output"])
 
 
-def test_several_pictures(server: Server) -> None:
-    _, reply = server.predict(image=None, images=[RECEIPT, RECEIPT], max_length_tokens=5)
+def answered(names: list[str], folder: Path | None = None, **options: Any) -> str:
+    """What the library says, of itself."""
+    media = [EXAMPLES / name for name in names]
+    return KimiVL.load(folder).ask(QUESTION["prompt"], media, temperature=0.0, thinking="off", max_tokens=12, **options).text
+
+
+@pytest.mark.parametrize(
+    ("inputs", "names"),
+    [
+        ({"images": [SHAPES, RECEIPT]}, ["shapes.png", "receipt.png"]),
+        ({"image": RECEIPT, "images": [SHAPES]}, ["receipt.png", "shapes.png"]),
+        ({"video": sent("clip.mp4", "video/mp4")}, ["clip.mp4"]),
+        ({"pdf": sent("timetable.pdf", "application/pdf")}, ["timetable.pdf"]),
+        ({"image": RECEIPT, "pdf": sent("letter.pdf", "application/pdf")}, ["receipt.png", "letter.pdf"]),
+    ],
+    ids=["pictures", "a picture and more", "video", "pdf", "picture and pdf"],
+)
+def test_what_is_sent_is_seen(server: Server, inputs: dict[str, Any], names: list[str]) -> None:
+    _, reply = server.predict(**{"image": None, "thinking": "off", "max_length_tokens": 12} | inputs)
     assert reply["status"] == "succeeded", reply
+    said = "".join(reply["output"])
+    assert said == answered(names)
+    assert said != answered([])
+
+
+def test_an_answer_keeps_to_a_schema(server: Server) -> None:
+    schema = (EXAMPLES / "total.schema.json").read_text()
+    _, reply = server.predict(schema=schema, thinking="off")
+    jsonschema.validate(json.loads("".join(reply["output"])), json.loads(schema))
+
+
+def test_another_variant_is_loaded_from_its_folder_and_stays(server: Server) -> None:
+    few = {"thinking": "off", "max_length_tokens": 12}
+    expected = answered(["receipt.png"], server.instruct)
+    for inputs in ({"variant": "instruct"}, {}):
+        _, reply = server.predict(**few, **inputs)
+        assert "".join(reply["output"]) == expected
+    _, reply = server.predict(**few, variant="nano")
+    assert "".join(reply["output"]) == answered(["receipt.png"]) != expected
 
 
 def test_pieces_are_streamed(server: Server) -> None:

@@ -1,15 +1,19 @@
 """The list of machines, names as people and drivers write them, and this machine."""
 
+import json
 import platform
 import tomllib
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 import torch
 
 from kimi_vl.errors import InputError
 from kimi_vl.planner import find_machine, machines, this_machine
-from kimi_vl.planner.hardware import _cpu_name, _listed
+from kimi_vl.planner.hardware import CONTEXT_BYTES, _cpu_name, _listed
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 def test_the_list_says_of_each_machine_what_a_plan_needs_and_whence():
@@ -23,6 +27,19 @@ def test_the_list_says_of_each_machine_what_a_plan_needs_and_whence():
         assert 50e9 <= machine.read_bytes_s <= 8e12
         assert machine.fp8_flops_s is None or 1.9 <= machine.fp8_flops_s / machine.bf16_flops_s <= 2.1
         assert 0 < machine.usable < machine.memory
+
+
+@pytest.mark.parametrize(("name", "least_gib", "most_gib"), [("RTX 4090", 23.5, 23.7), ("RTX 5090", 31.3, 31.4), ("L40S", 44.3, 44.6)])
+def test_a_gpu_gives_less_than_its_maker_prints(name, least_gib, most_gib):
+    """By what torch says of them when they are full (machines.toml has where)."""
+    shown = (find_machine(name).usable + CONTEXT_BYTES) / 2**30
+    assert least_gib - 0.1 < shown < most_gib
+
+
+def test_an_h100_gives_what_it_gave():
+    seen = json.loads((RESULTS / "planner_gpu.json").read_text(encoding="utf-8"))
+    free = seen["total"] - seen["context_bytes"]
+    assert 0.98 * free < find_machine("H100").usable < free
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from kimi_vl.planner.forecast import read_bytes
 from kimi_vl.planner.formats import weight_bytes
 
 H100 = find_machine("H100")
+MEASURED = json.loads((Path(__file__).parents[2] / "benchmarks/results/planner_gpu.json").read_text(encoding="utf-8"))["rows"]
 
 
 def of_size(gb, kind="cuda"):
@@ -38,6 +40,18 @@ def test_memory_is_what_the_engine_plans():
     assert (found.memory.cache, found.memory.workspace, found.memory.graphs) == (direct.cache, direct.workspace, direct.graphs)
     assert found.memory.step_tokens == direct.limits.step_tokens
     assert found.memory.total < 25.2e9
+
+
+@pytest.mark.parametrize("row", MEASURED, ids=lambda row: f"{row['kind'] or 'bf16'}-{row['batch']}x{row['prompt']}-{row['step_tokens']}")
+def test_memory_is_within_5_percent_of_what_an_h100_held(row):
+    """Of the same work, what the plan says today, beside what torch had in use at most and what it held."""
+    weights = sum(weight_bytes(official_config(), Precision(row["kind"] or "bf16")).values())
+    patches = row.get("patches", 0)
+    request = {"context": row["context"], "together": row["batch"] * row["context"], "max_running": row["batch"], "kind": row["kind"]}
+    request |= {"most": row["step_tokens"], "patches": (row["batch"] * patches, patches)}
+    total = engine_plan.placed(official_config(), usable=1 << 50, weights=weights, **request).total
+    assert total == pytest.approx(row["most_in_use"], rel=0.05)
+    assert total == pytest.approx(row["most_held"], rel=0.05)
 
 
 def test_a_token_of_the_cache_takes_31_104_bytes():
@@ -115,7 +129,7 @@ def test_what_is_not_known_is_not_predicted():
     assert "llama.cpp" in mac.basis
 
 
-@pytest.mark.parametrize(("variant", "tokens"), [("instruct", 1054), ("thinking", 1054), ("2506", 4097)])
+@pytest.mark.parametrize(("variant", "tokens"), [("instruct", 1054), ("Kimi-VL-A3B-Thinking", 1054), ("2506", 4097)])
 def test_variants_see_pictures_as_large_as_they_do(variant, tokens):
     found = plan(variant, workload=Workload(images=((1792, 1792),)), on=())
     assert sum(found.parameters.values()) == 16_407_656_048
@@ -192,7 +206,9 @@ def test_another_cache_is_refused():
         plan(cache="int3", on=())
 
 
-@pytest.mark.parametrize(("name", "said"), [("thinkng", "did you mean 'thinking'"), ("zzz", "variants are nano, instruct")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("thinkng", "did you mean 'thinking'"), ("zzz", "variants are nano, instruct"), (" ", "name is empty")]
+)
 def test_an_unknown_variant_is_refused(name, said):
     with pytest.raises(InputError, match=said):
         facts_of(name)
@@ -215,6 +231,12 @@ def folder(tmp_path):
 
 def test_a_folder_that_is_half_there_is_refused(folder):
     with pytest.raises(CheckpointError, match="model-00002-of-00003"):
+        facts_of(folder)
+
+
+def test_weights_without_their_index_are_refused(folder):
+    (folder / "model.safetensors.index.json").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         facts_of(folder)
 
 

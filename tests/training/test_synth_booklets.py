@@ -3,7 +3,7 @@
 import random
 import re
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 import pytest
@@ -45,8 +45,11 @@ def drawn(index: int, split: str = "train", pack: DataPack = PACK, make=booklet,
     raise AssertionError("forty draws did not fit")
 
 
-with only_listed:
-    SCENES = [drawn(index, split) for split in SPLITS for index in range(200)]
+@cache
+def all_drawn() -> list[Scene]:
+    """Made when first asked for: every worker imports this file, and one runs it."""
+    with only_listed:
+        return [drawn(index, split) for split in SPLITS for index in range(200)]
 
 
 def cells(page: Page) -> int:
@@ -75,7 +78,7 @@ Asking = tuple[Scene, Turn, str, dict[str, str]]
 def understood() -> list[Asking]:
     """Scene, turn, key and slots of every question that is a wording of one of KEYS."""
     found = []
-    for scene in SCENES:
+    for scene in all_drawn():
         for turn in scene.turns:
             question = uncited(turn.question)
             for key in KEYS:
@@ -124,7 +127,7 @@ def agree(answer: str, read: str) -> bool:
 
 
 def test_pages_are_labelled_in_order_and_small():
-    for scene in SCENES:
+    for scene in all_drawn():
         assert [page.label for page in scene.pages] == [page_label(k) for k in range(1, len(scene.pages) + 1)]
         for page in scene.pages:
             assert page.image.dtype == np.uint8
@@ -135,8 +138,8 @@ def test_pages_are_labelled_in_order_and_small():
 
 
 def test_most_documents_have_two_to_five_pages_and_few_have_up_to_twelve():
-    counts = [len(scene.pages) for scene in SCENES]
-    tokens = [sum(map(cells, scene.pages)) for scene in SCENES]
+    counts = [len(scene.pages) for scene in all_drawn()]
+    tokens = [sum(map(cells, scene.pages)) for scene in all_drawn()]
     assert set(counts) >= {2, 3, 4, 5}
     assert 0.05 < np.mean([count > 5 for count in counts]) < 0.2
     assert max(counts) <= 12
@@ -162,7 +165,7 @@ def test_a_document_that_outgrows_its_tokens_ends_before_and_asks_about_the_page
 
 
 def test_characters_of_all_pages_are_the_transcription_and_lie_inside_their_page():
-    for scene in SCENES:
+    for scene in all_drawn():
         assert "".join(letters(page) for page in scene.pages) == squeezed(scene.text)
         for page in scene.pages:
             assert page.chars.dtype == np.float32
@@ -307,7 +310,7 @@ def test_a_question_to_one_page_is_answered_from_that_page():
         re.compile(re.escape(form).replace(r"\{n\}", r"(?P<n>\d+)").replace(r"\{question\}", "(?P<q>.+)")) for form in (*PAGED, *MORE_PAGED)
     ]
     quoted = refused = 0
-    for scene in SCENES:
+    for scene in all_drawn():
         for turn in scene.turns:
             found = next((m for form in forms if (m := form.fullmatch(turn.question))), None)
             if found is None or any(slots(turn.question, key) is not None for key in KEYS):
@@ -338,17 +341,17 @@ def test_facts_that_are_refused_are_on_no_page():
 
 
 def test_refusals_are_a_tenth_to_a_fifth_of_the_questions():
-    tasks = [turn.task for scene in SCENES for turn in scene.turns]
+    tasks = [turn.task for scene in all_drawn() for turn in scene.turns]
     assert 0.08 < tasks.count("refuse") / len(tasks) < 0.25
     assert set(tasks) >= {"which", "needle", "sum", "field", "count", "line", "title", "refuse"}
     assert set(tasks) <= set(TASKS)
 
 
 def test_thinking_is_there_when_demanded_and_never_when_forbidden():
-    turns = [turn for scene in SCENES for turn in scene.turns]
+    turns = [turn for scene in all_drawn() for turn in scene.turns]
     assert all(turn.thinking for turn in turns if turn.mode == "on")
     assert all(turn.thinking is None for turn in turns if turn.mode == "off")
-    assert all(1 <= len(scene.turns) <= 8 for scene in SCENES)
+    assert all(1 <= len(scene.turns) <= 8 for scene in all_drawn())
 
 
 def test_pages_of_one_document_may_look_alike():

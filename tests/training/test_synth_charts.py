@@ -4,6 +4,7 @@ import random
 import re
 from collections import Counter
 from fractions import Fraction
+from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 
@@ -64,13 +65,17 @@ def drawn(count: int, split: str = "train", first: int = 0) -> list[tuple[Chart,
     raise AssertionError("most charts do not fit")
 
 
-CHARTS = drawn(500)
+@cache
+def charts() -> list[tuple[Chart, np.ndarray, np.ndarray, str, Plotter]]:
+    """Made when first asked for: every worker imports this file, and one runs it."""
+    return drawn(500)
 
 
+@cache
 def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
     """Turns of every maker with the key and slots of their questions."""
     found = []
-    for chart, _, _, text, plotter in CHARTS:
+    for chart, _, _, text, plotter in charts():
         interview = Recorder(plotter.rng, text)
         maker = ChartTurns(plotter.content, interview, chart)
         draws = [maker.value, maker.extreme, maker.larger, maker.difference, maker.total, maker.trend, maker.step, maker.text, maker.legend]
@@ -94,9 +99,6 @@ def turns() -> list[tuple[Turn, str, dict[str, str], Chart, str]]:
             if turn:
                 found.append((turn, interview.key, interview.slots, chart, text))
     return found
-
-
-TURNS = turns()
 
 
 def place(chart: Chart, said: str) -> int:
@@ -195,7 +197,7 @@ def words(key: str, slots: dict[str, str], chart: Chart) -> str:
 
 def test_every_answer_follows_from_the_values_of_the_chart():
     seen = set()
-    for turn, key, slots, chart, _ in TURNS:
+    for turn, key, slots, chart, _ in turns():
         if turn.task == "refuse" or key == "chart_table":
             continue
         number = numbers(key, slots, chart)
@@ -214,15 +216,15 @@ def test_every_answer_follows_from_the_values_of_the_chart():
 
 
 def test_every_kind_of_chart_is_drawn_and_about_half_print_their_values():
-    assert {chart.kind for chart, *_ in CHARTS} == {
+    assert {chart.kind for chart, *_ in charts()} == {
         *("bar", "horizontal bar", "grouped bar", "stacked bar", "line", "pie", "donut", "scatter"),
     }
-    labelled = [chart.labelled for chart, *_ in CHARTS if chart.kind in ("bar", "horizontal bar", "line")]
+    labelled = [chart.labelled for chart, *_ in charts() if chart.kind in ("bar", "horizontal bar", "line")]
     assert 0.3 < np.mean(labelled) < 0.7
 
 
 def test_values_are_printed_or_lie_on_the_ticks_of_the_scale():
-    for chart, _, _, text, _ in CHARTS:
+    for chart, _, _, text, _ in charts():
         printed = text.split()
         for values in chart.values:
             for k, value in enumerate(values):
@@ -237,7 +239,7 @@ def test_values_are_printed_or_lie_on_the_ticks_of_the_scale():
 
 
 def test_questions_about_numbers_are_asked_only_where_they_can_be_read():
-    asked = [key for _, key, _, chart, _ in TURNS if not chart.exact]
+    asked = [key for _, key, _, chart, _ in turns() if not chart.exact]
     assert asked
     assert set(asked) <= {
         "chart_highest",
@@ -251,7 +253,7 @@ def test_questions_about_numbers_are_asked_only_where_they_can_be_read():
         "part_there",
         "",
     }
-    for turn, key, _, chart, _ in TURNS:
+    for turn, key, _, chart, _ in turns():
         if key == "chart_share" and not chart.exact:
             assert turn.answer == REFUSAL
 
@@ -280,7 +282,7 @@ def spots(chart: Chart, chars: np.ndarray, plotter: Plotter) -> list[int]:
 
 def test_bars_end_at_the_height_that_the_axis_gives_their_values():
     checked = 0
-    for chart, image, chars, text, plotter in CHARTS:
+    for chart, image, chars, text, plotter in charts():
         heights = tick_heights(chart, chars, text)
         if chart.kind != "bar" or chart.form == "dots" or len(heights) != len(chart.scale.ticks):
             continue
@@ -296,7 +298,7 @@ def test_bars_end_at_the_height_that_the_axis_gives_their_values():
 
 def test_lying_bars_end_where_the_axis_gives_their_values():
     checked = 0
-    for chart, image, chars, text, _ in CHARTS:
+    for chart, image, chars, text, _ in charts():
         ticks = " ".join(chart.notation.full(v) for v in chart.scale.ticks)
         if chart.kind != "horizontal bar" or chart.form or ticks not in text.split("\n"):
             continue
@@ -320,7 +322,7 @@ def test_lying_bars_end_where_the_axis_gives_their_values():
 
 def test_points_lie_where_the_axis_gives_their_values():
     checked: Counter[str] = Counter()
-    for chart, image, chars, text, plotter in CHARTS:
+    for chart, image, chars, text, plotter in charts():
         heights = tick_heights(chart, chars, text)
         if chart.kind != "line" or plotter.naming == "slanted" or len(heights) != len(chart.scale.ticks):
             continue
@@ -337,7 +339,7 @@ def test_points_lie_where_the_axis_gives_their_values():
 
 def test_the_slices_of_a_pie_have_the_areas_of_their_shares():
     checked = 0
-    for chart, image, _, _, plotter in CHARTS:
+    for chart, image, _, _, plotter in charts():
         if chart.kind != "pie" or chart.labelled or plotter.look.sheet.banner:  # which has a colour of the palette
             continue
         colours, counts = np.unique(image.reshape(-1, 3), axis=0, return_counts=True)
@@ -350,26 +352,26 @@ def test_the_slices_of_a_pie_have_the_areas_of_their_shares():
 
 
 def test_shares_of_a_pie_add_up_to_a_hundred():
-    pies = [chart for chart, *_ in CHARTS if chart.circular]
+    pies = [chart for chart, *_ in charts() if chart.circular]
     assert pies
     assert all(sum(chart.values[0]) == 100 and min(chart.values[0]) >= 8 for chart in pies)
 
 
 def test_series_that_share_an_axis_never_hide_one_anothers_points():
-    several = [c for c, *_ in CHARTS if c.kind in ("line", "scatter") and len(c.series) > 1]
+    several = [c for c, *_ in charts() if c.kind in ("line", "scatter") and len(c.series) > 1]
     assert several
     for chart in several:
         assert all(len(set(column)) == len(column) for column in zip(*chart.values, strict=True))
 
 
 def test_the_pieces_of_a_stacked_bar_stay_below_the_top_of_the_scale():
-    stacked = [c for c, *_ in CHARTS if c.kind == "stacked bar"]
+    stacked = [c for c, *_ in charts() if c.kind == "stacked bar"]
     assert stacked
     assert all(sum(column) <= chart.scale.high for chart in stacked for column in zip(*chart.values, strict=True))
 
 
 def test_markdown_of_a_chart_parses_back_to_its_names_and_values():
-    tables = [(turn, chart) for turn, key, _, chart, _ in TURNS if key == "chart_table"]
+    tables = [(turn, chart) for turn, key, _, chart, _ in turns() if key == "chart_table"]
     assert len(tables) > 50
     for turn, chart in tables:
         lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in turn.answer.split("\n")]
@@ -381,7 +383,7 @@ def test_markdown_of_a_chart_parses_back_to_its_names_and_values():
 
 def test_every_step_of_a_sum_holds_and_the_last_new_one_is_the_answer():
     steps = 0
-    for turn, *_ in TURNS:
+    for turn, *_ in turns():
         assert turn.thinking is None or verify(turn.thinking), turn
         if turn.task != "sum" or turn.thinking is None or "\nWait, " in turn.thinking:
             continue
@@ -397,10 +399,10 @@ def test_every_step_of_a_sum_holds_and_the_last_new_one_is_the_answer():
 
 
 def test_searches_find_and_miss():
-    found = Counter((key, turn.answer if turn.answer in ("Yes.", "No.", "None.") else "") for turn, key, *_ in TURNS)
+    found = Counter((key, turn.answer if turn.answer in ("Yes.", "No.", "None.") else "") for turn, key, *_ in turns())
     assert 0.3 < found["part_there", "Yes."] / (found["part_there", "Yes."] + found["part_there", "No."]) < 0.7
     assert 5 < found["chart_which", "None."] < found["chart_which", ""]
-    for turn, key, slots, chart, text in TURNS:
+    for turn, key, slots, chart, text in turns():
         if key == "chart_which" and turn.answer == "None.":
             assert slots["value"] not in text
         if key == "part_there":
@@ -409,7 +411,7 @@ def test_searches_find_and_miss():
 
 def test_what_is_refused_is_not_on_the_chart():
     kinds = set()
-    for turn, key, slots, chart, text in TURNS:
+    for turn, key, slots, chart, text in turns():
         if turn.task != "refuse":
             continue
         assert turn.answer == REFUSAL
@@ -422,10 +424,10 @@ def test_what_is_refused_is_not_on_the_chart():
 
 
 def test_split_train_has_looks_of_every_kind():
-    looks = [p.look for *_, p in CHARTS]
+    looks = [p.look for *_, p in charts()]
     assert 0.1 < np.mean([look.plain for look in looks]) < 0.35
-    assert {p.naming for *_, p in CHARTS} == {"level", "wrapped", "up", "slanted"}
-    assert {c.form for c, *_ in CHARTS} == {"", "lollipop", "dots", "smooth", "stairs", "area"}
+    assert {p.naming for *_, p in charts()} == {"level", "wrapped", "up", "slanted"}
+    assert {c.form for c, *_ in charts()} == {"", "lollipop", "dots", "smooth", "stairs", "area"}
     assert {look.sheet.border for look in looks} == {"", "edge", "line", "double", "card"}
     assert {look.axes.spine for look in looks} == {"", "offset", "thick", "arrow", "ticks"}
     assert {look.legend.place for look in looks} == {"", "left", "above", "columns", "ends"}
@@ -437,8 +439,8 @@ def test_split_train_has_looks_of_every_kind():
         assert all(
             len({getattr(getattr(look, part), name) for look in looks}) > 1 for name in getattr(Look(), part)._fields if name != "wraps"
         )
-    assert any(not c.keyed for c, *_ in CHARTS)
-    assert any(c.notation.prefix for c, *_ in CHARTS)
+    assert any(not c.keyed for c, *_ in charts())
+    assert any(c.notation.prefix for c, *_ in charts())
 
 
 def test_no_look_of_split_train_is_one_that_is_held_out():
@@ -449,7 +451,7 @@ def test_no_look_of_split_train_is_one_that_is_held_out():
     held_out = {piece for choice in pieces.values() for piece in choice.held_out}
     for seed in range(400):
         content = Content(random.Random(seed), PACK, "train")
-        chart, style = CHARTS[seed][0], choose_style(content)
+        chart, style = charts()[seed][0], choose_style(content)
         _, wide, look, _ = draw_look(content, chart, style, (448, 336))
         assert all(getattr(wide, name) in choice.seen for name, choice in pieces.items())
         drawn_pieces = {look.legend.place, look.legend.key, look.bars.form, look.points.shape, look.axes.spine}
@@ -469,14 +471,14 @@ def test_splits_val_and_test_keep_the_pictures_that_evaluation_has_pinned():
 
 
 def test_names_of_series_at_the_ends_of_lines_are_no_legend():
-    found = Counter(key for _, key, _, chart, _ in TURNS if not chart.keyed)
+    found = Counter(key for _, key, _, chart, _ in turns() if not chart.keyed)
     assert found["chart_cell"] > 3
     assert not found["list_series"] + found["count_series"]
 
 
 def test_numbers_within_bars_are_ink_on_the_colour_of_the_bar():
     checked = 0
-    for chart, image, chars, text, plotter in CHARTS:
+    for chart, image, chars, text, plotter in charts():
         if chart.kind != "bar" or not chart.labelled or not plotter.look.bars.value or chart.form:
             continue
         printed = "".join("".join(row.split()) for row in text.split("\n"))
@@ -524,7 +526,7 @@ def test_a_smooth_line_goes_through_its_points_and_never_beyond_them():
 def test_colours_of_a_chart_can_be_told_from_its_paper_and_from_one_another():
     for seed in range(300):
         content = Content(random.Random(seed), PACK, "train")
-        _, style, _, _ = draw_look(content, CHARTS[seed][0], choose_style(content), (448, 336))
+        _, style, _, _ = draw_look(content, charts()[seed][0], choose_style(content), (448, 336))
         assert abs(luminance(style.ink) - luminance(style.paper)) > 90
         for ground in (style.paper, style.panel):
             assert all(abs(luminance(c) - luminance(ground)) >= 50 for c in style.palette)

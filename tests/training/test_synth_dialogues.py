@@ -5,6 +5,7 @@ import random
 import re
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 
 import pytest
 
@@ -27,20 +28,27 @@ def drawn(index: int, split: str = "train", pack: DataPack = PACK) -> Scene:
     return dialogue(Content(random.Random(f"{split}/{index}"), pack, split), 1.0)
 
 
-with only_listed:
-    SCENES = [drawn(index, split) for split in SPLITS for index in range(900)]
-TURNS = [turn for scene in SCENES for turn in scene.turns]
+@cache
+def scenes() -> list[Scene]:
+    """Made when first asked for: every worker imports this file, and one runs it."""
+    with only_listed:
+        return [drawn(index, split) for split in SPLITS for index in range(900)]
+
+
+@cache
+def turns() -> list[Turn]:
+    return [turn for scene in scenes() for turn in scene.turns]
 
 
 def whole(key: str) -> list[tuple[Turn, dict[str, str]]]:
     """The turns whose question is nothing but a wording of `key`, with what filled its braces."""
-    return [(turn, filled) for turn in TURNS if (filled := slots(turn.question, key)) is not None]
+    return [(turn, filled) for turn in turns() if (filled := slots(turn.question, key)) is not None]
 
 
 def onto(key: str) -> list[tuple[Turn, dict[str, str], str]]:
     """The turns with a wording of `key` before or behind typed text: the slots, and the text."""
     found = []
-    for turn in TURNS:
+    for turn in turns():
         q = turn.question
         lines, words = q.split("\n"), q.split(" ")
         cuts = [(lines[0], "\n".join(lines[1:])), (lines[-1], "\n".join(lines[:-1]).rstrip())]
@@ -154,7 +162,7 @@ def test_the_larger_of_two_numbers_is_the_larger():
 
 
 def test_every_step_of_every_calculation_holds_and_the_last_result_is_the_answer():
-    sums = [turn for turn in TURNS if turn.task == "sum" and turn.thinking]
+    sums = [turn for turn in turns() if turn.task == "sum" and turn.thinking]
     assert len(sums) > 600
     for turn in sums:
         assert not mistakes(turn.thinking), turn
@@ -165,7 +173,7 @@ def test_every_step_of_every_calculation_holds_and_the_last_result_is_the_answer
 
 
 def test_long_calculations_are_not_asked_for_without_their_steps():
-    forbidden = [turn for turn in TURNS if turn.task == "sum" and turn.mode == "off" and "\n" not in turn.question]
+    forbidden = [turn for turn in turns() if turn.task == "sum" and turn.mode == "off" and "\n" not in turn.question]
     assert forbidden
     assert max(turn.steps for turn in forbidden) <= 6
 
@@ -212,7 +220,7 @@ def test_a_typed_list_becomes_json_markdown_or_bullets_with_the_same_rows():
                 assert [(row["name"], row["price"]) for row in json.loads(turn.answer)] == rows
             elif key == "typed_bullets":
                 assert turn.answer.split("\n") == [f"- {name} {price}" for name, price in rows]
-    for turn in TURNS:
+    for turn in turns():
         if turn.task == "markdown":
             forms.add("typed_markdown")
             head, rule, *body = [[cell.strip() for cell in line.strip("|").split("|")] for line in turn.answer.split("\n")]
@@ -310,14 +318,14 @@ def test_text_is_recased_repeated_and_cut_as_asked():
 
 def test_prose_goes_on_with_the_sentence_that_follows_in_the_pack():
     cases = onto("continue")
-    share = len(cases) / len(TURNS)
+    share = len(cases) / len(turns())
     assert 0.02 < share < 0.15
     for turn, _, text in cases:
         assert turn.thinking is None
         assert any(f"{text} {turn.answer}" in paragraph for split in SPLITS for paragraph in PACK.prose(split)), turn
     assert (
         0.1
-        < sum(any(slots(t.question.split("\n")[0], "continue") is not None for t in scene.turns) for scene in SCENES) / len(SCENES)
+        < sum(any(slots(t.question.split("\n")[0], "continue") is not None for t in scene.turns) for scene in scenes()) / len(scenes())
         < 0.2
     )
 
@@ -334,17 +342,17 @@ def test_it_says_what_it_is_and_does_not_pretend_to_be_another():
 
 def test_the_world_and_pictures_that_are_not_there_are_refused_each_in_its_own_words():
     keys = {LIMIT: "knowledge", NO_IMAGE: "picture"}
-    refused = [turn for turn in TURNS if turn.task == "refuse" and turn.answer != REFUSAL]
+    refused = [turn for turn in turns() if turn.task == "refuse" and turn.answer != REFUSAL]
     assert {turn.answer for turn in refused} == set(keys)
     for turn in refused:
         assert slots(turn.question, keys[turn.answer]) is not None, turn
-    for turn in TURNS:
+    for turn in turns():
         if turn.task != "refuse":
             assert turn.answer not in keys
 
 
 def test_conversations_are_short_and_have_no_picture():
-    for scene in SCENES:
+    for scene in scenes():
         assert scene.pages == []
         assert scene.text == ""
         assert 1 <= len(scene.turns) <= 4
@@ -353,8 +361,8 @@ def test_conversations_are_short_and_have_no_picture():
 
 
 def test_thinking_is_there_when_demanded_and_never_when_forbidden():
-    assert all(turn.thinking for turn in TURNS if turn.mode == "on")
-    assert all(turn.thinking is None for turn in TURNS if turn.mode == "off")
+    assert all(turn.thinking for turn in turns() if turn.mode == "on")
+    assert all(turn.thinking is None for turn in turns() if turn.mode == "off")
 
 
 def test_crude_words_of_the_pack_are_never_said():
@@ -378,7 +386,7 @@ def test_nothing_but_the_asked_split_is_used(split):
 
 
 def test_wordings_of_typing_never_leave_a_brace_open():
-    assert not any(re.search(r"[{}]", turn.question) for turn in TURNS if turn.task not in ("item", "text", "continue"))
+    assert not any(re.search(r"[{}]", turn.question) for turn in turns() if turn.task not in ("item", "text", "continue"))
     assert all(wording.count("{") == wording.count("}") for wordings in ASKED.values() for wording in wordings)
 
 
@@ -388,6 +396,6 @@ def test_facts_in_typed_notes_are_read_back_from_the_notes():
     read = [(turn, said(text, filled["attribute"], filled["name"])) for turn, filled, text in cases]
     assert sum(values == [turn.answer] for turn, values in read) > 0.75 * len(cases)  # a row of the notes may look like a question
     assert all(values in ([], [turn.answer]) for turn, values in read)
-    for turn in TURNS:
+    for turn in turns():
         if turn.answer == REFUSAL:
             assert turn.task == "refuse"

@@ -3,6 +3,7 @@
 import random
 import re
 from decimal import Decimal
+from functools import cache
 from unittest.mock import patch
 
 import pytest
@@ -37,8 +38,11 @@ def drawn(index: int, tokens: int = 500, split: str = "train", pack: DataPack = 
     return haystack_of(Content(random.Random(f"{split}/{index}"), pack, split), tokens)
 
 
-with only_listed:
-    SCENES = [drawn(index, split=split) for split in SPLITS for index in range(320)]
+@cache
+def all_drawn() -> list[Scene]:
+    """Made when first asked for: every worker imports this file, and one runs it."""
+    with only_listed:
+        return [drawn(index, split=split) for split in SPLITS for index in range(320)]
 
 
 def question_and_text(scene: Scene) -> tuple[str, str]:
@@ -55,7 +59,7 @@ def question_and_text(scene: Scene) -> tuple[str, str]:
     return found[0] if found else ("", scene.turns[0].question)
 
 
-def asked(scenes: list[Scene] = SCENES) -> list[tuple[str, dict[str, str], Turn, str]]:
+def asked(scenes: list[Scene]) -> list[tuple[str, dict[str, str], Turn, str]]:
     """Key, slots, turn and text of every question that is not about something else altogether."""
     found = []
     for scene in scenes:
@@ -71,7 +75,9 @@ def asked(scenes: list[Scene] = SCENES) -> list[tuple[str, dict[str, str], Turn,
     return found
 
 
-ASKINGS = asked()
+@cache
+def askings() -> list[tuple[str, dict[str, str], Turn, str]]:
+    return asked(all_drawn())
 
 
 def one_of(attributes: str) -> str:
@@ -79,20 +85,20 @@ def one_of(attributes: str) -> str:
 
 
 def test_every_kind_of_question_is_asked_and_nearly_all_are_understood():
-    assert {key for key, *_ in ASKINGS} == set(KEYS)
-    assert len(ASKINGS) > 0.92 * sum(len(scene.turns) for scene in SCENES)
-    assert all(turn.task in TASKS for _, _, turn, _ in ASKINGS)
+    assert {key for key, *_ in askings()} == set(KEYS)
+    assert len(askings()) > 0.92 * sum(len(scene.turns) for scene in all_drawn())
+    assert all(turn.task in TASKS for _, _, turn, _ in askings())
 
 
 def test_a_value_stands_in_the_text_exactly_once_beside_its_name():
-    looked_up = [case for case in ASKINGS if case[0] == "needle_value" and case[2].task == "needle"]
+    looked_up = [case for case in askings() if case[0] == "needle_value" and case[2].task == "needle"]
     assert len(looked_up) > 300
     for _, filled, turn, text in looked_up:
         assert said(text, filled["attribute"], filled["name"]) == [turn.answer], turn
 
 
 def test_the_owner_of_a_value_is_the_one_that_the_text_names():
-    owners = [case for case in ASKINGS if case[0] == "needle_owner"]
+    owners = [case for case in askings() if case[0] == "needle_owner"]
     assert len(owners) > 50
     for _, filled, turn, text in owners:
         assert [value.casefold() for value in said(text, filled["attribute"], turn.answer)] == [filled["value"].casefold()], turn
@@ -100,7 +106,7 @@ def test_the_owner_of_a_value_is_the_one_that_the_text_names():
 
 
 def test_two_facts_are_joined_through_the_name_that_both_have():
-    hops = [case for case in ASKINGS if case[0] == "needle_hop"]
+    hops = [case for case in askings() if case[0] == "needle_hop"]
     assert len(hops) > 80
     for _, filled, turn, text in hops:
         (other,) = related(text, filled["relation"], filled["name"])
@@ -111,7 +117,7 @@ def test_two_facts_are_joined_through_the_name_that_both_have():
 
 
 def test_a_count_is_the_number_of_times_that_the_text_speaks_of_it():
-    counts = [case for case in ASKINGS if case[0] == "needle_count"]
+    counts = [case for case in askings() if case[0] == "needle_count"]
     assert len({turn.answer for _, _, turn, _ in counts}) >= 4
     for _, filled, turn, text in counts:
         attribute = (filled.get("attribute") or one_of(filled["attributes"])).casefold()
@@ -119,7 +125,7 @@ def test_a_count_is_the_number_of_times_that_the_text_speaks_of_it():
 
 
 def test_a_list_is_in_the_order_of_the_text():
-    lists = [case for case in ASKINGS if case[0] == "needle_list"]
+    lists = [case for case in askings() if case[0] == "needle_list"]
     assert lists
     for _, filled, turn, text in lists:
         attribute = filled.get("attribute") or one_of(filled["attributes"])
@@ -131,7 +137,7 @@ def test_a_list_is_in_the_order_of_the_text():
 
 
 def test_a_sum_is_what_decimal_arithmetic_gives_for_the_two_values():
-    sums = [case for case in ASKINGS if case[0] == "needle_sum"]
+    sums = [case for case in askings() if case[0] == "needle_sum"]
     assert len(sums) > 30
     for _, filled, turn, text in sums:
         attribute = filled.get("attribute") or one_of(filled["attributes"])
@@ -145,14 +151,14 @@ def test_a_sum_is_what_decimal_arithmetic_gives_for_the_two_values():
 
 
 def test_the_higher_of_two_has_the_larger_value():
-    for key, filled, turn, text in ASKINGS:
+    for key, filled, turn, text in askings():
         if key == "needle_higher":
             values = {name.casefold(): Decimal(said(text, filled["attribute"], name)[0].strip("$")) for name in (filled["a"], filled["b"])}
             assert max(values, key=lambda name: values[name]) == turn.answer.casefold(), turn
 
 
 def test_what_is_refused_or_denied_is_not_in_the_text():
-    refused = [case for case in ASKINGS if case[2].task == "refuse"]
+    refused = [case for case in askings() if case[2].task == "refuse"]
     assert len(refused) > 100
     kinds = set()
     for _, filled, turn, text in refused:
@@ -161,7 +167,7 @@ def test_what_is_refused_or_denied_is_not_in_the_text():
         kinds.add((filled["attribute"].casefold() in text.casefold(), filled["name"].casefold() in text.casefold()))
     assert kinds >= {(True, False), (True, True), (False, True)}
     answers = set()
-    for key, filled, turn, text in ASKINGS:
+    for key, filled, turn, text in askings():
         if key == "needle_given":
             answers.add(turn.answer)
             assert turn.answer == ("Yes." if said(text, filled["attribute"], filled["name"]) else "No."), turn
@@ -169,7 +175,7 @@ def test_what_is_refused_or_denied_is_not_in_the_text():
 
 
 def test_a_quoted_sentence_is_a_sentence_of_the_text():
-    quotes = [case for case in ASKINGS if case[0] == "needle_quote"]
+    quotes = [case for case in askings() if case[0] == "needle_quote"]
     assert quotes
     for _, filled, turn, text in quotes:
         assert turn.answer in text
@@ -178,12 +184,12 @@ def test_a_quoted_sentence_is_a_sentence_of_the_text():
 
 
 def test_refusals_are_a_tenth_to_a_fifth_of_the_questions():
-    tasks = [turn.task for scene in SCENES for turn in scene.turns]
+    tasks = [turn.task for scene in all_drawn() for turn in scene.turns]
     assert 0.08 < tasks.count("refuse") / len(tasks) < 0.22
 
 
 def test_only_the_first_question_carries_the_text_and_there_is_no_picture():
-    for scene in SCENES:
+    for scene in all_drawn():
         assert scene.pages == []
         assert scene.text == ""
         assert 1 <= len(scene.turns) <= 6
@@ -309,7 +315,7 @@ def test_wordings_held_out_are_never_asked_in_training():
         assert all(not wordings & set(HEARD["train"][key]) for wordings in held_out), key
     patterns = [pattern(wording) for key in KEYS for wording in (*HEARD["train"].get(key, ()), *COMPOSED.get(key, ()))]
     for k, split in enumerate(SPLITS):
-        questions = [turn.question for scene in SCENES[250 * k : 250 * k + 250] for turn in scene.turns[1:]]
+        questions = [turn.question for scene in all_drawn()[250 * k : 250 * k + 250] for turn in scene.turns[1:]]
         new = [q for q in questions if any(slots(q, key) for key in KEYS)]
         new = [q for q in new if not any(p.fullmatch(said) for b in bare(q) for said in (b, marked(b)[0]) for p in patterns)]
         assert bool(new) == (split != "train"), (split, new)
@@ -336,7 +342,7 @@ def test_split_test_is_asked_and_told_in_the_old_forms_alone():
             slots_of = {"attribute": needle.attribute.one, "name": needle.name, "value": needle.value}
             forms = [form.format(**slots_of).casefold() for form in (*SENTENCES.seen, *SENTENCES.held_out)]
             assert needle.sentence.casefold() in forms
-    for key, _, turn, text in ASKINGS[-len(ASKINGS) // 4 :]:  # the last split is "test"
+    for key, _, turn, text in askings()[-len(askings()) // 4 :]:  # the last split is "test"
         assert not key.startswith("copy_")
         if turn.question.count("\n") == 0 and text not in turn.question:
             assert any(p.fullmatch(said) for p in old for said in (turn.question, marked(turn.question)[0])), turn
@@ -365,7 +371,7 @@ def test_names_stand_before_values_in_rows_without_words():
 
 
 def copied(key: str) -> list[tuple[dict[str, str], Turn, str]]:
-    return [(filled, turn, " ".join(text.split())) for asked_key, filled, turn, text in ASKINGS if asked_key == key]
+    return [(filled, turn, " ".join(text.split())) for asked_key, filled, turn, text in askings() if asked_key == key]
 
 
 def test_the_words_around_a_quotation_are_those_of_the_text():
@@ -412,7 +418,7 @@ def test_the_first_sentences_are_counted_from_the_top():
 
 def test_a_confirmed_value_is_the_one_that_the_text_gives():
     answers = set()
-    for key, filled, turn, text in ASKINGS:
+    for key, filled, turn, text in askings():
         if key == "needle_confirm":
             answers.add(turn.answer)
             words = f"{filled['name']} {filled['value']}".split(" ")  # where the name ends is not seen when the value follows it

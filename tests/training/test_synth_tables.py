@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ def pages(count: int, split: str = "train") -> list[tuple[Page, str, Content]]:
     return found
 
 
+@cache  # made when first asked for: every worker imports this file, and one runs it
 def turns(count: int, split: str = "train") -> list[tuple[Turn, str, dict[str, str], Page, str]]:
     """Turns with the key and slots of their questions, one of each maker's kind as often as they are drawn."""
     found = []
@@ -73,9 +75,6 @@ def turns(count: int, split: str = "train") -> list[tuple[Turn, str, dict[str, s
             if turn:
                 found.append((turn, interview.key, interview.slots, page, text))
     return found
-
-
-TURNS = turns(300)
 
 
 class Printed:
@@ -238,7 +237,7 @@ def plain_expected(key: str, slots: dict[str, str], table: Printed, page: Page) 
 
 def test_every_answer_follows_from_the_printed_cells():
     seen = set()
-    for turn, key, slots, page, _ in TURNS:
+    for turn, key, slots, page, _ in turns(300):
         if turn.task == "refuse":
             continue
         wanted = expected(key, slots, Printed(page), page)
@@ -289,7 +288,7 @@ def test_every_row_of_the_table_is_one_row_of_the_transcription():
 
 
 def test_markdown_parses_back_to_the_printed_cells():
-    found = [(turn, page) for turn, key, _, page, _ in TURNS if key == "to_markdown"]
+    found = [(turn, page) for turn, key, _, page, _ in turns(300) if key == "to_markdown"]
     assert len(found) > 50
     for turn, page in found:
         lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in turn.answer.split("\n")]
@@ -301,7 +300,7 @@ def test_markdown_parses_back_to_the_printed_cells():
 
 def test_every_step_of_a_sum_holds_and_the_last_new_one_is_the_answer():
     steps = 0
-    for turn, *_ in TURNS:
+    for turn, *_ in turns(300):
         if turn.task != "sum" or turn.thinking is None:
             continue
         assert verify(turn.thinking), turn
@@ -321,7 +320,7 @@ def test_every_step_of_a_sum_holds_and_the_last_new_one_is_the_answer():
 
 def test_thinking_of_an_extreme_has_every_value():
     checked = 0
-    for turn, key, slots, page, _ in TURNS:
+    for turn, key, slots, page, _ in turns(300):
         if key in ("highest", "lowest") and turn.thinking:
             cells = Printed(page).column(slots["column"])
             assert verify(turn.thinking)
@@ -332,7 +331,7 @@ def test_thinking_of_an_extreme_has_every_value():
 
 def test_thinking_of_a_comparison_mostly_has_every_name_beside_its_value():
     bound = []
-    for turn, key, slots, page, _ in TURNS:
+    for turn, key, slots, page, _ in turns(300):
         if key in ("highest", "lowest") and turn.thinking and len(page.sheet.names) > 2:
             table = Printed(page)
             pairs = [f"{name} {cell}" for name, cell in zip(page.sheet.names, table.column(slots["column"]), strict=True)]
@@ -358,7 +357,7 @@ def test_running_text_stands_around_some_tables_and_leaves_paper_empty():
 
 
 def test_thinking_of_a_count_counts_up_to_the_answer():
-    counted = [t for t, key, *_ in TURNS if key in ("count_equal", "count_above", "count_below", "count_both") and t.thinking]
+    counted = [t for t, key, *_ in turns(300) if key in ("count_equal", "count_above", "count_below", "count_both") and t.thinking]
     assert len(counted) > 60
     for turn in counted:
         assert verify(turn.thinking)
@@ -368,7 +367,7 @@ def test_thinking_of_a_count_counts_up_to_the_answer():
 
 
 def test_searches_find_and_miss():
-    found = Counter((key, turn.answer if turn.answer in ("Yes.", "No.", "None.") else "") for turn, key, *_ in TURNS)
+    found = Counter((key, turn.answer if turn.answer in ("Yes.", "No.", "None.") else "") for turn, key, *_ in turns(300))
     for key in ("row_there", "value_there"):
         assert 0.3 < found[key, "Yes."] / (found[key, "Yes."] + found[key, "No."]) < 0.7
     assert found["row_with", "None."] > 10
@@ -377,7 +376,7 @@ def test_searches_find_and_miss():
 
 def test_rows_and_columns_that_are_refused_are_not_in_the_table():
     kinds = set()
-    for turn, key, slots, page, text in TURNS + turns(100, "test"):
+    for turn, key, slots, page, text in turns(300) + turns(100, "test"):
         if turn.task != "refuse":
             continue
         assert turn.answer == REFUSAL

@@ -5,6 +5,7 @@ import random
 import re
 from collections import Counter
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 
 import pytest
 
@@ -252,6 +253,7 @@ def receipts(count: int, split: str = "train") -> list[tuple[Receipt, str, Conte
     return found
 
 
+@cache  # made when first asked for: every worker imports this file, and one runs it
 def turns(count: int) -> list[tuple[Turn, str, dict[str, str], Receipt, str]]:
     """Turns of every maker with the key and slots of their questions."""
     found = []
@@ -267,9 +269,6 @@ def turns(count: int) -> list[tuple[Turn, str, dict[str, str], Receipt, str]]:
             if turn:
                 found.append((turn, interview.key, interview.slots, slip, text))
     return found
-
-
-TURNS = turns(500)
 
 
 class Till:
@@ -348,7 +347,7 @@ def said_right(answer: str, true: bool) -> bool:
 
 def test_every_amount_that_is_worked_out_follows_from_the_printed_prices():
     seen = set()
-    for turn, key, slots, slip, _ in TURNS:
+    for turn, key, slots, slip, _ in turns(500):
         wanted = amount_asked(key, slots, Till(slip)) if turn.task != "refuse" else None
         if wanted is not None:
             assert cents(turn.answer) == wanted, (turn, slots)
@@ -359,7 +358,7 @@ def test_every_amount_that_is_worked_out_follows_from_the_printed_prices():
 
 def test_counts_searches_and_comparisons_follow_from_the_printed_prices():
     seen = Counter()
-    for turn, key, slots, slip, text in TURNS:
+    for turn, key, slots, slip, text in turns(500):
         till = Till(slip)
         if key in ("items_above", "items_below"):
             limit = cents(slots["price"])
@@ -386,7 +385,7 @@ def test_counts_searches_and_comparisons_follow_from_the_printed_prices():
 
 def test_checks_follow_from_the_printed_amounts_and_say_no_as_often_as_yes():
     seen = Counter()
-    for turn, key, slots, slip, _ in TURNS:
+    for turn, key, slots, slip, _ in turns(500):
         till, facts = Till(slip), slip.facts
         total = cents(facts["total"].answer)
         if key == "enough":
@@ -413,14 +412,14 @@ def test_checks_follow_from_the_printed_amounts_and_say_no_as_often_as_yes():
 
 
 def test_a_receipt_with_a_wrong_total_is_asked_about_nearly_as_often_as_one_with_a_right_total():
-    asked = [slip.total == slip.printed_total for turn, key, _, slip, _ in TURNS if key in ("total_right", "total_wrong")]
+    asked = [slip.total == slip.printed_total for turn, key, _, slip, _ in turns(500) if key in ("total_right", "total_wrong")]
     assert len(asked) > 40
     assert 0.4 < asked.count(True) / len(asked) < 0.7
 
 
 def test_thinking_about_receipts_holds_and_quotes_what_is_printed():
     checked = Counter()
-    for turn, key, _, slip, text in TURNS:
+    for turn, key, _, slip, text in turns(500):
         if turn.thinking is None:
             continue
         assert verify(turn.thinking), turn

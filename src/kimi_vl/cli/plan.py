@@ -85,6 +85,8 @@ def _machine(name: str) -> Machine:
         size = memory_size(name)
     except argparse.ArgumentTypeError:
         return find_machine(name)
+    if size < 1:
+        raise InputError(f"--on is {name[:40]!r}, a machine without memory; write its memory, such as 24GB")
     return Machine(name=name, kind="cuda", memory=size, source="as asked: a GPU of this size")
 
 

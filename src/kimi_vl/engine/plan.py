@@ -75,12 +75,13 @@ def plan(
     plans = []
     for step_tokens in reversed(sizes):
         limits = Limits(num_pages=pages, page_size=page_size, max_running=max_running, step_tokens=step_tokens, cache=cache)
+        tokens = min(step_tokens, pages * page_size)  # a step of more would find no more to compute
         found = Plan(
             limits,
             weights,
             (pages + 1) * page_bytes(config.text_config, page_size, cache),
             max(
-                workspace_bytes(config, step_tokens, max_running, context=context, kind=kind),
+                workspace_bytes(config, tokens, max_running, context=context, kind=kind),
                 pictures_bytes(config, step_tokens, *patches),
             ),
             graph_bytes(config, max_running, kind=kind),

@@ -10,7 +10,7 @@ from kimi_vl.bench.engine import PICTURES, official_config
 from kimi_vl.checkpoint import CheckpointReader, locate_checkpoint
 from kimi_vl.checkpoint.load import check_tensors
 from kimi_vl.checkpoint.locate import NANO, locate_facts
-from kimi_vl.checkpoint.reader import INDEX_FILE, SINGLE_FILE
+from kimi_vl.checkpoint.reader import INDEX_FILE
 from kimi_vl.config import KimiVLConfig
 from kimi_vl.errors import InputError
 from kimi_vl.processor.image import ImageProcessor, ImageProcessorConfig
@@ -38,7 +38,10 @@ def facts_of(model: str | Path | None) -> Facts:
     Raises: InputError, CheckpointError, ConfigError.
     """
     name = "2506" if model is None else str(model)
-    variant = next((v for v in VARIANTS if name.lower() in (v, NAMES[v].lower(), (OFFICIAL + NAMES[v]).lower())), None)
+    if not name.strip():
+        raise InputError(f"the model's name is empty; variants are {', '.join([NANO, *VARIANTS])}, and a folder or a hub id is one too")
+    spellings = {text.lower(): v for v in VARIANTS for text in (v, NAMES[v], (OFFICIAL + NAMES[v]).split("/")[1], OFFICIAL + NAMES[v])}
+    variant = spellings.get(name.lower())
     if variant is not None and not Path(name).exists():
         return Facts(OFFICIAL + NAMES[variant], official_config(), ImageProcessor(replace(PICTURES, in_token_limit=VARIANTS[variant])))
     if name != NANO and "/" not in name and not Path(name).expanduser().exists():
@@ -49,7 +52,7 @@ def facts_of(model: str | Path | None) -> Facts:
     is_here = name == NANO or Path(name).expanduser().exists()
     folder = locate_checkpoint(name) if is_here else locate_facts(name)
     config = KimiVLConfig.from_file(folder / "config.json")
-    if is_here and any((folder / file).exists() for file in (INDEX_FILE, SINGLE_FILE)):
+    if is_here and ((folder / INDEX_FILE).exists() or any(folder.glob("*.safetensors*"))):
         with CheckpointReader(folder) as reader:
             check_tensors(config, reader)
     processor = ImageProcessor(ImageProcessorConfig.from_file(folder / "preprocessor_config.json"))

@@ -27,8 +27,8 @@ Where = Literal["cuda", "other", "mac", "cpu"]
 class Machine:
     """`kind` "cuda": this package's kernels run there; "other": a GPU on which they never have; "mac", "cpu": its plain path does.
 
-    Bytes, bytes a second, operations a second, US dollars; None where the maker says nothing. `free` is what of `memory` may be used, by
-    `usable`, unless it was measured.
+    Bytes, bytes a second, operations a second, US dollars; None where the maker says nothing. `shown` is the share of a GPU's memory that
+    a program is shown; `free` what may be used, where it was measured.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Machine:
     fp8_flops_s: float | None = None
     launch_usd: int | None = None
     source: str = ""
+    shown: float = 0.98
     free: int = 0
 
     @property
@@ -47,9 +48,9 @@ class Machine:
         three quarters of the memory unless told otherwise."""
         if self.free:
             return self.free
-        return {"cuda": self.memory - CONTEXT_BYTES, "other": self.memory - CONTEXT_BYTES}.get(
-            self.kind, int(self.memory * (0.75 if self.kind == "mac" else 0.9))
-        )
+        if self.kind in ("cuda", "other"):
+            return int(self.shown * self.memory) - CONTEXT_BYTES
+        return int(self.memory * (0.75 if self.kind == "mac" else 0.9))
 
 
 CONTEXT_BYTES = 700_000_000  # of a GPU: CUDA's context, kernels that are loaded, what a driver keeps
