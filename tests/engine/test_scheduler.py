@@ -303,6 +303,13 @@ def test_a_draft_takes_no_page_that_somebody_may_need_no_row_and_no_token_beyond
     assert machine.num_preempted == 0
 
 
+def test_a_draft_behind_several_tokens_takes_what_these_leave_of_a_step():
+    machine, one = writing(num_pages=64, step_tokens=5)
+    machine.force(one, [2, 3])
+    chunk = drafted(machine, one, *range(20))
+    assert (chunk.count, len(chunk.draft), chunk.cost) == (5, 2, 5)
+
+
 def test_what_was_proposed_before_the_newest_token_was_known_is_not_computed():
     machine, one = writing()
     machine.schedule()

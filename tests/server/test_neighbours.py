@@ -3,6 +3,7 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -71,8 +72,9 @@ def faulty(kind):
             meant = [chunk.request for chunk in chunks if is_meant(chunk.request)]
             if meant and kind is not CheckpointFault:
                 raise kind("out of memory")
-            logits = forward(chunks, images)
-            return {request: row * (torch.nan if request in meant else 1) for request, row in logits.items()} if meant else logits
+            computed = forward(chunks, images)
+            logits = {request: row * (torch.nan if request in meant else 1) for request, row in computed.logits.items()}
+            return replace(computed, logits=logits)
 
         return step
 

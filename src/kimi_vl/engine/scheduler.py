@@ -205,7 +205,7 @@ class Scheduler:
         count = self._next_count(request, budget)
         if request.status is not Status.RUNNING or not count:
             return 0
-        draft = self._draft(request, budget, chunks)
+        draft = self._draft(request, budget - count, chunks)
         count += len(draft)
         refund = self._make_room(request, request.num_computed + count, chunks)
         if request.status is not Status.RUNNING:
@@ -215,13 +215,13 @@ class Scheduler:
         return chunks[request].cost - refund
 
     def _draft(self, request: Request, budget: int, chunks: Mapping[Request, Chunk]) -> tuple[int, ...]:
-        """As much of a request's proposal as can be computed without costing anybody a page or a row."""
+        """As much of a request's proposal as can be computed without costing anybody a page or a row, of so many tokens at most."""
         if request.num_pending or request.num_stale or not request.proposal:
             return ()
         spare_pages = max(0, self.pool.num_available - len(self.running))  # a page is left for everyone who writes
         room = (len(request.pages) + spare_pages) * self.limits.page_size - request.num_tokens
         rows = min(DRAFT_ROWS, self.limits.max_running) - len(self.running) - sum(len(chunk.draft) for chunk in chunks.values())
-        return request.proposal[: max(0, min(room, rows, budget - 1, request.budget - request.num_answered - 1))]
+        return request.proposal[: max(0, min(room, rows, budget, request.budget - request.num_answered - 1))]
 
     def _next_count(self, request: Request, budget: int) -> int:
         missing = self._missing(request)
