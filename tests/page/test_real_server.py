@@ -115,7 +115,7 @@ def begin_table(page):
     new_chat(page)
     bring(page, EXAMPLES / "timetable.png")
     ask(page, TABLE)
-    page.locator("article[aria-busy=true] td").get_by_text("Airport").wait_for()
+    page.locator("article[aria-busy=true] td").get_by_text("Airport").wait_for(timeout=60_000)  # nano has to see the picture first
 
 
 def test_a_bad_key_is_told_and_a_good_one_opens(page):
