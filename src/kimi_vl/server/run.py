@@ -131,7 +131,8 @@ def load(make: Callable[[], Model], threads: int | None = None) -> Model:
     A thread that computes has a team of threads for as long as it lives, and libgomp counts those of all teams: when they are more than
     there are processors, a team sleeps between two operations where it would wait for a microsecond. With nano on two processors, and the
     team of a main thread that had loaded the weights and was idle, that was 3.5 answers a second; without that team 10; with one thread,
-    which leaves a processor to the event loop and to clients, 12 to 14.
+    which leaves a processor to the event loop and to clients, 12 to 14 (by a client of the day; `soak_server.py --only overload` has
+    `answers_per_s`, and takes `--threads`).
     """
     made: Future[Model] = Future()
 
