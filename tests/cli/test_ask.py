@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import shutil
 from types import SimpleNamespace
 
@@ -121,6 +122,15 @@ def test_a_dry_run_counts_what_the_prompt_has_and_loads_no_weights(terminal, fil
     assert "4 frames, 0:00.0 to 0:01.5" in table
     assert "pages made smaller" in table
     assert f"prompt: {len(real):,} tokens" in table
+
+
+def test_pages_of_a_tiff_have_pixels_and_not_points(terminal, tmp_path):
+    terminal.use(scripted_llm([], context=16_384))
+    path = tmp_path / "scan.tiff"
+    Image.new("RGB", (90, 60)).save(path, save_all=True, append_images=[Image.new("RGB", (60, 90))])
+    table = terminal.run("ask", str(path), "What?", "--dry-run").out
+    assert re.search(r"page 1 +90×60 +\d", table)
+    assert re.search(r"page 2 +60×90 +\d", table)
 
 
 def size_of(path):

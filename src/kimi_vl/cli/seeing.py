@@ -58,14 +58,15 @@ def as_lines(sight: Sight, document: dict[str, Any]) -> list[str]:
 
 
 def _row(views: list[View]) -> tuple[str, str, str, str, str]:
+    from kimi_vl.media.identify import Kind
     from kimi_vl.processor.labels import format_time
 
     first, last = views[0], views[-1]
-    what, unit = "picture", ""
+    what, unit = "picture", "" if first.kind is Kind.PICTURE else " pt"  # a scan of several pages has pixels
     if first.page is not None:
-        what, unit = f"page {first.page}", " pt"
+        what = f"page {first.page}"
     elif len(views) > 1 or first.seconds is not None:
-        what = f"{len(views)} frames, {format_time(first.seconds or 0.0)} to {format_time(last.seconds or 0.0)}"
+        what, unit = f"{len(views)} frames, {format_time(first.seconds or 0.0)} to {format_time(last.seconds or 0.0)}", ""
     before, shown = (f"{width}×{height}" for width, height in (first.size_before, first.size))
     tokens = first.cut.tokens
     cost = f"{len(views)}×{tokens} = {len(views) * tokens:,}" if len(views) > 1 else f"{tokens:,}"
